@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef APPLEVZ_CFBASE_H
+#define APPLEVZ_CFBASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__cplusplus)
+#define CF_EXTERN_C_BEGIN extern "C" {
+#define CF_EXTERN_C_END }
+#else
+#define CF_EXTERN_C_BEGIN
+#define CF_EXTERN_C_END
+#endif
+#define CF_EXPORT extern __attribute__((visibility("default")))
+
+// Compilers without Objective-C read this header, too: the one that builds a binding to C, for one.
+#if defined(__clang__)
+#define CF_BRIDGED_TYPE(type) __attribute__((objc_bridge(type)))
+#define CF_RETURNS_RETAINED __attribute__((cf_returns_retained))
+#define CF_RETURNS_NOT_RETAINED __attribute__((cf_returns_not_retained))
+#define CF_CONSUMED __attribute__((cf_consumed))
+#define CF_ASSUME_NONNULL_BEGIN _Pragma("clang assume_nonnull begin")
+#define CF_ASSUME_NONNULL_END _Pragma("clang assume_nonnull end")
+#define CF_IMPLICIT_BRIDGING_ENABLED _Pragma("clang arc_cf_code_audited begin")
+#define CF_IMPLICIT_BRIDGING_DISABLED _Pragma("clang arc_cf_code_audited end")
+#else
+#define CF_BRIDGED_TYPE(type)
+#define CF_RETURNS_RETAINED
+#define CF_RETURNS_NOT_RETAINED
+#define CF_CONSUMED
+#define CF_ASSUME_NONNULL_BEGIN
+#define CF_ASSUME_NONNULL_END
+#define CF_IMPLICIT_BRIDGING_ENABLED
+#define CF_IMPLICIT_BRIDGING_DISABLED
+#ifndef _Nullable
+#define _Nullable
+#define _Nonnull
+#endif
+#endif
+
+CF_EXTERN_C_BEGIN
+CF_ASSUME_NONNULL_BEGIN
+
+typedef unsigned char Boolean;
+typedef uint8_t UInt8;
+typedef int32_t SInt32;
+typedef uint32_t UInt32;
+typedef long CFIndex;
+typedef unsigned long CFTypeID;
+typedef unsigned long CFOptionFlags;
+typedef unsigned long CFHashCode;
+
+typedef struct {
+    CFIndex location;
+    CFIndex length;
+} CFRange;
+
+static inline CFRange CFRangeMake(CFIndex location, CFIndex length) {
+    CFRange range = {location, length};
+    return range;
+}
+
+enum { kCFNotFound = -1 };
+
+typedef const void *CFTypeRef;
+typedef const struct CF_BRIDGED_TYPE(NSString) __CFString *CFStringRef;
+typedef const struct CF_BRIDGED_TYPE(NSDictionary) __CFDictionary *CFDictionaryRef;
+typedef const struct CF_BRIDGED_TYPE(NSError) __CFError *CFErrorRef;
+
+// Objects come from GNUstep's one allocator: NULL, the default, is the allocator there is.
+typedef const struct __CFAllocator *CFAllocatorRef;
+#define kCFAllocatorDefault ((CFAllocatorRef)NULL)
+
+// As on macOS, NULL is a programming error that ends the process for all functions below that take a CFTypeRef.
+CF_EXPORT CFTypeRef CFRetain(CFTypeRef object);
+CF_EXPORT void CFRelease(CFTypeRef object);
+CF_EXPORT CFTypeRef CFAutorelease(CFTypeRef CF_CONSUMED object);
+CF_EXPORT CFIndex CFGetRetainCount(CFTypeRef object);
+CF_EXPORT CFTypeID CFGetTypeID(CFTypeRef object);
+CF_EXPORT Boolean CFEqual(CFTypeRef first, CFTypeRef second);
+CF_EXPORT CFHashCode CFHash(CFTypeRef object);
+CF_EXPORT CFStringRef _Nullable CFCopyDescription(CFTypeRef object) CF_RETURNS_RETAINED;
+
+CF_ASSUME_NONNULL_END
+CF_EXTERN_C_END
+
+#if defined(__OBJC__)
+#if __has_feature(objc_arc)
+#import <Foundation/Foundation.h>
+// Foundation's on macOS; GNUstep's has none.
+static inline CFTypeRef _Nullable CFBridgingRetain(id _Nullable object) CF_RETURNS_RETAINED;
+static inline CFTypeRef _Nullable CFBridgingRetain(id _Nullable object) {
+    return (__bridge_retained CFTypeRef)object;
+}
+static inline id _Nullable CFBridgingRelease(CFTypeRef CF_CONSUMED _Nullable object) {
+    return (__bridge_transfer id)object;
+}
+#endif
+#endif
+
+#endif

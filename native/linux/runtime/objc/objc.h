@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// <objc/objc.h> for GCC's libobjc. It stands in for GCC's own for two reasons: there YES is `(BOOL)1` without
+// parentheses around it, which @YES does not take; and GCC's headers lie beside a <stdatomic.h> that clang's then
+// leads to.
+#ifndef APPLEVZ_OBJC_OBJC_H
+#define APPLEVZ_OBJC_OBJC_H
+#define __objc_INCLUDE_GNU
+
+#include <stddef.h>
+
+// The release of the runtime's interface, as GNUstep's headers ask for it.
+#define __GNU_LIBOBJC__ 20110608
+
+typedef unsigned char BOOL;
+#define YES ((BOOL)1)
+#define NO ((BOOL)0)
+
+typedef const struct objc_selector *SEL;
+typedef struct objc_class *Class;
+typedef struct objc_object {
+    Class class_pointer;
+} *id;
+typedef id (*IMP)(id, SEL, ...);
+
+#define nil ((id)0)
+#define Nil ((Class)0)
+
+#ifdef __OBJC__
+@class Protocol;
+#else
+typedef struct objc_object Protocol;
+#endif
+
+#endif
