@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "thread.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#import <Foundation/NSThread.h>
+
+struct thread_start {
+    const char *name;
+    void (*body)(void);
+};
+
+static void *thread_main(void *argument) {
+    struct thread_start start = *(struct thread_start *)argument;
+    free(argument);
+    pthread_setname_np(pthread_self(), start.name);
+    GSRegisterCurrentThread();
+    start.body();
+    GSUnregisterCurrentThread();
+    return NULL;
+}
+
+int thread_start(const char *name, void (*body)(void)) {
+    struct thread_start *start = malloc(sizeof *start);
+    *start = (struct thread_start){.name = name, .body = body};
+    // Blocked before the thread exists: a signal of the host's can then at no time be delivered to it.
+    sigset_t all, previous;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &previous);
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_t thread;
+    int error = pthread_create(&thread, &attributes, thread_main, start);
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &previous, NULL);
+    if (error) {
+        free(start);
+    }
+    return error;
+}
+
+pid_t thread_identifier(void) {
+    return (pid_t)syscall(SYS_gettid);
+}
+
+bool thread_is_main(void) {
+    return thread_identifier() == getpid();
+}
+
+void thread_futex_wait(_Atomic uint32_t *word, uint32_t expected) {
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, expected, NULL, NULL, 0);
+}
+
+void thread_futex_wake(_Atomic uint32_t *word, int count) {
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+enum { EVENT_UNSET, EVENT_SET, EVENT_AWAITED };
+
+void thread_event_set(struct thread_event *event) {
+    // After the exchange the event may be gone: a wake-up on its address is harmless, a read would not be.
+    if (atomic_exchange(&event->state, EVENT_SET) == EVENT_AWAITED) {
+        thread_futex_wake(&event->state, 1);
+    }
+}
+
+void thread_event_wait(struct thread_event *event) {
+    uint32_t state = EVENT_UNSET;
+    if (!atomic_compare_exchange_strong(&event->state, &state, EVENT_AWAITED)) {
+        return;
+    }
+    while (atomic_load(&event->state) == EVENT_AWAITED) {
+        thread_futex_wait(&event->state, EVENT_AWAITED);
+    }
+}
