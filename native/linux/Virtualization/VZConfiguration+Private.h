@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the configuration classes show to the rest of the implementation: how they are made and checked, and what a
+// machine takes from them. Values other than an identifier are those of the moment of the call: validate first.
+#import <Virtualization/Virtualization.h>
+
+NS_ASSUME_NONNULL_BEGIN
+
+/*! The longest command line, in bytes, that Linux keeps whole (COMMAND_LINE_SIZE less the terminating NUL; it is 2048
+    on x86 and arm64). What a machine adds to the user's counts. */
+enum { VZLinuxMaximumCommandLineLength = 2047 };
+
+/*! How many virtio devices QEMU's machine types hold: microvm has that many virtio-mmio transports (with its second
+    I/O APIC, the default), and q35 has 32 PCI slots of which the host bridge and the chipset take two. */
+enum { VZMicrovmMaximumDeviceCount = 24, VZPCIMaximumDeviceCount = 30 };
+
+/*! Part of a VZVirtualMachineConfiguration. */
+@protocol VZConfigurationPart
+/*! Checks the object as the value of property, such as "serialPorts[0].attachment", with which the error's reason
+    begins. The abstract classes refuse: a class between them and what is implemented is nobody's. */
+- (BOOL)validateAs:(NSString *)property error:(NSError **)error;
+@end
+
+// -init is unavailable in these, as in Apple's headers; their subclasses and -copyWithZone: call -initForSubclass.
+@interface VZBootLoader () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+@interface VZPlatformConfiguration () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+@interface VZSerialPortConfiguration () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+@interface VZSerialPortAttachment () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+@interface VZStorageDeviceConfiguration () <VZConfigurationPart>
+- (instancetype)initForSubclassWithAttachment:(VZStorageDeviceAttachment *)attachment;
+@end
+@interface VZStorageDeviceAttachment () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+@interface VZNetworkDeviceConfiguration () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+@interface VZNetworkDeviceAttachment () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+@interface VZEntropyDeviceConfiguration () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+@interface VZMemoryBalloonDeviceConfiguration () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+
+/*! Refuses an instance of a class that stands for no device, loader or attachment. */
+VZ_EXTERN BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSError **error);
+
+@interface VZLinuxBootLoader ()
+@property (readonly, nullable) NSString *kernelPath;
+@property (readonly, nullable) NSString *initialRamdiskPath;
+
+/*! Whether QEMULinuxCommandLine.h's words are added to commandLine; YES by default. The bridge sets it, and reads the
+    words, by these names. */
+@property BOOL applevzAddsToCommandLine;
++ (NSString *)applevzCommandLineAdditions;
+
+/*! The least guest memory that the kernel and its RAM disk take once loaded; 0 if they cannot be read. */
+@property (readonly) uint64_t loadedSize;
+@end
+
+@interface VZGenericMachineIdentifier ()
+@property (readonly) NSUUID *UUID;
+@end
+
+@interface VZFileHandleSerialPortAttachment ()
+/*! -1 for none. Belong to the handles: duplicate what is handed to another process. */
+@property (readonly) int readingFileDescriptor;
+@property (readonly) int writingFileDescriptor;
+@end
+
+@interface VZFileSerialPortAttachment ()
+@property (readonly, nullable) NSString *path;
+@end
+
+@class VZHostFile;
+
+@interface VZDiskImageStorageDeviceAttachment ()
+/*! The image's absolute path without symbolic links; nil while there is no such file. */
+@property (readonly, nullable) NSString *resolvedPath;
+
+/*! The image, opened as it will be used; nil with an error of VZErrorInvalidDiskImage whose reason begins with
+    property. */
+- (nullable VZHostFile *)openAs:(NSString *)property error:(NSError **)error;
+@end
+
+@interface VZVirtualMachineConfiguration ()
+/*! How many virtio devices the machine has. */
+@property (readonly) NSUInteger virtioDeviceCount;
+@end
+
+NS_ASSUME_NONNULL_END

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "VZConfiguration+Private.h"
+#import "VZErrors+Private.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+// What is wrong with using a descriptor in a direction; nil if nothing is. errorNumber is 0 if no system call failed.
+static NSString *wrongWithDescriptor(int descriptor, BOOL forReading, int *errorNumber)
+{
+    struct stat status;
+    int flags = fcntl(descriptor, F_GETFL);
+    *errorNumber = 0;
+    if (flags < 0 || fstat(descriptor, &status) != 0) {
+        *errorNumber = errno;
+        return [NSString stringWithFormat:@"has descriptor %d, which is not open: %@", descriptor,
+                                          VZSystemCallErrorText(*errorNumber)];
+    }
+    int mode = flags & O_ACCMODE;
+    if ((flags & O_PATH) || mode == (forReading ? O_WRONLY : O_RDONLY)) {
+        return [NSString stringWithFormat:@"has descriptor %d, which is not open for %@", descriptor,
+                                          forReading ? @"reading" : @"writing"];
+    }
+    if (S_ISDIR(status.st_mode)) {
+        return [NSString stringWithFormat:@"has descriptor %d, which is a directory's", descriptor];
+    }
+    return nil;
+}
+
+@implementation VZFileHandleSerialPortAttachment
+
+- (instancetype)initWithFileHandleForReading:(NSFileHandle *)fileHandleForReading
+                        fileHandleForWriting:(NSFileHandle *)fileHandleForWriting
+{
+    if ((fileHandleForReading && fcntl(fileHandleForReading.fileDescriptor, F_GETFD) < 0)
+        || (fileHandleForWriting && fcntl(fileHandleForWriting.fileDescriptor, F_GETFD) < 0)) {
+        [NSException raise:NSInvalidArgumentException
+                    format:@"*** -[%@ %@]: a file handle has no open file descriptor", [self class],
+                           NSStringFromSelector(_cmd)];
+    }
+    if ((self = [super initForSubclass])) {
+        _fileHandleForReading = fileHandleForReading;
+        _fileHandleForWriting = fileHandleForWriting;
+    }
+    return self;
+}
+
+- (int)readingFileDescriptor
+{
+    return self.fileHandleForReading ? self.fileHandleForReading.fileDescriptor : -1;
+}
+
+- (int)writingFileDescriptor
+{
+    return self.fileHandleForWriting ? self.fileHandleForWriting.fileDescriptor : -1;
+}
+
+- (BOOL)validateAs:(NSString *)property error:(NSError **)error
+{
+    NSString *name = @"fileHandleForReading";
+    NSString *reason = nil;
+    int errorNumber = 0;
+    if (!self.fileHandleForReading && !self.fileHandleForWriting) {
+        return VZRefuse(error, VZInvalidConfigurationError(
+            [NSString stringWithFormat:@"%@ has neither a fileHandleForReading nor a fileHandleForWriting.", property],
+            @"Make it with at least one, or leave the port's attachment nil.", nil));
+    }
+    if (self.fileHandleForReading) {
+        reason = wrongWithDescriptor(self.readingFileDescriptor, YES, &errorNumber);
+    }
+    if (!reason && self.fileHandleForWriting) {
+        name = @"fileHandleForWriting";
+        reason = wrongWithDescriptor(self.writingFileDescriptor, NO, &errorNumber);
+    }
+    if (!reason) {
+        return YES;
+    }
+    return VZRefuse(error, VZInvalidConfigurationError(
+        [NSString stringWithFormat:@"%@.%@ %@.", property, name, reason],
+        @"What the guest reads needs a descriptor open for reading, what it writes one open for writing; both stay "
+        @"open as long as the machine runs.",
+        errorNumber ? VZSystemCallError(errorNumber, nil) : nil));
+}
+
+@end

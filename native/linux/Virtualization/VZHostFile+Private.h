@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Files of the host as configurations name them: URLs turned into paths, and paths into open files, each step with
+// words for what can be wrong with it.
+#import <Virtualization/VZDefines.h>
+#include <sys/stat.h>
+
+NS_ASSUME_NONNULL_BEGIN
+
+/*! The UTF-8 bytes of string with a NUL after them; nil if it has half a surrogate pair in it. -[NSString UTF8String]
+    raises an exception for such a string. */
+VZ_EXTERN NSData *_Nullable VZUTF8Data(NSString *string);
+
+/*! string for use in an error's text, where it has to be legible and short: quoted, control characters escaped, and
+    the middle of a long one left out. */
+VZ_EXTERN NSString *VZQuoted(NSString *_Nullable string);
+
+/*! The path that url means. nil if it means none: not a file URL, or one with a NUL character, at which the system
+    would take the path to end. reason then completes a sentence that begins with the property's name. The path can be given to -UTF8String. */
+VZ_EXTERN NSString *_Nullable VZPathOfFileURL(NSURL *_Nullable url,
+                                              NSString *_Nullable __autoreleasing *_Nonnull reason);
+
+/*! A file that was looked at and can be opened as asked. */
+@interface VZHostFile : NSObject
+
++ (instancetype)new NS_UNAVAILABLE;
+- (instancetype)init NS_UNAVAILABLE;
+
+/*! Opens path, following symbolic links, if it is a regular file or, with blockDevices, a block device. Anything else
+    is not opened at all: opening a FIFO waits, and opening a device can have effects. nil with reason, as above, and
+    errorNumber, 0 if no system call failed. */
+- (nullable instancetype)initWithPath:(NSString *)path
+                             writable:(BOOL)writable
+                         blockDevices:(BOOL)blockDevices
+                               reason:(NSString *_Nullable __autoreleasing *_Nonnull)reason
+                          errorNumber:(int *)errorNumber NS_DESIGNATED_INITIALIZER;
+
+/*! Open as long as the object lives. */
+@property (readonly) int fileDescriptor;
+@property (readonly) uint64_t size;
+@property (readonly) BOOL isBlockDevice;
+
+/*! Whether both are the same file, whatever their paths. */
+- (BOOL)isSameFileAs:(VZHostFile *)other;
+
+@end
+
+NS_ASSUME_NONNULL_END

@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "VZConfiguration+Private.h"
+#import "VZErrors+Private.h"
+#import "VZVirtualMachine+Private.h"
+#import "VZHostFile+Private.h"
+#include <errno.h>
+#include <sched.h>
+#include <unistd.h>
+
+static const uint64_t mebibyte = 1024 * 1024;
+
+// QEMU's x86 machines take no more without an emulated interrupt remapper.
+enum { emulatorMaximumCPUCount = 255 };
+
+static NSUInteger countOfUsableCPUs(void)
+{
+    // The set has to be as large as the kernel's, whose size is only known from the call's success.
+    for (int capacity = 1024; capacity <= 1 << 20; capacity *= 2) {
+        cpu_set_t *set = CPU_ALLOC(capacity);
+        int result = set ? sched_getaffinity(0, CPU_ALLOC_SIZE(capacity), set) : -1;
+        int count = result == 0 ? CPU_COUNT_S(CPU_ALLOC_SIZE(capacity), set) : 0;
+        BOOL tooSmall = result != 0 && errno == EINVAL;
+        CPU_FREE(set);
+        if (!tooSmall) {
+            return count > 0 ? (NSUInteger)count : 1;
+        }
+    }
+    return 1;
+}
+
+BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSError **error)
+{
+    return VZRefuse(error, VZInvalidConfigurationError(
+        [NSString stringWithFormat:@"%@ is an instance of %@.", property, [object class]],
+        [NSString stringWithFormat:@"Use an instance of %@.", wanted], nil));
+}
+
+static BOOL refuse(NSError **error, NSString *reason, NSString *suggestion)
+{
+    return VZRefuse(error, VZInvalidConfigurationError(reason, suggestion, nil));
+}
+
+static NSString *nameOfElement(NSString *property, NSUInteger index)
+{
+    return [NSString stringWithFormat:@"%@[%lu]", property, (unsigned long)index];
+}
+
+@implementation VZVirtualMachineConfiguration (VZVirtualMachineConfigurationValidation)
+
+// Apple's value on its own machines. QEMU's starts with less, but Linux is loaded at 1 MiB and above; what a kernel and
+// its RAM disk need beyond that is checked with them.
++ (uint64_t)minimumAllowedMemorySize
+{
+    return 4 * mebibyte;
+}
+
++ (uint64_t)maximumAllowedMemorySize
+{
+    uint64_t physical = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    return physical / mebibyte * mebibyte;
+}
+
++ (NSUInteger)minimumAllowedCPUCount
+{
+    return 1;
+}
+
++ (NSUInteger)maximumAllowedCPUCount
+{
+    return MIN(countOfUsableCPUs(), (NSUInteger)emulatorMaximumCPUCount);
+}
+
+- (BOOL)validateWithError:(NSError **)error
+{
+    // The files that are looked at are closed before this returns, not when the caller's pool ends.
+    NSError *wrong = nil;
+    BOOL valid;
+    @autoreleasepool {
+        // Where no machine can be run, no configuration is valid, and the error says why, as Apple documents isSupported.
+        wrong = [VZVirtualMachine applevzUnsupportedError];
+        valid = wrong == nil && [self validateEverythingWithError:&wrong];
+    }
+    return valid || VZRefuse(error, wrong);
+}
+
+- (BOOL)validateEverythingWithError:(NSError **)error
+{
+    // Serial ports come before every part whose files are opened: a file would get the number of a port's descriptor
+    // that was closed, and the port would look sound.
+    return [self validateProcessorsAndMemoryWithError:error]
+        && [self validateParts:self.serialPorts
+                            as:@"serialPorts"
+                         class:[VZSerialPortConfiguration class]
+                         error:error]
+        && [self validateBootLoaderWithError:error]
+        && [self validatePart:self.platform as:@"platform" class:[VZPlatformConfiguration class] error:error]
+        && [self validateParts:self.entropyDevices
+                            as:@"entropyDevices"
+                         class:[VZEntropyDeviceConfiguration class]
+                         error:error]
+        && [self validateParts:self.memoryBalloonDevices
+                            as:@"memoryBalloonDevices"
+                         class:[VZMemoryBalloonDeviceConfiguration class]
+                         error:error]
+        && [self validateParts:self.networkDevices
+                            as:@"networkDevices"
+                         class:[VZNetworkDeviceConfiguration class]
+                         error:error]
+        && [self validateParts:self.storageDevices
+                            as:@"storageDevices"
+                         class:[VZStorageDeviceConfiguration class]
+                         error:error]
+        && [self validateDeviceCountsWithError:error]
+        && [self validateAttachmentsAreDistinct:self.networkDevices as:@"networkDevices" error:error]
+        && [self validateAttachmentsAreDistinct:self.serialPorts as:@"serialPorts" error:error]
+        && [self validateAttachmentsAreDistinct:self.storageDevices as:@"storageDevices" error:error]
+        && [self validateMACAddressesAreDistinctWithError:error]
+        && [self validateBlockDeviceIdentifiersAreDistinctWithError:error]
+        && [self validateDiskImagesAreDistinctWithError:error];
+}
+
+- (BOOL)validateProcessorsAndMemoryWithError:(NSError **)error
+{
+    NSUInteger minimumCPUs = [[self class] minimumAllowedCPUCount];
+    NSUInteger maximumCPUs = [[self class] maximumAllowedCPUCount];
+    uint64_t minimum = [[self class] minimumAllowedMemorySize];
+    uint64_t maximum = [[self class] maximumAllowedMemorySize];
+    uint64_t size = self.memorySize;
+    if (self.CPUCount < minimumCPUs || self.CPUCount > maximumCPUs) {
+        return refuse(error, [NSString stringWithFormat:@"CPUCount is %lu.", (unsigned long)self.CPUCount],
+                      [NSString stringWithFormat:@"This host allows %lu to %lu.", (unsigned long)minimumCPUs,
+                                                 (unsigned long)maximumCPUs]);
+    }
+    if (size < minimum || size > maximum) {
+        return refuse(error, [NSString stringWithFormat:@"memorySize is %llu bytes.", (unsigned long long)size],
+                      [NSString stringWithFormat:@"This host allows %llu to %llu bytes (%llu to %llu MiB).",
+                                                 (unsigned long long)minimum, (unsigned long long)maximum,
+                                                 (unsigned long long)(minimum / mebibyte),
+                                                 (unsigned long long)(maximum / mebibyte)]);
+    }
+    if (size % mebibyte != 0) {
+        return refuse(error,
+                      [NSString stringWithFormat:@"memorySize is %llu bytes, not a multiple of 1 MiB (%llu bytes).",
+                                                 (unsigned long long)size, (unsigned long long)mebibyte],
+                      [NSString stringWithFormat:@"The next smaller one is %llu bytes.",
+                                                 (unsigned long long)(size / mebibyte * mebibyte)]);
+    }
+    return YES;
+}
+
+- (BOOL)validateBootLoaderWithError:(NSError **)error
+{
+    VZBootLoader *bootLoader = self.bootLoader;
+    if (!bootLoader) {
+        return refuse(error, @"bootLoader is nil.", @"Set it to a VZLinuxBootLoader with the kernel's URL.");
+    }
+    if (![self validatePart:bootLoader as:@"bootLoader" class:[VZBootLoader class] error:error]) {
+        return NO;
+    }
+    uint64_t needed = [bootLoader isKindOfClass:[VZLinuxBootLoader class]]
+        ? [(VZLinuxBootLoader *)bootLoader loadedSize] : 0;
+    if (self.memorySize <= needed) {
+        return refuse(error,
+                      [NSString stringWithFormat:@"memorySize is %llu bytes, but the kernel and its initial RAM disk "
+                                                 @"alone take %llu.",
+                                                 (unsigned long long)self.memorySize, (unsigned long long)needed],
+                      @"Give the machine more memory: usually several times what they take.");
+    }
+    return YES;
+}
+
+- (BOOL)validatePart:(id)part as:(NSString *)property class:(Class)class error:(NSError **)error
+{
+    if (!part) {
+        return refuse(error, [NSString stringWithFormat:@"%@ is nil.", property],
+                      [NSString stringWithFormat:@"Set it to an instance of a subclass of %@.", class]);
+    }
+    if (![part isKindOfClass:class]) {
+        return VZRefuseClass(part, property, [NSString stringWithFormat:@"a subclass of %@", class], error);
+    }
+    return [part validateAs:property error:error];
+}
+
+- (BOOL)validateParts:(NSArray *)parts as:(NSString *)property class:(Class)class error:(NSError **)error
+{
+    for (NSUInteger i = 0; i < parts.count; i++) {
+        NSUInteger earlier = [parts indexOfObjectIdenticalTo:parts[i]];
+        if (earlier < i) {
+            return refuse(error,
+                          [NSString stringWithFormat:@"%@ is the same object as %@.", nameOfElement(property, i),
+                                                     nameOfElement(property, earlier)],
+                          @"Make a configuration of its own for each device.");
+        }
+        if (![self validatePart:parts[i] as:nameOfElement(property, i) class:class error:error]) {
+            return NO;
+        }
+    }
+    return YES;
+}
+
+- (BOOL)validateDeviceCountsWithError:(NSError **)error
+{
+    NSUInteger balloons = self.memoryBalloonDevices.count;
+    NSUInteger devices = self.virtioDeviceCount;
+    if (balloons > 1) {
+        return refuse(error,
+                      [NSString stringWithFormat:@"memoryBalloonDevices has %lu devices.", (unsigned long)balloons],
+                      @"A machine has at most one memory balloon.");
+    }
+    if (devices > VZPCIMaximumDeviceCount) {
+        return refuse(error,
+                      [NSString stringWithFormat:@"entropyDevices, memoryBalloonDevices, networkDevices, serialPorts "
+                                                 @"and storageDevices have %lu devices together.",
+                                                 (unsigned long)devices],
+                      [NSString stringWithFormat:@"A machine has room for %d.", VZPCIMaximumDeviceCount]);
+    }
+    return YES;
+}
+
+// devices are those of one array, all of a class that has an attachment.
+- (BOOL)validateAttachmentsAreDistinct:(NSArray *)devices as:(NSString *)property error:(NSError **)error
+{
+    NSArray *attachments = [devices valueForKey:@"attachment"];
+    for (NSUInteger i = 0; i < attachments.count; i++) {
+        NSUInteger earlier = [attachments indexOfObjectIdenticalTo:attachments[i]];
+        if (earlier < i && attachments[i] != [NSNull null]) {
+            return refuse(error,
+                          [NSString stringWithFormat:@"%@.attachment is the same object as %@.attachment.",
+                                                     nameOfElement(property, i), nameOfElement(property, earlier)],
+                          @"Make an attachment of its own for each device.");
+        }
+    }
+    return YES;
+}
+
+- (BOOL)validateMACAddressesAreDistinctWithError:(NSError **)error
+{
+    NSArray *addresses = [self.networkDevices valueForKey:@"MACAddress"];
+    for (NSUInteger i = 0; i < addresses.count; i++) {
+        NSUInteger earlier = [addresses indexOfObject:addresses[i]];
+        if (earlier < i) {
+            return refuse(error,
+                          [NSString stringWithFormat:@"%@.MACAddress is %@, as is %@.MACAddress.",
+                                                     nameOfElement(@"networkDevices", i), [addresses[i] string],
+                                                     nameOfElement(@"networkDevices", earlier)],
+                          @"Give each network device a MAC address of its own.");
+        }
+    }
+    return YES;
+}
+
+- (BOOL)validateBlockDeviceIdentifiersAreDistinctWithError:(NSError **)error
+{
+    NSMutableArray *identifiers = [[NSMutableArray alloc] init];
+    for (VZStorageDeviceConfiguration *device in self.storageDevices) {
+        NSString *identifier = @"";
+        if ([device isKindOfClass:[VZVirtioBlockDeviceConfiguration class]]) {
+            identifier = [(VZVirtioBlockDeviceConfiguration *)device blockDeviceIdentifier];
+        }
+        NSUInteger earlier = identifier.length > 0 ? [identifiers indexOfObject:identifier] : NSNotFound;
+        if (earlier != NSNotFound) {
+            return refuse(error,
+                          [NSString stringWithFormat:@"%@.blockDeviceIdentifier is %@, as is %@.blockDeviceIdentifier.",
+                                                     nameOfElement(@"storageDevices", identifiers.count),
+                                                     VZQuoted(identifier), nameOfElement(@"storageDevices", earlier)],
+                          @"Give each disk an identifier of its own, or none.");
+        }
+        [identifiers addObject:identifier];
+    }
+    return YES;
+}
+
+// Two devices may read one image. Once one of them writes, the guest's two caches contradict each other.
+- (BOOL)validateDiskImagesAreDistinctWithError:(NSError **)error
+{
+    NSMutableArray<VZDiskImageStorageDeviceAttachment *> *attachments = [[NSMutableArray alloc] init];
+    NSMutableArray<VZHostFile *> *files = [[NSMutableArray alloc] init];
+    NSMutableArray<NSString *> *names = [[NSMutableArray alloc] init];
+    NSUInteger index = 0;
+    for (VZStorageDeviceConfiguration *device in self.storageDevices) {
+        NSString *name = [nameOfElement(@"storageDevices", index++) stringByAppendingString:@".attachment.URL"];
+        if (![device.attachment isKindOfClass:[VZDiskImageStorageDeviceAttachment class]]) {
+            continue;
+        }
+        VZDiskImageStorageDeviceAttachment *attachment = (VZDiskImageStorageDeviceAttachment *)device.attachment;
+        VZHostFile *file = [attachment openAs:name error:error];
+        if (!file) {
+            return NO;
+        }
+        for (NSUInteger i = 0; i < files.count; i++) {
+            if ([file isSameFileAs:files[i]] && !(attachment.isReadOnly && attachments[i].isReadOnly)) {
+                return refuse(error,
+                              [NSString stringWithFormat:@"%@ is %@, the same image as %@, and not both are readOnly.",
+                                                         name, VZQuoted(attachment.URL.path), names[i]],
+                              @"Give each writable disk an image of its own, or attach both with readOnly.");
+            }
+        }
+        [attachments addObject:attachment];
+        [files addObject:file];
+        [names addObject:name];
+    }
+    return YES;
+}
+
+@end

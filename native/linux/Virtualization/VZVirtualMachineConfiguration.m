@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "VZConfiguration+Private.h"
+
+// Copies of the parts, but one copy for a part that is there twice: that is an error, and stays one in the copy.
+static NSArray *copyOfParts(NSArray *parts)
+{
+    NSMutableArray *copies = [[NSMutableArray alloc] init];
+    for (id part in parts) {
+        NSUInteger earlier = [parts indexOfObjectIdenticalTo:part];
+        [copies addObject:earlier < copies.count ? copies[earlier] : [part copy]];
+    }
+    return copies;
+}
+
+@implementation VZVirtualMachineConfiguration
+
+- (instancetype)init
+{
+    if ((self = [super init])) {
+        _memorySize = VZVirtualMachineConfiguration.minimumAllowedMemorySize;
+        _CPUCount = VZVirtualMachineConfiguration.minimumAllowedCPUCount;
+        _platform = [[VZGenericPlatformConfiguration alloc] init];
+        _entropyDevices = @[];
+        _memoryBalloonDevices = @[];
+        _networkDevices = @[];
+        _serialPorts = @[];
+        _storageDevices = @[];
+    }
+    return self;
+}
+
+- (id)copyWithZone:(NSZone *)zone
+{
+    VZVirtualMachineConfiguration *copy = [[[self class] allocWithZone:zone] init];
+    copy.bootLoader = [self.bootLoader copy];
+    copy.memorySize = self.memorySize;
+    copy.CPUCount = self.CPUCount;
+    copy.platform = [self.platform copy];
+    copy.entropyDevices = copyOfParts(self.entropyDevices);
+    copy.memoryBalloonDevices = copyOfParts(self.memoryBalloonDevices);
+    copy.networkDevices = copyOfParts(self.networkDevices);
+    copy.serialPorts = copyOfParts(self.serialPorts);
+    copy.storageDevices = copyOfParts(self.storageDevices);
+    return copy;
+}
+
+- (NSUInteger)virtioDeviceCount
+{
+    return self.entropyDevices.count + self.memoryBalloonDevices.count + self.networkDevices.count
+        + self.serialPorts.count + self.storageDevices.count;
+}
+
+@end

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything of Apple's framework that is implemented here, under Apple's names. A class that is missing is not declared.
+#import <Virtualization/VZDefines.h>
+#import <Virtualization/VZBootLoader.h>
+#import <Virtualization/VZDiskImageStorageDeviceAttachment.h>
+#import <Virtualization/VZEntropyDeviceConfiguration.h>
+#import <Virtualization/VZError.h>
+#import <Virtualization/VZFileHandleSerialPortAttachment.h>
+#import <Virtualization/VZFileSerialPortAttachment.h>
+#import <Virtualization/VZGenericMachineIdentifier.h>
+#import <Virtualization/VZGenericPlatformConfiguration.h>
+#import <Virtualization/VZLinuxBootLoader.h>
+#import <Virtualization/VZMACAddress.h>
+#import <Virtualization/VZMemoryBalloonDevice.h>
+#import <Virtualization/VZMemoryBalloonDeviceConfiguration.h>
+#import <Virtualization/VZNATNetworkDeviceAttachment.h>
+#import <Virtualization/VZNetworkDeviceAttachment.h>
+#import <Virtualization/VZNetworkDeviceConfiguration.h>
+#import <Virtualization/VZPlatformConfiguration.h>
+#import <Virtualization/VZSerialPortAttachment.h>
+#import <Virtualization/VZSerialPortConfiguration.h>
+#import <Virtualization/VZStorageDeviceAttachment.h>
+#import <Virtualization/VZStorageDeviceConfiguration.h>
+#import <Virtualization/VZVirtioBlockDeviceConfiguration.h>
+#import <Virtualization/VZVirtioConsoleDeviceSerialPortConfiguration.h>
+#import <Virtualization/VZVirtioEntropyDeviceConfiguration.h>
+#import <Virtualization/VZVirtioNetworkDeviceConfiguration.h>
+#import <Virtualization/VZVirtioTraditionalMemoryBalloonDevice.h>
+#import <Virtualization/VZVirtioTraditionalMemoryBalloonDeviceConfiguration.h>
+#import <Virtualization/VZVirtualMachine.h>
+#import <Virtualization/VZVirtualMachineConfiguration.h>
+#import <Virtualization/VZVirtualMachineDelegate.h>
