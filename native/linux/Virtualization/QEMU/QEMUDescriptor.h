@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#import <Virtualization/VZDefines.h>
+
+NS_ASSUME_NONNULL_BEGIN
+
+/// One file descriptor, closed exactly once: with this object.
+@interface QEMUDescriptor : NSObject
+
+/// Takes the descriptor over.
+- (instancetype)initWithDescriptor:(int)descriptor NS_DESIGNATED_INITIALIZER;
+- (instancetype)init NS_UNAVAILABLE;
+
+/// A duplicate of one that stays its owner's. nil, with an error of NSPOSIXErrorDomain, where it cannot be made.
++ (nullable instancetype)duplicateOf:(int)descriptor error:(NSError **)error;
+
+/// Opens the file. nil, with an error of NSPOSIXErrorDomain, where it cannot be.
++ (nullable instancetype)openPath:(NSString *)path flags:(int)flags error:(NSError **)error;
+
+/// Two ends of a stream socket; both non-blocking for whoever holds them.
++ (nullable NSArray<QEMUDescriptor *> *)socketPairWithError:(NSError **)error;
+
+/// The reading and the writing end of a pipe.
++ (nullable NSArray<QEMUDescriptor *> *)pipeWithError:(NSError **)error;
+
+@property (readonly) int number;
+
+@end
+
+NS_ASSUME_NONNULL_END

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "QEMUDescriptor.h"
+#import "../VZErrors+Private.h"
+#import <errno.h>
+#import <fcntl.h>
+#import <sys/socket.h>
+#import <unistd.h>
+
+// Never 0, 1 or 2, also where the host program closed those: what is handed to QEMU would be taken for its own output.
+enum { LOWEST_DESCRIPTOR = 3 };
+
+@implementation QEMUDescriptor
+
+- (instancetype)initWithDescriptor:(int)descriptor {
+    self = [super init];
+    if (self != nil)
+        _number = descriptor;
+    return self;
+}
+
+- (void)dealloc {
+    close(_number);
+}
+
++ (instancetype)adopt:(int)descriptor path:(NSString *)path error:(NSError **)error {
+    if (descriptor < 0) {
+        if (error != NULL)
+            *error = VZSystemCallError(errno, path);
+        return nil;
+    }
+    if (descriptor >= LOWEST_DESCRIPTOR)
+        return [[self alloc] initWithDescriptor:descriptor];
+    QEMUDescriptor *low = [[self alloc] initWithDescriptor:descriptor];
+    return [self duplicateOf:low.number error:error];
+}
+
++ (instancetype)duplicateOf:(int)descriptor error:(NSError **)error {
+    return [self adopt:fcntl(descriptor, F_DUPFD_CLOEXEC, LOWEST_DESCRIPTOR) path:nil error:error];
+}
+
++ (instancetype)openPath:(NSString *)path flags:(int)flags error:(NSError **)error {
+    int descriptor;
+    do
+        descriptor = open(path.fileSystemRepresentation, flags | O_CLOEXEC, 0666);
+    while (descriptor < 0 && errno == EINTR);
+    return [self adopt:descriptor path:path error:error];
+}
+
++ (NSArray<QEMUDescriptor *> *)adoptPair:(int *)descriptors result:(int)result error:(NSError **)error {
+    if (result != 0) {
+        if (error != NULL)
+            *error = VZSystemCallError(errno, nil);
+        return nil;
+    }
+    QEMUDescriptor *first = [self adopt:descriptors[0] path:nil error:error];
+    QEMUDescriptor *second = [self adopt:descriptors[1] path:nil error:error];
+    return first != nil && second != nil ? @[ first, second ] : nil;
+}
+
++ (NSArray<QEMUDescriptor *> *)socketPairWithError:(NSError **)error {
+    int descriptors[2];
+    int result = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, descriptors);
+    return [self adoptPair:descriptors result:result error:error];
+}
+
++ (NSArray<QEMUDescriptor *> *)pipeWithError:(NSError **)error {
+    int descriptors[2];
+    int result = pipe2(descriptors, O_CLOEXEC);
+    if (result == 0)
+        fcntl(descriptors[0], F_SETFL, O_NONBLOCK);
+    return [self adoptPair:descriptors result:result error:error];
+}
+
+@end

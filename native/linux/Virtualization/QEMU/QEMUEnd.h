@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "QEMUSpawn.h"
+#import <Virtualization/VZDefines.h>
+
+NS_ASSUME_NONNULL_BEGIN
+
+/// How a QEMU process ended.
+@interface QEMUEnd : NSObject
+
+/// `failure`: why it was ended from here, if it was not well. `lastWords`: what it wrote to its standard error.
+- (instancetype)initWithExit:(qemu_exit)exit failure:(nullable NSError *)failure lastWords:(NSString *)lastWords
+    NS_DESIGNATED_INITIALIZER;
+- (instancetype)init NS_UNAVAILABLE;
+
+/// It ended by itself, saying that all is well.
+@property (readonly) BOOL isClean;
+
+/// An error for a machine that did not get to run.
+- (NSError *)startError;
+
+/// An error for a machine that ran.
+- (NSError *)stopError;
+
+@end
+
+NS_ASSUME_NONNULL_END

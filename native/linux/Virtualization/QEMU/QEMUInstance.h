@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "QEMUCommandLine.h"
+#import "QEMUEnd.h"
+#import "QMPConnection.h"
+#import <dispatch/dispatch.h>
+
+NS_ASSUME_NONNULL_BEGIN
+
+/// One QEMU process, from its start to its end. Everything happens on its queue. The process ends with this object, and with
+/// this process, whichever way that ends.
+@interface QEMUInstance : NSObject
+
+- (instancetype)initWithCommandLine:(QEMUCommandLine *)commandLine
+                              queue:(dispatch_queue_t)queue NS_DESIGNATED_INITIALIZER;
+- (instancetype)init NS_UNAVAILABLE;
+
+@property (nullable, copy) void (^eventHandler)(NSString *name, NSDictionary *data);
+
+/// Called once, when a process that was launched successfully has ended and been reaped, and all that it said was heard.
+@property (nullable, copy) void (^endHandler)(QEMUEnd *end);
+
+/// Starts the process, up to a machine whose processors stand still. The completion is called once, with an error where
+/// there is no machine; the process is gone then.
+- (void)launchWithCompletion:(void (^)(NSError *_Nullable error))completion;
+
+- (void)execute:(NSString *)command arguments:(nullable NSDictionary *)arguments completion:(QMPCompletion)completion;
+
+/// NO once it is certain that the process has ended or is about to; endHandler says more.
+@property (readonly) BOOL isAnswering;
+
+/// SIGKILL. endHandler follows.
+- (void)kill;
+
+/// Ends the process and returns when it is gone, or after a second. No handler is called any more.
+- (void)endNow;
+
+@end
+
+NS_ASSUME_NONNULL_END

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "QEMUSpawn.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { CHILD_STACK_SIZE = 128 * 1024 };
+
+// The child runs on the parent's memory until it executes the program: sanitizers must not account for it.
+#if defined(__clang__)
+#define RUNS_IN_CHILD __attribute__((no_sanitize("address", "thread", "undefined"), disable_sanitizer_instrumentation))
+#else
+#define RUNS_IN_CHILD
+#endif
+
+typedef struct {
+    const qemu_spawn_plan *plan;
+    pid_t parent;
+    // Written by the child, read by the parent, which is held until the child executes the program or ends.
+    int error;
+    const char *step;
+} child_context;
+
+RUNS_IN_CHILD static void close_from(unsigned int first) {
+    if (syscall(SYS_close_range, first, ~0U, 0) == 0)
+        return;
+    struct rlimit limit;
+    unsigned int end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 65536 ? (unsigned int)limit.rlim_cur : 65536;
+    for (unsigned int descriptor = first; descriptor < end; descriptor++)
+        close((int)descriptor);
+}
+
+/// Only system calls from here on: the parent's other threads run on, with locks held that this process will never see
+/// released.
+RUNS_IN_CHILD static int child_main(void *argument) {
+    child_context *context = argument;
+    const qemu_spawn_plan *plan = context->plan;
+    int count = (int)plan->descriptor_count;
+    int moved[count];
+
+    context->step = "preparing the process";
+    // A terminal's Ctrl-C is for the host program, which decides what becomes of its machines.
+    setsid();
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+        goto failed;
+    // The parent may have died before that call.
+    if (getppid() != context->parent)
+        _exit(127);
+    struct sigaction action = {.sa_handler = SIG_DFL};
+    for (int signal = 1; signal < NSIG; signal++)
+        sigaction(signal, &action, NULL); // refuses those that have no disposition
+    if (chdir("/") != 0)
+        goto failed;
+
+    context->step = "handing over file descriptors";
+    // First out of the way, all of them, so that none is overwritten before it was moved.
+    for (int i = 0; i < count; i++) {
+        moved[i] = fcntl(plan->descriptors[i], F_DUPFD, count);
+        if (moved[i] < 0)
+            goto failed;
+    }
+    for (int i = 0; i < count; i++)
+        if (dup2(moved[i], i) < 0)
+            goto failed;
+    close_from((unsigned int)count);
+
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    context->step = "executing the program";
+    execve(plan->path, plan->arguments, plan->environment);
+failed:
+    context->error = errno;
+    _exit(127);
+}
+
+int qemu_spawn(const qemu_spawn_plan *plan, pid_t *pid, int *pidfd, const char **step) {
+    child_context context = {.plan = plan, .parent = getpid(), .step = "preparing the process"};
+    *step = context.step;
+    void *stack = mmap(NULL, CHILD_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED)
+        return errno;
+    // No handler of the host program may run in the child, on the parent's memory.
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int descriptor = -1;
+    pid_t child = clone(child_main, (char *)stack + CHILD_STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
+                        &context, &descriptor);
+    int error = child < 0 ? errno : context.error;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    munmap(stack, CHILD_STACK_SIZE);
+    *step = child < 0 ? "creating the process" : context.step;
+    if (child < 0)
+        return error;
+    if (error != 0) {
+        qemu_reap(descriptor);
+        close(descriptor);
+        return error;
+    }
+    *pid = child;
+    *pidfd = descriptor;
+    return 0;
+}
+
+qemu_exit qemu_reap(int pidfd) {
+    siginfo_t information = {0};
+    int result;
+    do
+        result = waitid((idtype_t)P_PIDFD, (id_t)pidfd, &information, WEXITED | __WALL);
+    while (result != 0 && errno == EINTR);
+    // ECHILD: the host program ignores SIGCHLD, or waits for any child and got this one.
+    if (result != 0)
+        return (qemu_exit){.known = false};
+    return (qemu_exit){.known = true, .signalled = information.si_code != CLD_EXITED, .status = information.si_status};
+}
+
+void qemu_kill(int pidfd) {
+    syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+}
+
+bool qemu_await_exit(int pidfd, int milliseconds) {
+    struct pollfd descriptor = {.fd = pidfd, .events = POLLIN};
+    // Our own threads have all signals blocked; a caller's may be interrupted, and then waits anew.
+    int result;
+    do
+        result = poll(&descriptor, 1, milliseconds);
+    while (result < 0 && errno == EINTR);
+    return result > 0;
+}
+
+bool qemu_probe_in_child(bool (*probe)(void), int milliseconds) {
+    int pidfd = -1;
+    // The bare system call: no fork handlers of the host program. No signal at its end, so a SIGCHLD handler hears nothing,
+    // and a wait for any child passes over it.
+    long child = syscall(SYS_clone, CLONE_PIDFD, NULL, &pidfd, NULL, 0);
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        syscall(SYS_exit_group, probe() ? 0 : 1);
+        __builtin_unreachable();
+    }
+    if (child < 0)
+        return false;
+    if (!qemu_await_exit(pidfd, milliseconds))
+        qemu_kill(pidfd);
+    qemu_exit end = qemu_reap(pidfd);
+    close(pidfd);
+    return end.known && !end.signalled && end.status == 0;
+}

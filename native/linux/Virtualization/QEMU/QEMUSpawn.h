@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef QEMU_SPAWN_H
+#define QEMU_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+// Starting a process whose life is tied to this one, without the host program noticing: no signal handler, no fork handlers,
+// no change to its threads' masks, descriptors or working folder.
+
+typedef struct {
+    const char *path;         // absolute
+    char *const *arguments;   // the first is the program's name, the last NULL
+    char *const *environment; // the last NULL
+    const int *descriptors;   // descriptors[i] becomes the child's i; every other one is closed in it
+    size_t descriptor_count;
+} qemu_spawn_plan;
+
+/// Starts the program. The child dies with the thread that calls this (PR_SET_PDEATHSIG is bound to it), so call it from a
+/// thread that lives as long as the process. 0, or the errno of the step that failed, which is named in *step.
+int qemu_spawn(const qemu_spawn_plan *plan, pid_t *pid, int *pidfd, const char **step);
+
+/// How a process ended.
+typedef struct {
+    bool known;    // false if the host program's own child handling took the status first
+    bool signalled;
+    int status;    // the exit status, or the signal
+} qemu_exit;
+
+/// Reaps the process behind the pidfd, which is readable: it has ended.
+qemu_exit qemu_reap(int pidfd);
+
+/// SIGKILL to that very process, never to another that got its number.
+void qemu_kill(int pidfd);
+
+/// Waits until the process has ended, at most that long. True if it has.
+bool qemu_await_exit(int pidfd, int milliseconds);
+
+/// Runs `probe` in a child that shares nothing with the host program and is not noticed by it, and kills it after
+/// `milliseconds`. True if the probe returned true. `probe` may only make system calls: other threads' locks are held in
+/// the child for ever.
+bool qemu_probe_in_child(bool (*probe)(void), int milliseconds);
+
+#endif

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+#import <Foundation/Foundation.h>
+
+NS_ASSUME_NONNULL_BEGIN
+
+/// The error for a QEMU of that version, nil for one that is supported. `greeting` is what it greets with over QMP.
+NSError *_Nullable QEMUVersionErrorOfGreeting(NSDictionary *greeting);
+
+/// The same of a program that ended before it greeted, by its --version. nil also where that tells nothing.
+NSError *_Nullable QEMUVersionErrorOfProgram(NSString *path);
+
+NS_ASSUME_NONNULL_END

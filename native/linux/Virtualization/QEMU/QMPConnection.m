@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "QMPConnection.h"
+#import "../VZErrors+Private.h"
+#import "../VZHostFile+Private.h"
+#import <errno.h>
+#import <sys/socket.h>
+
+// A line of QMP is a few kilobytes; what is longer than this is not from QEMU.
+enum { LONGEST_LINE = 16 * 1024 * 1024, READ_SIZE = 16 * 1024 };
+
+static NSError *protocol_error(NSString *reason) {
+    return VZErrorWithReason(VZErrorInternal, @"QEMU could not be controlled.", reason, nil, nil);
+}
+
+/// A command that waits for its answer.
+@interface QMPCommand : NSObject
+@property (copy) NSString *name;
+@property (copy) QMPCompletion completion;
+@property dispatch_time_t deadline;
+@property NSTimeInterval seconds;
+@end
+
+@implementation QMPCommand
+@end
+
+@implementation QMPConnection {
+    QEMUDescriptor *_socket;
+    dispatch_queue_t _queue;
+    dispatch_source_t _readable;
+    dispatch_source_t _writable; // while there is something that the socket did not take
+    dispatch_source_t _deadlines; // while there are commands
+    NSMutableData *_received;
+    NSMutableData *_unsent;
+    NSMutableDictionary<NSNumber *, QMPCommand *> *_commands;
+    uint64_t _lastIdentifier;
+    BOOL _ended;
+}
+
+- (instancetype)initWithSocket:(QEMUDescriptor *)socket queue:(dispatch_queue_t)queue {
+    self = [super init];
+    if (self != nil) {
+        _socket = socket;
+        _queue = queue;
+        _received = [NSMutableData data];
+        _unsent = [NSMutableData data];
+        _commands = [NSMutableDictionary dictionary];
+    }
+    return self;
+}
+
+- (void)dealloc {
+    [self cancelSources];
+}
+
+/// A source for the socket. It holds the descriptor until its cancellation is through, so that no other file can get the
+/// number while it is still watched.
+- (dispatch_source_t)sourceOfType:(dispatch_source_type_t)type handler:(void (^)(QMPConnection *))handler {
+    QEMUDescriptor *socket = _socket;
+    __weak QMPConnection *weak_self = self;
+    dispatch_source_t source = dispatch_source_create(type, (uintptr_t)socket.number, 0, _queue);
+    dispatch_source_set_event_handler(source, ^{
+        QMPConnection *strong_self = weak_self;
+        if (strong_self != nil)
+            handler(strong_self);
+    });
+    dispatch_source_set_cancel_handler(source, ^{
+        (void)socket;
+    });
+    dispatch_resume(source);
+    return source;
+}
+
+- (void)open {
+    _readable = [self sourceOfType:DISPATCH_SOURCE_TYPE_READ
+                           handler:^(QMPConnection *connection) {
+                               [connection drain];
+                           }];
+}
+
+- (void)cancelSources {
+    if (_readable != nil)
+        dispatch_source_cancel(_readable);
+    if (_writable != nil)
+        dispatch_source_cancel(_writable);
+    if (_deadlines != nil)
+        dispatch_source_cancel(_deadlines);
+    _readable = _writable = _deadlines = nil;
+}
+
+#pragma mark Receiving
+
+- (void)drain {
+    // A handler below may let go of the connection.
+    QMPConnection *keep_alive = self;
+    while (!keep_alive->_ended) {
+        char bytes[READ_SIZE];
+        ssize_t count = recv(_socket.number, bytes, sizeof bytes, MSG_DONTWAIT);
+        int error = errno;
+        if (count > 0) {
+            NSUInteger searched = _received.length;
+            [_received appendBytes:bytes length:(NSUInteger)count];
+            [self takeLinesFrom:searched];
+            continue;
+        }
+        if (count < 0 && error == EINTR)
+            continue;
+        if (count < 0 && (error == EAGAIN || error == EWOULDBLOCK))
+            return;
+        if (count == 0 && _received.length > 0)
+            [self endWithError:protocol_error([NSString
+                                   stringWithFormat:@"It closed the connection in the middle of a line: %@.",
+                                                    [self quoteOf:_received]])];
+        else
+            [self endWithError:count == 0 ? nil
+                                          : protocol_error([NSString stringWithFormat:@"The connection broke: %@.",
+                                                                                      VZSystemCallErrorText(error)])];
+    }
+}
+
+- (NSString *)quoteOf:(NSData *)data {
+    NSData *beginning = data.length > 200 ? [data subdataWithRange:NSMakeRange(0, 200)] : data;
+    return VZQuoted([[NSString alloc] initWithData:beginning encoding:NSISOLatin1StringEncoding]);
+}
+
+/// Takes the whole lines out of what was received. No newline stands before `searched`.
+- (void)takeLinesFrom:(NSUInteger)searched {
+    NSUInteger taken = 0;
+    const char *bytes = _received.bytes;
+    NSUInteger length = _received.length;
+    NSMutableArray<NSData *> *lines = [NSMutableArray array];
+    const char *newline;
+    while ((newline = memchr(bytes + searched, '\n', length - searched)) != NULL) {
+        NSUInteger end = (NSUInteger)(newline - bytes);
+        [lines addObject:[NSData dataWithBytes:bytes + taken length:end - taken]];
+        taken = searched = end + 1;
+    }
+    [_received replaceBytesInRange:NSMakeRange(0, taken) withBytes:NULL length:0];
+    for (NSData *line in lines)
+        if (!_ended)
+            [self takeLine:line];
+    if (!_ended && _received.length > LONGEST_LINE)
+        [self endWithError:protocol_error(@"It sent a line without an end.")];
+}
+
+- (void)takeLine:(NSData *)line {
+    NSDictionary *message = nil;
+    @try {
+        message = [NSJSONSerialization JSONObjectWithData:line options:0 error:NULL];
+    } @catch (NSException *exception) {
+        message = nil;
+    }
+    if (![message isKindOfClass:[NSDictionary class]]) {
+        [self endWithError:protocol_error([NSString stringWithFormat:@"It sent %@, which is not a QMP message.",
+                                                                     [self quoteOf:line]])];
+        return;
+    }
+    if ([message[@"event"] isKindOfClass:[NSString class]]) {
+        NSDictionary *data = message[@"data"];
+        if (_eventHandler != nil)
+            _eventHandler(message[@"event"], [data isKindOfClass:[NSDictionary class]] ? data : @{});
+    } else if ([message[@"QMP"] isKindOfClass:[NSDictionary class]]) {
+        if (_greetingHandler != nil)
+            _greetingHandler(message[@"QMP"]);
+    } else {
+        [self takeAnswer:message line:line];
+    }
+}
+
+- (void)takeAnswer:(NSDictionary *)message line:(NSData *)line {
+    id identifier = message[@"id"];
+    QMPCommand *command = [identifier isKindOfClass:[NSNumber class]] ? _commands[identifier] : nil;
+    NSDictionary *refusal = message[@"error"];
+    if (command == nil || (refusal == nil && message[@"return"] == nil)) {
+        [self endWithError:protocol_error([NSString stringWithFormat:@"It sent %@, which answers no command.",
+                                                                     [self quoteOf:line]])];
+        return;
+    }
+    [_commands removeObjectForKey:identifier];
+    [self watchDeadlines];
+    if (refusal == nil) {
+        command.completion(message[@"return"], nil);
+        return;
+    }
+    NSString *words = [refusal isKindOfClass:[NSDictionary class]] ? [refusal[@"desc"] description] : nil;
+    command.completion(nil, VZErrorWithReason(VZErrorInternal, @"QEMU refused a command.",
+                                              [NSString stringWithFormat:@"%@: %@", command.name,
+                                                                         words ?: [self quoteOf:line]],
+                                              nil, nil));
+}
+
+#pragma mark Sending
+
+- (void)execute:(NSString *)name
+      arguments:(NSDictionary *)arguments
+        seconds:(NSTimeInterval)seconds
+     completion:(QMPCompletion)completion {
+    if (_ended) {
+        completion(nil, protocol_error([NSString stringWithFormat:@"%@: the connection has ended.", name]));
+        return;
+    }
+    QMPCommand *command = [[QMPCommand alloc] init];
+    command.name = name;
+    command.completion = completion;
+    command.seconds = seconds;
+    command.deadline = dispatch_time(DISPATCH_TIME_NOW, (int64_t)(seconds * NSEC_PER_SEC));
+    NSNumber *identifier = @(++_lastIdentifier);
+    NSMutableDictionary *message = [NSMutableDictionary dictionaryWithDictionary:@{
+        @"execute" : name,
+        @"id" : identifier,
+    }];
+    if (arguments != nil)
+        message[@"arguments"] = arguments;
+    NSData *line = [NSJSONSerialization dataWithJSONObject:message options:0 error:NULL];
+    _commands[identifier] = command;
+    [self watchDeadlines];
+    [_unsent appendData:line];
+    [_unsent appendBytes:"\n" length:1];
+    [self send];
+}
+
+- (void)send {
+    NSUInteger sent = 0;
+    BOOL full = NO;
+    while (!full && sent < _unsent.length) {
+        ssize_t count = send(_socket.number, (const char *)_unsent.bytes + sent, _unsent.length - sent,
+                             MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (count >= 0)
+            sent += (NSUInteger)count;
+        else if (errno == EAGAIN || errno == EWOULDBLOCK)
+            full = YES;
+        else if (errno != EINTR)
+            break; // the other end is gone, and reading says so
+    }
+    if (!full) {
+        _unsent.length = 0;
+        if (_writable != nil)
+            dispatch_source_cancel(_writable);
+        _writable = nil;
+        return;
+    }
+    [_unsent replaceBytesInRange:NSMakeRange(0, sent) withBytes:NULL length:0];
+    if (_writable == nil)
+        _writable = [self sourceOfType:DISPATCH_SOURCE_TYPE_WRITE
+                               handler:^(QMPConnection *connection) {
+                                   [connection send];
+                               }];
+}
+
+#pragma mark Deadlines
+
+/// One timer, set to the earliest deadline, while there are commands.
+- (void)watchDeadlines {
+    dispatch_time_t earliest = DISPATCH_TIME_FOREVER;
+    for (QMPCommand *command in _commands.objectEnumerator)
+        earliest = MIN(earliest, command.deadline);
+    if (_deadlines == nil) {
+        if (earliest == DISPATCH_TIME_FOREVER)
+            return;
+        __weak QMPConnection *weak_self = self;
+        _deadlines = dispatch_source_create(DISPATCH_SOURCE_TYPE_TIMER, 0, 0, _queue);
+        dispatch_source_set_event_handler(_deadlines, ^{
+            [weak_self deadlinePassed];
+        });
+        dispatch_source_set_timer(_deadlines, earliest, DISPATCH_TIME_FOREVER, 0);
+        dispatch_resume(_deadlines);
+        return;
+    }
+    dispatch_source_set_timer(_deadlines, earliest, DISPATCH_TIME_FOREVER, 0);
+}
+
+- (void)deadlinePassed {
+    dispatch_time_t now = dispatch_time(DISPATCH_TIME_NOW, 0);
+    for (QMPCommand *command in _commands.objectEnumerator) {
+        if (command.deadline > now)
+            continue;
+        [self endWithError:protocol_error([NSString stringWithFormat:@"It did not answer the command %@ within %g s.",
+                                                                     command.name, command.seconds])];
+        return;
+    }
+    [self watchDeadlines];
+}
+
+#pragma mark The end
+
+/// Answers all commands. One of them may send another, which finds the connection ended.
+- (void)failCommands:(NSError *)error {
+    NSArray<NSNumber *> *identifiers = [_commands.allKeys sortedArrayUsingSelector:@selector(compare:)];
+    NSDictionary<NSNumber *, QMPCommand *> *commands = [_commands copy];
+    [_commands removeAllObjects];
+    for (NSNumber *identifier in identifiers)
+        commands[identifier].completion(nil, error);
+}
+
+- (void)endWithError:(NSError *)error {
+    if (_ended)
+        return;
+    void (^handler)(NSError *) = _endHandler;
+    [self stop];
+    // First whoever owns the connection, so that those whose commands fail can ask it why.
+    if (handler != nil)
+        handler(error);
+    [self failCommands:error ?: protocol_error(@"It closed the connection.")];
+}
+
+- (void)closeWithError:(NSError *)error {
+    if (_ended)
+        return;
+    [self stop];
+    [self failCommands:error];
+}
+
+- (void)stop {
+    _ended = YES;
+    _greetingHandler = nil;
+    _eventHandler = nil;
+    _endHandler = nil;
+    [self cancelSources];
+}
+
+@end

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "QEMU/QEMUAccelerator.h"
+#import "QEMU/QEMUProgram.h"
+#import "VZErrors+Private.h"
+#import "VZVirtualMachine+Private.h"
+
+@implementation VZVirtualMachine (Host)
+
++ (NSError *)applevzUnsupportedError {
+    NSError *error = nil;
+    return [QEMUProgram pathWithError:&error] != nil ? nil : error;
+}
+
++ (NSError *)applevzHardwareAccelerationError {
+    NSError *unsupported = [self applevzUnsupportedError];
+    if (unsupported != nil)
+        return unsupported;
+    NSString *reason = QEMUAccelerator.kvmMissingReason;
+    if (reason == nil)
+        return nil;
+    return VZErrorWithReason(VZErrorNotSupported, @"Virtual machines are emulated on this host.", reason,
+                             QEMUAccelerator.kvmMissingSuggestion, nil);
+}
+
+@end

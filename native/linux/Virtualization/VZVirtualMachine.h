@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#import <Virtualization/VZDefines.h>
+#import <dispatch/dispatch.h>
+
+NS_ASSUME_NONNULL_BEGIN
+
+@class VZMemoryBalloonDevice;
+@class VZVirtualMachineConfiguration;
+@protocol VZVirtualMachineDelegate;
+
+/*! Where a machine is in its life. */
+typedef NS_ENUM(NSInteger, VZVirtualMachineState) {
+    /*! Not started yet, or ended. */
+    VZVirtualMachineStateStopped,
+
+    /*! The guest's processors run. */
+    VZVirtualMachineStateRunning,
+
+    /*! The guest's processors stand still; the machine keeps its memory. */
+    VZVirtualMachineStatePaused,
+
+    /*! The machine ended because of an error. */
+    VZVirtualMachineStateError,
+
+    /*! From Stopped to Running. */
+    VZVirtualMachineStateStarting,
+
+    /*! From Running to Paused. */
+    VZVirtualMachineStatePausing,
+
+    /*! From Paused to Running. */
+    VZVirtualMachineStateResuming,
+
+    /*! From Running or Paused to Stopped. */
+    VZVirtualMachineStateStopping API_AVAILABLE(macos(12.0)),
+
+    /*! From Paused to Paused, while the state is written to a file. */
+    VZVirtualMachineStateSaving API_AVAILABLE(macos(14.0)),
+
+    /*! From Stopped to Paused, while the state is read from a file. */
+    VZVirtualMachineStateRestoring API_AVAILABLE(macos(14.0)),
+} API_AVAILABLE(macos(11.0));
+
+/*! One machine. Except for queue, everything is used on its queue, and it calls back there. */
+VZ_EXPORT API_AVAILABLE(macos(11.0))
+@interface VZVirtualMachine : NSObject
+
++ (instancetype)new NS_UNAVAILABLE;
+- (instancetype)init NS_UNAVAILABLE;
+
+/*! A machine that is used on the main queue. The configuration must be valid, and is copied. */
+- (instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration;
+
+/*! A machine that is used on queue, a serial one. The configuration must be valid, and is copied. */
+- (instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration
+                                queue:(dispatch_queue_t)queue NS_DESIGNATED_INITIALIZER;
+
+/*! The queue on which the machine is used. This property can be read on any. */
+@property (readonly, strong) dispatch_queue_t queue API_AVAILABLE(macos(26.0));
+
+/*! Whether this host can run machines at all. If not, no configuration is valid, and its error says why. */
+@property (class, readonly, getter=isSupported) BOOL supported;
+
+/*! Where the machine is in its life. Can be observed. */
+@property (readonly) VZVirtualMachineState state;
+
+@property (nullable, weak) id<VZVirtualMachineDelegate> delegate;
+
+/*! Which of the calls below the machine's state allows. These can be observed. */
+@property (readonly) BOOL canStart;
+@property (readonly) BOOL canStop API_AVAILABLE(macos(12.0));
+@property (readonly) BOOL canPause;
+@property (readonly) BOOL canResume;
+@property (readonly) BOOL canRequestStop;
+
+/*! The balloons of the configuration, in its order. */
+@property (readonly, copy) NSArray<VZMemoryBalloonDevice *> *memoryBalloonDevices;
+
+/*! Starts a machine that is Stopped or in Error. The block gets nil once the guest runs. */
+- (void)startWithCompletionHandler:(void (^)(NSError *_Nullable errorOrNil))completionHandler;
+
+/*! Ends a machine that is Running or Paused, without a word to its guest, which may lose data. */
+- (void)stopWithCompletionHandler:(void (^)(NSError *_Nullable errorOrNil))completionHandler
+    API_AVAILABLE(macos(12.0));
+
+/*! Makes a machine that is Running stand still. */
+- (void)pauseWithCompletionHandler:(void (^)(NSError *_Nullable errorOrNil))completionHandler;
+
+/*! Lets a machine that is Paused run on. */
+- (void)resumeWithCompletionHandler:(void (^)(NSError *_Nullable errorOrNil))completionHandler;
+
+/*! Asks the guest to turn itself off; YES if it was asked. Once it did, the delegate hears of it. */
+- (BOOL)requestStopWithError:(NSError **)error;
+
+@end
+
+NS_ASSUME_NONNULL_END

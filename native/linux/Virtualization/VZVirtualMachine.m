@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "VZVirtualMachine+Private.h"
+#import "QEMU/QEMUInstance.h"
+#import "VZConfiguration+Private.h"
+#import "VZErrors+Private.h"
+
+typedef void (^Completion)(NSError *_Nullable error);
+
+static NSString *name_of(VZVirtualMachineState state) {
+    static NSString *const names[] = {@"stopped",  @"running",  @"paused", @"in error",  @"starting",
+                                      @"pausing",  @"resuming", @"stopping", @"saving", @"restoring"};
+    return names[state];
+}
+
+@implementation VZVirtualMachine {
+    VZVirtualMachineConfiguration *_configuration;
+    VZVirtualMachineState _state;
+    NSArray<VZMemoryBalloonDevice *> *_memoryBalloonDevices;
+    QEMUInstance *_instance;      // from Starting to the end of the process
+    Completion _verbCompletion;   // of the verb that made the state a transitional one
+    VZVirtualMachineState _stateBeforeStart;
+    NSString *_shutdownReason;    // what QEMU said when the guest turned itself off, or somebody QEMU
+    BOOL _guestStopped;
+}
+
+#pragma mark Making
+
++ (BOOL)isSupported {
+    return [self applevzUnsupportedError] == nil;
+}
+
+- (instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration {
+    return [self initWithConfiguration:configuration queue:dispatch_get_main_queue()];
+}
+
+- (instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration queue:(dispatch_queue_t)queue {
+    NSError *error = nil;
+    if (![configuration validateWithError:&error])
+        [NSException raise:NSInvalidArgumentException
+                    format:@"Invalid virtual machine configuration. %@", error.localizedFailureReason];
+    self = [super init];
+    if (self == nil)
+        return nil;
+    _configuration = [configuration copy];
+    _queue = queue;
+    NSMutableArray<VZMemoryBalloonDevice *> *balloons = [NSMutableArray array];
+    for (NSUInteger i = 0; i < _configuration.memoryBalloonDevices.count; i++)
+        [balloons addObject:[[VZVirtioTraditionalMemoryBalloonDevice alloc] initWithMachine:self
+                                                                                 memorySize:_configuration.memorySize]];
+    _memoryBalloonDevices = balloons;
+    return self;
+}
+
+- (void)dealloc {
+    [_instance endNow];
+}
+
+/// Debug builds do not tolerate what newer systems of Apple's end the process for.
+- (void)checkQueue {
+#ifdef APPLEVZ_DEBUG
+    dispatch_assert_queue(_queue);
+#endif
+}
+
+#pragma mark State
+
++ (BOOL)automaticallyNotifiesObserversForKey:(NSString *)key {
+    return ![key isEqualToString:@"state"] && [super automaticallyNotifiesObserversForKey:key];
+}
+
++ (NSSet<NSString *> *)keyPathsForValuesAffectingValueForKey:(NSString *)key {
+    if ([@[ @"canStart", @"canStop", @"canPause", @"canResume", @"canRequestStop" ] containsObject:key])
+        return [NSSet setWithObject:@"state"];
+    return [super keyPathsForValuesAffectingValueForKey:key];
+}
+
+- (VZVirtualMachineState)state {
+    [self checkQueue];
+    return _state;
+}
+
+- (void)enterState:(VZVirtualMachineState)state {
+    if (state == _state)
+        return;
+    [self willChangeValueForKey:@"state"];
+    _state = state;
+    [self didChangeValueForKey:@"state"];
+}
+
+- (BOOL)canStart {
+    return self.state == VZVirtualMachineStateStopped || self.state == VZVirtualMachineStateError;
+}
+
+- (BOOL)canStop {
+    return self.state == VZVirtualMachineStateRunning || self.state == VZVirtualMachineStatePaused;
+}
+
+- (BOOL)canPause {
+    return self.state == VZVirtualMachineStateRunning;
+}
+
+- (BOOL)canResume {
+    return self.state == VZVirtualMachineStatePaused;
+}
+
+- (BOOL)canRequestStop {
+    return self.state == VZVirtualMachineStateRunning;
+}
+
+- (NSArray<VZMemoryBalloonDevice *> *)memoryBalloonDevices {
+    [self checkQueue];
+    return _memoryBalloonDevices;
+}
+
+#pragma mark Verbs
+
+/// Begins a verb, or refuses it: a completion is never called before the call that it belongs to has returned.
+- (BOOL)begin:(NSString *)verb
+      allowed:(BOOL)allowed
+         from:(NSString *)states
+        state:(VZVirtualMachineState)state
+   completion:(Completion)completion {
+    if (!allowed) {
+        NSError *error = VZErrorWithReason(
+            VZErrorInvalidVirtualMachineStateTransition, @"Invalid virtual machine state transition.",
+            [NSString stringWithFormat:@"%@: the virtual machine is %@.", verb, name_of(_state)],
+            [NSString stringWithFormat:@"It can %@ when it is %@.", verb, states], nil);
+        dispatch_async(_queue, ^{
+            completion(error);
+        });
+        return NO;
+    }
+    _verbCompletion = completion;
+    [self enterState:state];
+    return YES;
+}
+
+/// Ends the verb under way. The state changes before the completion is called, which may begin the next verb.
+- (void)finishInState:(VZVirtualMachineState)state error:(NSError *)error {
+    Completion completion = _verbCompletion;
+    _verbCompletion = nil;
+    [self enterState:state];
+    if (completion != nil)
+        completion(error);
+}
+
+- (void)startWithCompletionHandler:(void (^)(NSError *))completionHandler {
+    [self checkQueue];
+    _stateBeforeStart = _state;
+    if (![self begin:@"start"
+             allowed:self.canStart
+                from:@"stopped or in error"
+               state:VZVirtualMachineStateStarting
+          completion:completionHandler])
+        return;
+    // What follows may fail at once, and is then no part of this call any more.
+    __weak VZVirtualMachine *weak_self = self;
+    dispatch_async(_queue, ^{
+        [weak_self launch];
+    });
+}
+
+- (void)launch {
+    NSError *error = nil;
+    // Again: what was there when the machine was made may have gone, and QEMU would say so in its own words.
+    QEMUCommandLine *commandLine = [_configuration validateWithError:&error]
+                                       ? [[QEMUCommandLine alloc] initWithConfiguration:_configuration error:&error]
+                                       : nil;
+    if (commandLine == nil) {
+        [self finishInState:_stateBeforeStart error:error];
+        return;
+    }
+    _guestStopped = NO;
+    _shutdownReason = nil;
+    _instance = [[QEMUInstance alloc] initWithCommandLine:commandLine queue:_queue];
+    __weak VZVirtualMachine *weak_self = self;
+    _instance.eventHandler = ^(NSString *name, NSDictionary *data) {
+        [weak_self takeEvent:name data:data];
+    };
+    _instance.endHandler = ^(QEMUEnd *end) {
+        [weak_self instanceEnded:end];
+    };
+    [_instance launchWithCompletion:^(NSError *failure) {
+        [weak_self launchedWithError:failure];
+    }];
+}
+
+- (void)launchedWithError:(NSError *)error {
+    if (error != nil) {
+        _instance = nil;
+        [self finishInState:_stateBeforeStart error:error];
+        return;
+    }
+    for (VZVirtioTraditionalMemoryBalloonDevice *balloon in _memoryBalloonDevices)
+        if (balloon.targetVirtualMachineMemorySize < _configuration.memorySize)
+            [self setBalloonTarget:balloon.targetVirtualMachineMemorySize];
+    [self execute:@"cont" to:VZVirtualMachineStateRunning orBackTo:_stateBeforeStart];
+}
+
+/// Has QEMU do it, and ends the verb with its answer.
+- (void)execute:(NSString *)command to:(VZVirtualMachineState)state orBackTo:(VZVirtualMachineState)before {
+    __weak VZVirtualMachine *weak_self = self;
+    [_instance execute:command
+             arguments:nil
+            completion:^(id result, NSError *error) {
+                (void)result;
+                VZVirtualMachine *strong_self = weak_self;
+                // Where the process has ended, or will for its silence, instanceEnded: has the last word.
+                if (strong_self == nil || (error != nil && !strong_self->_instance.isAnswering))
+                    return;
+                [strong_self finishInState:error == nil ? state : before error:error];
+            }];
+}
+
+- (void)pauseWithCompletionHandler:(void (^)(NSError *))completionHandler {
+    [self checkQueue];
+    if ([self begin:@"pause"
+            allowed:self.canPause
+               from:@"running"
+              state:VZVirtualMachineStatePausing
+         completion:completionHandler])
+        [self execute:@"stop" to:VZVirtualMachineStatePaused orBackTo:VZVirtualMachineStateRunning];
+}
+
+- (void)resumeWithCompletionHandler:(void (^)(NSError *))completionHandler {
+    [self checkQueue];
+    if ([self begin:@"resume"
+            allowed:self.canResume
+               from:@"paused"
+              state:VZVirtualMachineStateResuming
+         completion:completionHandler])
+        [self execute:@"cont" to:VZVirtualMachineStateRunning orBackTo:VZVirtualMachineStatePaused];
+}
+
+- (void)stopWithCompletionHandler:(void (^)(NSError *))completionHandler {
+    [self checkQueue];
+    // What the guest has not synced is lost either way, and a killed process cannot hang: what QEMU wrote is the host's.
+    if ([self begin:@"stop"
+            allowed:self.canStop
+               from:@"running or paused"
+              state:VZVirtualMachineStateStopping
+         completion:completionHandler])
+        [_instance kill];
+}
+
+- (BOOL)requestStopWithError:(NSError **)error {
+    [self checkQueue];
+    if (!self.canRequestStop)
+        return VZRefuse(error, VZErrorWithReason(
+                                   VZErrorInvalidVirtualMachineState, @"Invalid virtual machine state.",
+                                   [NSString stringWithFormat:@"requestStop: the virtual machine is %@.", name_of(_state)],
+                                   @"A guest can be asked to stop when it is running.", nil));
+    [_instance execute:@"system_powerdown"
+              arguments:nil
+             completion:^(id result, NSError *refusal) {
+                 (void)result;
+                 (void)refusal; // the button was pressed or QEMU is at its end; a guest's answer is its turning off
+             }];
+    return YES;
+}
+
+- (void)setBalloonTarget:(uint64_t)bytes {
+    [self checkQueue];
+    [_instance execute:@"balloon"
+             arguments:@{@"value" : @(bytes)}
+            completion:^(id result, NSError *refusal) {
+                (void)result;
+                (void)refusal; // a guest without the driver has no balloon to set
+            }];
+}
+
+#pragma mark What happens by itself
+
+- (void)takeEvent:(NSString *)name data:(NSDictionary *)data {
+    if (![name isEqualToString:@"SHUTDOWN"])
+        return;
+    _guestStopped = [data[@"guest"] boolValue];
+    _shutdownReason = [data[@"reason"] description];
+}
+
+- (void)instanceEnded:(QEMUEnd *)end {
+    _instance = nil;
+    if (_state == VZVirtualMachineStateStopping) {
+        [self finishInState:VZVirtualMachineStateStopped error:nil];
+        return;
+    }
+    id<VZVirtualMachineDelegate> delegate = self.delegate;
+    if (_guestStopped && end.isClean) {
+        [self finishInState:VZVirtualMachineStateStopped
+                      error:VZErrorWithReason(VZErrorOperationCancelled, @"The operation was cancelled.",
+                                              @"The guest turned the virtual machine off while it was under way.", nil,
+                                              nil)];
+        if ([delegate respondsToSelector:@selector(guestDidStopVirtualMachine:)])
+            [delegate guestDidStopVirtualMachine:self];
+        return;
+    }
+    if (_state == VZVirtualMachineStateStarting) {
+        [self finishInState:_stateBeforeStart error:[end startError]];
+        return;
+    }
+    NSError *error = [end stopError];
+    if (end.isClean && _shutdownReason != nil)
+        error = VZErrorWithReason(VZErrorInternal, @"The virtual machine stopped unexpectedly.",
+                                  [NSString stringWithFormat:@"QEMU was told to end from outside (%@).", _shutdownReason],
+                                  nil, nil);
+    // The delegate first: who learns of the state by observing it can then ask for the reason.
+    if ([delegate respondsToSelector:@selector(virtualMachine:didStopWithError:)])
+        [delegate virtualMachine:self didStopWithError:error];
+    [self finishInState:VZVirtualMachineStateError error:error];
+}
+
+@end
