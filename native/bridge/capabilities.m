@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "applevz.h"
+#import "errors.h"
+#import "guard.h"
+#import "platform.h"
+#import "text.h"
+#import <Virtualization/Virtualization.h>
+
+static NSError *not_supported(NSString *description, NSString *reason, NSString *suggestion) {
+    return applevz_error(VZErrorDomain, VZErrorNotSupported, description, reason, suggestion);
+}
+
+static NSError *virtualization_missing(void) {
+    if (VZVirtualMachine.isSupported)
+        return nil;
+    Class<AppleVZMachineExtensions> extensions = (Class)[VZVirtualMachine class];
+    NSError *reason = nil;
+    if ([VZVirtualMachine respondsToSelector:@selector(applevzUnsupportedError)])
+        reason = [extensions applevzUnsupportedError];
+    return reason ?: not_supported(@"This host cannot run virtual machines.",
+                                   @"The virtualization framework says that it is not supported here.",
+                                   @"Use a host whose processor and system support virtualization.");
+}
+
+static NSError *hardware_acceleration_missing(void) {
+    Class<AppleVZMachineExtensions> extensions = (Class)[VZVirtualMachine class];
+    if ([VZVirtualMachine respondsToSelector:@selector(applevzHardwareAccelerationError)])
+        return [extensions applevzHardwareAccelerationError];
+    // Where the framework runs machines at all, it runs them on the processor.
+    return virtualization_missing();
+}
+
+static NSString *command_line_additions(void) {
+    Class<AppleVZBootLoaderExtensions> extensions = (Class)[VZLinuxBootLoader class];
+    if ([VZLinuxBootLoader respondsToSelector:@selector(applevzCommandLineAdditions)])
+        return [extensions applevzCommandLineAdditions];
+    return @"";
+}
+
+CFErrorRef applevz_capability_check(enum applevz_capability capability) {
+    return applevz_guard(^NSError *_Nullable {
+        switch (capability) {
+        case APPLEVZ_CAPABILITY_VIRTUALIZATION:
+            return virtualization_missing();
+        case APPLEVZ_CAPABILITY_HARDWARE_ACCELERATION:
+            return hardware_acceleration_missing();
+        case APPLEVZ_CAPABILITY_COMMAND_LINE_ADDITIONS:
+            if (command_line_additions().length > 0)
+                return nil;
+            return not_supported(@"Nothing is added to kernel command lines.",
+                                 @"The platform boots Linux with the command line as it is given.", nil);
+        }
+        return applevz_invalid_argument(
+            @"Unknown capability.", [NSString stringWithFormat:@"There is no capability with the number %d.", capability],
+            @"Use a value of enum applevz_capability.");
+    });
+}
+
+CFErrorRef applevz_limits_get(applevz_limits *limits) {
+    return applevz_guard(^NSError *_Nullable {
+        limits->minimum_cpu_count = VZVirtualMachineConfiguration.minimumAllowedCPUCount;
+        limits->maximum_cpu_count = VZVirtualMachineConfiguration.maximumAllowedCPUCount;
+        limits->minimum_memory_size = VZVirtualMachineConfiguration.minimumAllowedMemorySize;
+        limits->maximum_memory_size = VZVirtualMachineConfiguration.maximumAllowedMemorySize;
+        return nil;
+    });
+}
+
+CFErrorRef applevz_mac_address_random(char **text, size_t *length) {
+    return applevz_guard(^NSError *_Nullable {
+        *text = applevz_copy_text([VZMACAddress randomLocallyAdministeredAddress].string, length);
+        return nil;
+    });
+}
+
+CFErrorRef applevz_generic_machine_identifier_random(char **data, size_t *length) {
+    return applevz_guard(^NSError *_Nullable {
+        *data = applevz_copy_data([[VZGenericMachineIdentifier alloc] init].dataRepresentation, length);
+        return nil;
+    });
+}
+
+CFErrorRef applevz_command_line_additions(char **text, size_t *length) {
+    return applevz_guard(^NSError *_Nullable {
+        *text = applevz_copy_text(command_line_additions(), length);
+        return nil;
+    });
+}

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "applevz.h"
+#import "errors.h"
+#import "guard.h"
+#import "ownership.h"
+#import "platform.h"
+#import "text.h"
+#import <Virtualization/Virtualization.h>
+
+CFErrorRef applevz_configuration_create(applevz_configuration **configuration) {
+    return applevz_guard(^NSError *_Nullable {
+        *configuration = applevz_hand_over_handle([[VZVirtualMachineConfiguration alloc] init]);
+        return nil;
+    });
+}
+
+void applevz_configuration_release(applevz_configuration *configuration) {
+    applevz_guard_infallible(^{
+        (void)applevz_take_back_handle(configuration);
+    });
+}
+
+CFErrorRef applevz_configuration_set_cpu_count(applevz_configuration *configuration, uint64_t count) {
+    return applevz_guard(^NSError *_Nullable {
+        applevz_borrowed(VZVirtualMachineConfiguration, configuration).CPUCount = (NSUInteger)count;
+        return nil;
+    });
+}
+
+CFErrorRef applevz_configuration_set_memory_size(applevz_configuration *configuration, uint64_t bytes) {
+    return applevz_guard(^NSError *_Nullable {
+        applevz_borrowed(VZVirtualMachineConfiguration, configuration).memorySize = bytes;
+        return nil;
+    });
+}
+
+CFErrorRef applevz_configuration_set_linux_boot_loader(applevz_configuration *configuration, const char *kernel,
+                                                       size_t kernel_length, const char *initial_ramdisk,
+                                                       size_t initial_ramdisk_length, const char *command_line,
+                                                       size_t command_line_length, bool command_line_additions) {
+    return applevz_guard(^NSError *_Nullable {
+        NSError *error = nil;
+        NSURL *kernel_url = applevz_file_url(kernel, kernel_length, @"path of the kernel", &error);
+        if (kernel_url == nil)
+            return error;
+        VZLinuxBootLoader *boot_loader = [[VZLinuxBootLoader alloc] initWithKernelURL:kernel_url];
+        if (initial_ramdisk_length > 0) {
+            NSURL *url = applevz_file_url(initial_ramdisk, initial_ramdisk_length, @"path of the initial RAM disk",
+                                          &error);
+            if (url == nil)
+                return error;
+            boot_loader.initialRamdiskURL = url;
+        }
+        boot_loader.commandLine = applevz_text(command_line, command_line_length, @"command line", &error);
+        if (error != nil)
+            return error;
+        if ([boot_loader respondsToSelector:@selector(setApplevzAddsToCommandLine:)])
+            [(id<AppleVZBootLoaderExtensions>)boot_loader setApplevzAddsToCommandLine:command_line_additions];
+        applevz_borrowed(VZVirtualMachineConfiguration, configuration).bootLoader = boot_loader;
+        return nil;
+    });
+}
+
+CFErrorRef applevz_configuration_set_generic_platform(applevz_configuration *configuration,
+                                                      const char *machine_identifier,
+                                                      size_t machine_identifier_length) {
+    return applevz_guard(^NSError *_Nullable {
+        VZGenericPlatformConfiguration *platform = [[VZGenericPlatformConfiguration alloc] init];
+        if (machine_identifier_length > 0) {
+            NSData *data = [NSData dataWithBytes:machine_identifier length:machine_identifier_length];
+            VZGenericMachineIdentifier *identifier =
+                [[VZGenericMachineIdentifier alloc] initWithDataRepresentation:data];
+            if (identifier == nil)
+                return applevz_invalid_argument(
+                    @"Invalid machine identifier.",
+                    [NSString stringWithFormat:@"machine_identifier: %zu bytes that are not the data representation of a "
+                                               @"generic machine identifier.",
+                                               machine_identifier_length],
+                    @"Give the data of an identifier that was made on this platform, unchanged.");
+            platform.machineIdentifier = identifier;
+        }
+        applevz_borrowed(VZVirtualMachineConfiguration, configuration).platform = platform;
+        return nil;
+    });
+}
+
+CFErrorRef applevz_configuration_add_virtio_console_device_serial_port(applevz_configuration *configuration,
+                                                                       applevz_serial_port_attachment *attachment) {
+    return applevz_guard(^NSError *_Nullable {
+        VZVirtioConsoleDeviceSerialPortConfiguration *port =
+            [[VZVirtioConsoleDeviceSerialPortConfiguration alloc] init];
+        port.attachment = applevz_borrowed(VZSerialPortAttachment, attachment);
+        VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+        object.serialPorts = [object.serialPorts arrayByAddingObject:port];
+        return nil;
+    });
+}
+
+CFErrorRef applevz_configuration_add_virtio_block_device(applevz_configuration *configuration,
+                                                         applevz_storage_device_attachment *attachment,
+                                                         const char *identifier, size_t identifier_length) {
+    return applevz_guard(^NSError *_Nullable {
+        NSError *error = nil;
+        VZVirtioBlockDeviceConfiguration *device = [[VZVirtioBlockDeviceConfiguration alloc]
+            initWithAttachment:applevz_borrowed(VZStorageDeviceAttachment, attachment)];
+        if (identifier_length > 0) {
+            NSString *text = applevz_text(identifier, identifier_length, @"block device identifier", &error);
+            if (error != nil)
+                return error;
+            // Asked first: the property's setter raises for what this refuses.
+            if (![VZVirtioBlockDeviceConfiguration validateBlockDeviceIdentifier:text error:&error])
+                return error;
+            device.blockDeviceIdentifier = text;
+        }
+        VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+        object.storageDevices = [object.storageDevices arrayByAddingObject:device];
+        return nil;
+    });
+}
+
+CFErrorRef applevz_configuration_add_virtio_network_device(applevz_configuration *configuration,
+                                                           applevz_network_device_attachment *attachment,
+                                                           const char *mac_address, size_t mac_address_length) {
+    return applevz_guard(^NSError *_Nullable {
+        NSError *error = nil;
+        VZVirtioNetworkDeviceConfiguration *device = [[VZVirtioNetworkDeviceConfiguration alloc] init];
+        device.attachment = applevz_borrowed(VZNetworkDeviceAttachment, attachment);
+        if (mac_address_length > 0) {
+            NSString *text = applevz_text(mac_address, mac_address_length, @"MAC address", &error);
+            if (error != nil)
+                return error;
+            VZMACAddress *address = [[VZMACAddress alloc] initWithString:text];
+            if (address == nil)
+                return applevz_invalid_argument(
+                    @"Invalid MAC address.",
+                    [NSString stringWithFormat:@"mac_address: \"%@\" is not a MAC address.", text],
+                    @"Give six bytes in hexadecimal with colons between them, such as 0a:1b:2c:3d:4e:5f.");
+            device.MACAddress = address;
+        }
+        VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+        object.networkDevices = [object.networkDevices arrayByAddingObject:device];
+        return nil;
+    });
+}
+
+CFErrorRef applevz_configuration_add_virtio_entropy_device(applevz_configuration *configuration) {
+    return applevz_guard(^NSError *_Nullable {
+        VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+        object.entropyDevices =
+            [object.entropyDevices arrayByAddingObject:[[VZVirtioEntropyDeviceConfiguration alloc] init]];
+        return nil;
+    });
+}
+
+CFErrorRef applevz_configuration_add_virtio_traditional_memory_balloon_device(applevz_configuration *configuration) {
+    return applevz_guard(^NSError *_Nullable {
+        VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+        object.memoryBalloonDevices = [object.memoryBalloonDevices
+            arrayByAddingObject:[[VZVirtioTraditionalMemoryBalloonDeviceConfiguration alloc] init]];
+        return nil;
+    });
+}
+
+CFErrorRef applevz_configuration_validate(applevz_configuration *configuration) {
+    return applevz_guard(^NSError *_Nullable {
+        NSError *error = nil;
+        if ([applevz_borrowed(VZVirtualMachineConfiguration, configuration) validateWithError:&error])
+            return nil;
+        return error ?: applevz_error(VZErrorDomain, VZErrorInvalidVirtualMachineConfiguration,
+                                      @"The configuration is not valid.",
+                                      @"The framework refused it without a reason.", nil);
+    });
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "errors.h"
+#import "guard.h"
+#import "ownership.h"
+#import "text.h"
+#import <Virtualization/Virtualization.h>
+
+NSString *const AppleVZErrorDomain = @"applevz";
+
+_Static_assert((int)APPLEVZ_ERROR_INTERNAL == (int)VZErrorInternal, "");
+_Static_assert((int)APPLEVZ_ERROR_INVALID_VIRTUAL_MACHINE_CONFIGURATION ==
+                   (int)VZErrorInvalidVirtualMachineConfiguration, "");
+_Static_assert((int)APPLEVZ_ERROR_INVALID_VIRTUAL_MACHINE_STATE == (int)VZErrorInvalidVirtualMachineState, "");
+_Static_assert((int)APPLEVZ_ERROR_INVALID_VIRTUAL_MACHINE_STATE_TRANSITION ==
+                   (int)VZErrorInvalidVirtualMachineStateTransition, "");
+_Static_assert((int)APPLEVZ_ERROR_INVALID_DISK_IMAGE == (int)VZErrorInvalidDiskImage, "");
+_Static_assert((int)APPLEVZ_ERROR_VIRTUAL_MACHINE_LIMIT_EXCEEDED == (int)VZErrorVirtualMachineLimitExceeded, "");
+_Static_assert((int)APPLEVZ_ERROR_NETWORK_ERROR == (int)VZErrorNetworkError, "");
+_Static_assert((int)APPLEVZ_ERROR_OUT_OF_DISK_SPACE == (int)VZErrorOutOfDiskSpace, "");
+_Static_assert((int)APPLEVZ_ERROR_OPERATION_CANCELLED == (int)VZErrorOperationCancelled, "");
+_Static_assert((int)APPLEVZ_ERROR_NOT_SUPPORTED == (int)VZErrorNotSupported, "");
+
+NSError *applevz_error(NSString *domain, NSInteger code, NSString *description, NSString *reason,
+                       NSString *suggestion) {
+    NSMutableDictionary<NSString *, id> *user_info = [NSMutableDictionary dictionaryWithCapacity:3];
+    if (description.length > 0)
+        user_info[NSLocalizedDescriptionKey] = description;
+    if (reason.length > 0)
+        user_info[NSLocalizedFailureReasonErrorKey] = reason;
+    if (suggestion.length > 0)
+        user_info[NSLocalizedRecoverySuggestionErrorKey] = suggestion;
+    return [NSError errorWithDomain:domain code:code userInfo:user_info];
+}
+
+NSError *applevz_invalid_argument(NSString *description, NSString *reason, NSString *suggestion) {
+    return applevz_error(AppleVZErrorDomain, APPLEVZ_BRIDGE_ERROR_INVALID_ARGUMENT, description, reason, suggestion);
+}
+
+NSError *applevz_error_from_exception(NSException *exception) {
+    return applevz_error(AppleVZErrorDomain, APPLEVZ_BRIDGE_ERROR_EXCEPTION,
+                         @"The virtualization framework raised an exception.",
+                         [NSString stringWithFormat:@"%@: %@", exception.name, exception.reason ?: @"(no reason)"],
+                         nil);
+}
+
+CFErrorRef applevz_error_create(const char *domain, size_t domain_length, int64_t code, const char *description,
+                                size_t description_length, const char *reason, size_t reason_length,
+                                const char *suggestion, size_t suggestion_length) {
+    // Success would leave NULL, which is no error: what goes wrong while an error is made is an error as well.
+    return applevz_guard(^NSError *_Nullable {
+        NSError *refusal = nil;
+        NSString *domain_text = applevz_text(domain, domain_length, @"domain", &refusal);
+        NSString *description_text = applevz_text(description, description_length, @"description", &refusal);
+        NSString *reason_text = applevz_text(reason, reason_length, @"reason", &refusal);
+        NSString *suggestion_text = applevz_text(suggestion, suggestion_length, @"suggestion", &refusal);
+        if (refusal != nil)
+            return refusal;
+        return applevz_error(domain_text, (NSInteger)code, description_text, reason_text, suggestion_text);
+    });
+}
+
+int64_t applevz_error_code(CFErrorRef error) {
+    return applevz_borrowed(NSError, error).code;
+}
+
+static enum applevz_error_domain error_domain(NSError *error) {
+    NSString *domain = error.domain;
+    if ([domain isEqualToString:VZErrorDomain])
+        return APPLEVZ_ERROR_DOMAIN_VIRTUALIZATION;
+    if ([domain isEqualToString:AppleVZErrorDomain])
+        return APPLEVZ_ERROR_DOMAIN_BRIDGE;
+    if ([domain isEqualToString:NSPOSIXErrorDomain])
+        return APPLEVZ_ERROR_DOMAIN_POSIX;
+    return APPLEVZ_ERROR_DOMAIN_OTHER;
+}
+
+enum applevz_error_domain applevz_error_domain(CFErrorRef error) {
+    __block enum applevz_error_domain domain = APPLEVZ_ERROR_DOMAIN_OTHER;
+    applevz_guard_infallible(^{
+        domain = error_domain(applevz_borrowed(NSError, error));
+    });
+    return domain;
+}
+
+int applevz_error_posix_code(CFErrorRef error) {
+    __block int code = 0;
+    applevz_guard_infallible(^{
+        // A chain that leads back into itself ends too: nobody nests causes deeper than this.
+        NSError *link = applevz_borrowed(NSError, error);
+        for (int depth = 0; depth < 16 && link != nil && code == 0; depth++) {
+            if (error_domain(link) == APPLEVZ_ERROR_DOMAIN_POSIX)
+                code = (int)link.code;
+            link = link.userInfo[NSUnderlyingErrorKey];
+        }
+    });
+    return code;
+}
+
+/// The value in a form that JSON has. An error beneath is not repeated: applevz_error_copy_underlying gives it whole.
+static id json_value(id value) {
+    if ([value isKindOfClass:[NSString class]])
+        return value;
+    if ([value isKindOfClass:[NSNumber class]])
+        return isfinite([value doubleValue]) ? value : [value description];
+    if ([value isKindOfClass:[NSArray class]]) {
+        NSMutableArray *array = [NSMutableArray array];
+        for (id element in value)
+            [array addObject:json_value(element)];
+        return array;
+    }
+    if ([value isKindOfClass:[NSDictionary class]]) {
+        NSMutableDictionary *dictionary = [NSMutableDictionary dictionary];
+        for (id key in value)
+            dictionary[[key description]] = json_value([value objectForKey:key]);
+        return dictionary;
+    }
+    return [value description] ?: @"";
+}
+
+static NSString *error_text(NSError *error, enum applevz_error_text which) {
+    switch (which) {
+    case APPLEVZ_ERROR_TEXT_DOMAIN:
+        return error.domain;
+    case APPLEVZ_ERROR_TEXT_LOCALIZED_DESCRIPTION:
+        return error.localizedDescription;
+    case APPLEVZ_ERROR_TEXT_FAILURE_REASON:
+        return error.localizedFailureReason;
+    case APPLEVZ_ERROR_TEXT_RECOVERY_SUGGESTION:
+        return error.localizedRecoverySuggestion;
+    case APPLEVZ_ERROR_TEXT_USER_INFO: {
+        NSData *data = [NSJSONSerialization dataWithJSONObject:json_value(error.userInfo ?: @{}) options:0 error:NULL];
+        return data ? [[NSString alloc] initWithData:data encoding:NSUTF8StringEncoding] : nil;
+    }
+    }
+    return nil;
+}
+
+char *applevz_error_copy_text(CFErrorRef error, enum applevz_error_text which, size_t *length) {
+    __block char *copy = NULL;
+    applevz_guard_infallible(^{
+        copy = applevz_copy_text(error_text(applevz_borrowed(NSError, error), which), length);
+    });
+    return copy;
+}
+
+CFErrorRef applevz_error_copy_underlying(CFErrorRef error) {
+    return applevz_guard_everywhere(^NSError *_Nullable {
+        return applevz_borrowed(NSError, error).userInfo[NSUnderlyingErrorKey];
+    });
+}

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "applevz.h"
+#import "operation.h"
+#import <Virtualization/Virtualization.h>
+
+NS_ASSUME_NONNULL_BEGIN
+
+/// A verb of VZVirtualMachine, called on the machine's queue.
+typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSError *_Nullable error));
+
+/// A VZVirtualMachine, its queue, and what its owner may know without being on that queue. Any thread may use it.
+@interface AppleVZMachine : NSObject
+
+/// The configuration must be valid.
+- (instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration NS_DESIGNATED_INITIALIZER;
+- (instancetype)init NS_UNAVAILABLE;
+
+/// What the queue announced last.
+@property (readonly) enum applevz_machine_state state;
+
+/// The error that the guest stopped with since the last start.
+@property (nullable, readonly) NSError *stopError;
+
+/// A bit of applevz_machine_verb for each verb that would be accepted now.
+@property (readonly) uint32_t acceptedVerbs;
+
+- (AppleVZOperation *)perform:(AppleVZVerb)verb;
+
+/// As perform:, and forgets the stop error when the verb is called.
+- (AppleVZOperation *)performStart:(AppleVZVerb)verb;
+
+/// Completes when the state is one of those whose bit is set.
+- (AppleVZOperation *)waitForStates:(uint32_t)states;
+
+/// Leaves the VZVirtualMachine for a new one of the same configuration.
+- (AppleVZOperation *)discard;
+
+/// Lets go of the VZVirtualMachine, which ends it if it runs, on its queue. Nothing is accepted afterwards.
+- (void)invalidate;
+
+@end
+
+NS_ASSUME_NONNULL_END

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "applevz.h"
+#import <Foundation/Foundation.h>
+
+NS_ASSUME_NONNULL_BEGIN
+
+/// A call under way: completed once, by whoever comes first, and waited for by any number of threads. A caller that gives
+/// up lets go of its reference; the completion that still comes finds an object, never a frame that has returned.
+@interface AppleVZOperation : NSObject
+
+/// The first call decides; later ones change nothing.
+- (void)completeWithError:(nullable NSError *)error;
+
+- (enum applevz_wait_result)waitForSeconds:(double)seconds;
+
+/// nil before completion and after success.
+@property (nullable, readonly) NSError *error;
+
+@property (readonly, getter=isCompleted) BOOL completed;
+
+@end
+
+NS_ASSUME_NONNULL_END

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "operation.h"
+#import "errors.h"
+#import "guard.h"
+#import "ownership.h"
+#import "wake_pipe.h"
+#import <pthread.h>
+#import <time.h>
+
+static double monotonic_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+@implementation AppleVZOperation {
+    pthread_mutex_t _lock; // guards all that follows
+    BOOL _completed;
+    NSError *_error;
+    applevz_wake_pipe *_waiters;
+}
+
+- (instancetype)init {
+    self = [super init];
+    if (self != nil)
+        pthread_mutex_init(&_lock, NULL);
+    return self;
+}
+
+- (void)dealloc {
+    pthread_mutex_destroy(&_lock);
+}
+
+- (void)completeWithError:(NSError *)error {
+    pthread_mutex_lock(&_lock);
+    if (!_completed) {
+        _completed = YES;
+        _error = error;
+        // Under the lock: a waiter takes itself out of the list under it too, so no pipe here is back in the pool.
+        for (applevz_wake_pipe *waiter = _waiters; waiter != NULL; waiter = waiter->next)
+            applevz_wake_pipe_wake(waiter);
+    }
+    pthread_mutex_unlock(&_lock);
+}
+
+- (BOOL)isCompleted {
+    pthread_mutex_lock(&_lock);
+    BOOL completed = _completed;
+    pthread_mutex_unlock(&_lock);
+    return completed;
+}
+
+- (NSError *)error {
+    pthread_mutex_lock(&_lock);
+    NSError *error = _error;
+    pthread_mutex_unlock(&_lock);
+    return error;
+}
+
+/// Puts the pipe on the list of waiters, unless there is nothing left to wait for.
+- (BOOL)addWaiter:(applevz_wake_pipe *)waiter {
+    pthread_mutex_lock(&_lock);
+    BOOL waits = !_completed;
+    if (waits) {
+        waiter->next = _waiters;
+        _waiters = waiter;
+    }
+    pthread_mutex_unlock(&_lock);
+    return waits;
+}
+
+- (void)removeWaiter:(applevz_wake_pipe *)waiter {
+    pthread_mutex_lock(&_lock);
+    applevz_wake_pipe **link = &_waiters;
+    while (*link != waiter)
+        link = &(*link)->next;
+    *link = waiter->next;
+    pthread_mutex_unlock(&_lock);
+}
+
+- (enum applevz_wait_result)waitForSeconds:(double)seconds {
+    if (self.completed)
+        return APPLEVZ_WAIT_COMPLETED;
+    BOOL limited = seconds >= 0;
+    double deadline = limited ? monotonic_seconds() + seconds : 0;
+    applevz_wake_pipe *waiter = applevz_wake_pipe_take();
+    enum applevz_wait_result result = APPLEVZ_WAIT_COMPLETED;
+    if ([self addWaiter:waiter]) {
+        do {
+            double remaining = deadline - monotonic_seconds();
+            result = applevz_wake_pipe_sleep(waiter, !limited ? -1 : remaining > 0 ? remaining : 0);
+            if (result == APPLEVZ_WAIT_TIMED_OUT && monotonic_seconds() < deadline)
+                result = APPLEVZ_WAIT_COMPLETED; // a sleep shorter than the wait: look again
+        } while (result == APPLEVZ_WAIT_COMPLETED && !self.completed);
+        [self removeWaiter:waiter];
+    }
+    applevz_wake_pipe_put_back(waiter);
+    // What completed at the last moment did complete.
+    return self.completed ? APPLEVZ_WAIT_COMPLETED : result;
+}
+
+@end
+
+enum applevz_wait_result applevz_operation_wait(applevz_operation *operation, double seconds) {
+    // Nothing in a forked child will ever complete it; copy_error says so.
+    if (applevz_machines_were_inherited())
+        return APPLEVZ_WAIT_COMPLETED;
+    __block enum applevz_wait_result result = APPLEVZ_WAIT_COMPLETED;
+    applevz_guard_infallible(^{
+        result = [applevz_borrowed(AppleVZOperation, operation) waitForSeconds:seconds];
+    });
+    return result;
+}
+
+CFErrorRef applevz_operation_copy_error(applevz_operation *operation) {
+    return applevz_guard(^NSError *_Nullable {
+        AppleVZOperation *object = applevz_borrowed(AppleVZOperation, operation);
+        if (!object.completed)
+            return applevz_error(AppleVZErrorDomain, APPLEVZ_BRIDGE_ERROR_INVALID_STATE,
+                                 @"The operation is still under way.",
+                                 @"Its result was asked for before it had completed.", @"Wait for it first.");
+        return object.error;
+    });
+}
+
+void applevz_operation_release(applevz_operation *operation) {
+    applevz_guard_infallible(^{
+        (void)applevz_take_back_handle(operation);
+    });
+}

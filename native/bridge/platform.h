@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+#import <Foundation/Foundation.h>
+
+NS_ASSUME_NONNULL_BEGIN
+
+// What a platform may tell beyond the framework's own interface. The bridge asks with respondsToSelector:, so a framework
+// that knows nothing of it is taken at its documented word.
+
+@protocol AppleVZMachineExtensions <NSObject>
+@optional
+/// Why no machine can be run here; nil where one can.
++ (nullable NSError *)applevzUnsupportedError;
+/// Why machines are emulated here; nil where they run at the processor's own speed.
++ (nullable NSError *)applevzHardwareAccelerationError;
+@end
+
+@protocol AppleVZBootLoaderExtensions <NSObject>
+@optional
+/// The words that would be added to a kernel's command line.
++ (NSString *)applevzCommandLineAdditions;
+/// Whether they are. YES until it is set.
+- (void)setApplevzAddsToCommandLine:(BOOL)adds;
+@end
+
+NS_ASSUME_NONNULL_END

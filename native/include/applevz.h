@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The C interface of applevz: the whole of what crosses between Objective-C and Python.
+ *
+ * Ownership, in full:
+ *   - A function that can fail returns CFErrorRef: NULL for success, otherwise an error that the caller owns and ends
+ *     with CFRelease. Results come through out parameters, which a failure leaves untouched.
+ *   - A handle comes from a `…_create` function or from a verb that makes an operation; the caller owns it and ends it
+ *     with the `…_release` function of its type, once. A function that is given a handle borrows it for that call.
+ *   - Text comes in as UTF-8 with its length in bytes (it may hold any byte, NUL too, and is refused by name where it
+ *     must not); text and data that go out are the caller's to end with applevz_free.
+ *   - A file descriptor that comes in is duplicated; the caller keeps its own.
+ *
+ * Every function may be called from any thread. None waits for a machine but applevz_operation_wait.
+ * In a process that inherited machines by fork, whatever can fail does, with APPLEVZ_BRIDGE_ERROR_FORKED.
+ *
+ * The binding reads this file through the preprocessor with APPLEVZ_BINDING defined, and nothing else.
+ */
+#ifndef APPLEVZ_H
+#define APPLEVZ_H
+
+#ifdef APPLEVZ_BINDING
+#define APPLEVZ_EXPORT
+#define CF_RETURNS_RETAINED
+typedef ... *CFErrorRef;
+void CFRelease(const void *object);
+#else
+#include <CoreFoundation/CoreFoundation.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#define APPLEVZ_EXPORT __attribute__((visibility("default")))
+#ifdef __cplusplus
+extern "C" {
+#endif
+#endif
+
+/* ---- Errors ------------------------------------------------------------------------------------------------- */
+
+/* Codes of VZErrorDomain, with the framework's values. */
+enum applevz_error_code {
+    APPLEVZ_ERROR_INTERNAL = 1,
+    APPLEVZ_ERROR_INVALID_VIRTUAL_MACHINE_CONFIGURATION = 2,
+    APPLEVZ_ERROR_INVALID_VIRTUAL_MACHINE_STATE = 3,
+    APPLEVZ_ERROR_INVALID_VIRTUAL_MACHINE_STATE_TRANSITION = 4,
+    APPLEVZ_ERROR_INVALID_DISK_IMAGE = 5,
+    APPLEVZ_ERROR_VIRTUAL_MACHINE_LIMIT_EXCEEDED = 6,
+    APPLEVZ_ERROR_NETWORK_ERROR = 7,
+    APPLEVZ_ERROR_OUT_OF_DISK_SPACE = 8,
+    APPLEVZ_ERROR_OPERATION_CANCELLED = 9,
+    APPLEVZ_ERROR_NOT_SUPPORTED = 10,
+    APPLEVZ_ERROR_SAVE = 11,
+    APPLEVZ_ERROR_RESTORE = 12
+};
+
+/* Codes of the bridge's own domain, "applevz": what the framework has no code for. */
+enum applevz_bridge_error_code {
+    APPLEVZ_BRIDGE_ERROR_EXCEPTION = 1,        /* an NSException was raised; its name and reason are in the error */
+    APPLEVZ_BRIDGE_ERROR_INVALID_ARGUMENT = 2, /* a value that no machine could be given, refused before one was asked */
+    APPLEVZ_BRIDGE_ERROR_TIMED_OUT = 3,
+    APPLEVZ_BRIDGE_ERROR_FORKED = 4,           /* the handle belongs to the process that this one was forked from */
+    APPLEVZ_BRIDGE_ERROR_INVALID_STATE = 5     /* the object was closed, or the call does not fit its present state */
+};
+
+/* Which table an error's code is of. */
+enum applevz_error_domain {
+    APPLEVZ_ERROR_DOMAIN_OTHER,
+    APPLEVZ_ERROR_DOMAIN_VIRTUALIZATION, /* VZErrorDomain: enum applevz_error_code */
+    APPLEVZ_ERROR_DOMAIN_POSIX,          /* NSPOSIXErrorDomain: errno */
+    APPLEVZ_ERROR_DOMAIN_BRIDGE          /* "applevz": enum applevz_bridge_error_code */
+};
+
+enum applevz_error_text {
+    APPLEVZ_ERROR_TEXT_DOMAIN,
+    APPLEVZ_ERROR_TEXT_LOCALIZED_DESCRIPTION,
+    APPLEVZ_ERROR_TEXT_FAILURE_REASON,
+    APPLEVZ_ERROR_TEXT_RECOVERY_SUGGESTION,
+    APPLEVZ_ERROR_TEXT_USER_INFO /* a JSON object: what is not text, a number, an array or a dictionary as its description */
+};
+
+/* An error made here, for conditions that the caller found. Empty texts are left out. The caller owns the result. */
+APPLEVZ_EXPORT CFErrorRef applevz_error_create(const char *domain, size_t domain_length, int64_t code,
+                                               const char *description, size_t description_length,
+                                               const char *reason, size_t reason_length,
+                                               const char *suggestion, size_t suggestion_length) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT int64_t applevz_error_code(CFErrorRef error);
+APPLEVZ_EXPORT enum applevz_error_domain applevz_error_domain(CFErrorRef error);
+/* errno of the first error of NSPOSIXErrorDomain in the chain of causes that begins with this one, or 0. */
+APPLEVZ_EXPORT int applevz_error_posix_code(CFErrorRef error);
+/* The text, or NULL where the error has none. */
+APPLEVZ_EXPORT char *applevz_error_copy_text(CFErrorRef error, enum applevz_error_text which, size_t *length);
+/* The error that caused this one, the caller's to release, or NULL. */
+APPLEVZ_EXPORT CFErrorRef applevz_error_copy_underlying(CFErrorRef error) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT void applevz_free(void *memory);
+
+/* What the bridge handed over and what was released since the process began. Errors are counted in a debug build only:
+   false, and both zero, in any other. */
+APPLEVZ_EXPORT bool applevz_debug_error_counts(uint64_t *handed_over, uint64_t *destroyed);
+/* Handles made and not yet released, of all types. */
+APPLEVZ_EXPORT uint64_t applevz_debug_live_handles(void);
+
+/* ---- What this host can do ----------------------------------------------------------------------------------- */
+
+enum applevz_capability {
+    APPLEVZ_CAPABILITY_VIRTUALIZATION,        /* machines can be run at all */
+    APPLEVZ_CAPABILITY_HARDWARE_ACCELERATION, /* … at the processor's own speed, not by emulation */
+    APPLEVZ_CAPABILITY_COMMAND_LINE_ADDITIONS /* the platform adds words to a Linux kernel's command line */
+};
+
+/* NULL where the host has the capability; otherwise an error whose failure reason says what is missing. */
+APPLEVZ_EXPORT CFErrorRef applevz_capability_check(enum applevz_capability capability) CF_RETURNS_RETAINED;
+
+typedef struct applevz_limits {
+    uint64_t minimum_cpu_count;
+    uint64_t maximum_cpu_count;
+    uint64_t minimum_memory_size; /* bytes, as all sizes here */
+    uint64_t maximum_memory_size;
+} applevz_limits;
+
+APPLEVZ_EXPORT CFErrorRef applevz_limits_get(applevz_limits *limits) CF_RETURNS_RETAINED;
+
+/* A random locally administered unicast address in the form 0a:1b:2c:3d:4e:5f. */
+APPLEVZ_EXPORT CFErrorRef applevz_mac_address_random(char **text, size_t *length) CF_RETURNS_RETAINED;
+/* The data representation of a new VZGenericMachineIdentifier. */
+APPLEVZ_EXPORT CFErrorRef applevz_generic_machine_identifier_random(char **data, size_t *length) CF_RETURNS_RETAINED;
+/* The words that the platform adds to a Linux kernel's command line when it is let to; empty where it adds none. */
+APPLEVZ_EXPORT CFErrorRef applevz_command_line_additions(char **text, size_t *length) CF_RETURNS_RETAINED;
+
+/* ---- Configuration ------------------------------------------------------------------------------------------- */
+
+typedef struct applevz_configuration applevz_configuration;
+typedef struct applevz_serial_port_attachment applevz_serial_port_attachment;
+typedef struct applevz_storage_device_attachment applevz_storage_device_attachment;
+typedef struct applevz_network_device_attachment applevz_network_device_attachment;
+
+enum applevz_disk_image_caching_mode {
+    APPLEVZ_DISK_IMAGE_CACHING_MODE_AUTOMATIC = 0,
+    APPLEVZ_DISK_IMAGE_CACHING_MODE_UNCACHED = 1,
+    APPLEVZ_DISK_IMAGE_CACHING_MODE_CACHED = 2
+};
+
+enum applevz_disk_image_synchronization_mode {
+    APPLEVZ_DISK_IMAGE_SYNCHRONIZATION_MODE_FULL = 1,
+    APPLEVZ_DISK_IMAGE_SYNCHRONIZATION_MODE_FSYNC = 2,
+    APPLEVZ_DISK_IMAGE_SYNCHRONIZATION_MODE_NONE = 3
+};
+
+/* VZFileHandleSerialPortAttachment. The guest reads from `reading` and writes to `writing`; -1 for a direction that is
+   not wanted. */
+APPLEVZ_EXPORT CFErrorRef applevz_serial_port_attachment_create_with_file_handles(
+    int reading, int writing, applevz_serial_port_attachment **attachment) CF_RETURNS_RETAINED;
+/* VZFileSerialPortAttachment. The file is created where it is missing. */
+APPLEVZ_EXPORT CFErrorRef applevz_serial_port_attachment_create_with_file(
+    const char *path, size_t path_length, bool append, applevz_serial_port_attachment **attachment) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT void applevz_serial_port_attachment_release(applevz_serial_port_attachment *attachment);
+
+/* VZDiskImageStorageDeviceAttachment. */
+APPLEVZ_EXPORT CFErrorRef applevz_storage_device_attachment_create_with_disk_image(
+    const char *path, size_t path_length, bool read_only, enum applevz_disk_image_caching_mode caching_mode,
+    enum applevz_disk_image_synchronization_mode synchronization_mode,
+    applevz_storage_device_attachment **attachment) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT void applevz_storage_device_attachment_release(applevz_storage_device_attachment *attachment);
+
+/* VZNATNetworkDeviceAttachment. */
+APPLEVZ_EXPORT CFErrorRef applevz_network_device_attachment_create_with_nat(
+    applevz_network_device_attachment **attachment) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT void applevz_network_device_attachment_release(applevz_network_device_attachment *attachment);
+
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_create(applevz_configuration **configuration) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT void applevz_configuration_release(applevz_configuration *configuration);
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_cpu_count(applevz_configuration *configuration,
+                                                              uint64_t count) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_memory_size(applevz_configuration *configuration,
+                                                                uint64_t bytes) CF_RETURNS_RETAINED;
+/* VZLinuxBootLoader. No initial RAM disk: a length of 0. `command_line_additions` lets the platform add the words of
+   applevz_command_line_additions. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_linux_boot_loader(
+    applevz_configuration *configuration, const char *kernel, size_t kernel_length, const char *initial_ramdisk,
+    size_t initial_ramdisk_length, const char *command_line, size_t command_line_length,
+    bool command_line_additions) CF_RETURNS_RETAINED;
+/* VZGenericPlatformConfiguration. No identifier (a length of 0): a new one. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_generic_platform(
+    applevz_configuration *configuration, const char *machine_identifier,
+    size_t machine_identifier_length) CF_RETURNS_RETAINED;
+/* VZVirtioConsoleDeviceSerialPortConfiguration. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_console_device_serial_port(
+    applevz_configuration *configuration, applevz_serial_port_attachment *attachment) CF_RETURNS_RETAINED;
+/* VZVirtioBlockDeviceConfiguration. No identifier: a length of 0. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_block_device(
+    applevz_configuration *configuration, applevz_storage_device_attachment *attachment, const char *identifier,
+    size_t identifier_length) CF_RETURNS_RETAINED;
+/* VZVirtioNetworkDeviceConfiguration. No address: a length of 0, and a random one is taken. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_network_device(
+    applevz_configuration *configuration, applevz_network_device_attachment *attachment, const char *mac_address,
+    size_t mac_address_length) CF_RETURNS_RETAINED;
+/* VZVirtioEntropyDeviceConfiguration. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_entropy_device(
+    applevz_configuration *configuration) CF_RETURNS_RETAINED;
+/* VZVirtioTraditionalMemoryBalloonDeviceConfiguration. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_traditional_memory_balloon_device(
+    applevz_configuration *configuration) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_validate(applevz_configuration *configuration) CF_RETURNS_RETAINED;
+
+/* ---- Operations: what takes time ----------------------------------------------------------------------------- */
+
+/* One call under way. Releasing it gives up the result, not the call: the machine goes on with it. */
+typedef struct applevz_operation applevz_operation;
+
+enum applevz_wait_result {
+    APPLEVZ_WAIT_COMPLETED,
+    APPLEVZ_WAIT_TIMED_OUT,
+    APPLEVZ_WAIT_INTERRUPTED /* a signal was handled on this thread: let the handler's program run, then wait again */
+};
+
+/* Waits until the operation completed, or `seconds` passed (negative: no limit). Any number of threads may wait. */
+APPLEVZ_EXPORT enum applevz_wait_result applevz_operation_wait(applevz_operation *operation, double seconds);
+/* After completion: NULL for success, otherwise the error, each time with a reference of its own. */
+APPLEVZ_EXPORT CFErrorRef applevz_operation_copy_error(applevz_operation *operation) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT void applevz_operation_release(applevz_operation *operation);
+
+/* ---- The machine --------------------------------------------------------------------------------------------- */
+
+typedef struct applevz_machine applevz_machine;
+
+/* VZVirtualMachineState, with the framework's values. */
+enum applevz_machine_state {
+    APPLEVZ_MACHINE_STATE_STOPPED = 0,
+    APPLEVZ_MACHINE_STATE_RUNNING = 1,
+    APPLEVZ_MACHINE_STATE_PAUSED = 2,
+    APPLEVZ_MACHINE_STATE_ERROR = 3,
+    APPLEVZ_MACHINE_STATE_STARTING = 4,
+    APPLEVZ_MACHINE_STATE_PAUSING = 5,
+    APPLEVZ_MACHINE_STATE_RESUMING = 6,
+    APPLEVZ_MACHINE_STATE_STOPPING = 7,
+    APPLEVZ_MACHINE_STATE_SAVING = 8,
+    APPLEVZ_MACHINE_STATE_RESTORING = 9
+};
+
+/* What the machine would accept now: canStart, canPause, … of VZVirtualMachine. */
+enum applevz_machine_verb {
+    APPLEVZ_MACHINE_VERB_START = 1,
+    APPLEVZ_MACHINE_VERB_PAUSE = 2,
+    APPLEVZ_MACHINE_VERB_RESUME = 4,
+    APPLEVZ_MACHINE_VERB_STOP = 8,
+    APPLEVZ_MACHINE_VERB_REQUEST_STOP = 16
+};
+
+/* The configuration is validated and copied. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_create(applevz_configuration *configuration,
+                                                 applevz_machine **machine) CF_RETURNS_RETAINED;
+/* A machine that still runs is ended with its last handle. */
+APPLEVZ_EXPORT void applevz_machine_release(applevz_machine *machine);
+/* The state that the machine's queue announced last. Never waits. */
+APPLEVZ_EXPORT enum applevz_machine_state applevz_machine_state(applevz_machine *machine);
+/* A bit of applevz_machine_verb for each verb that would be accepted now. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_accepted_verbs(applevz_machine *machine, uint32_t *verbs) CF_RETURNS_RETAINED;
+
+APPLEVZ_EXPORT CFErrorRef applevz_machine_start(applevz_machine *machine,
+                                                applevz_operation **operation) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT CFErrorRef applevz_machine_pause(applevz_machine *machine,
+                                                applevz_operation **operation) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT CFErrorRef applevz_machine_resume(applevz_machine *machine,
+                                                 applevz_operation **operation) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT CFErrorRef applevz_machine_stop(applevz_machine *machine,
+                                               applevz_operation **operation) CF_RETURNS_RETAINED;
+/* Asks the guest to stop. Completes when it was asked. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_request_stop(applevz_machine *machine,
+                                                       applevz_operation **operation) CF_RETURNS_RETAINED;
+/* Ends the machine from any state, by leaving the framework's object and taking a new, stopped one of the same
+   configuration. What was under way on the old one fails with APPLEVZ_ERROR_OPERATION_CANCELLED. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_discard(applevz_machine *machine,
+                                                  applevz_operation **operation) CF_RETURNS_RETAINED;
+/* Completes when the machine's state is one of `states`: bit 1 << state for each. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_wait_for_state(applevz_machine *machine, uint32_t states,
+                                                         applevz_operation **operation) CF_RETURNS_RETAINED;
+/* The error of virtualMachine:didStopWithError:, with a reference of its own, or NULL: the guest has not stopped with an
+   error since the last start. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_copy_stop_error(applevz_machine *machine) CF_RETURNS_RETAINED;
+
+#ifndef APPLEVZ_BINDING
+#ifdef __cplusplus
+}
+#endif
+#endif
+
+#endif
