@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Texts and data that the native library makes up or knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ._native import Reference, ffi, lib, take_bytes
+from .errors import check
+
+__all__ = ["command_line_additions", "random_mac_address", "random_machine_identifier"]
+
+
+def _given(function: Callable[[Reference, Reference], Reference]) -> bytes:
+    memory, length = ffi.new("char **"), ffi.new("size_t *")
+    check(function(memory, length))
+    return take_bytes(memory[0], length[0])
+
+
+def random_mac_address() -> str:
+    """A random locally administered unicast address."""
+    return _given(lib.applevz_mac_address_random).decode()
+
+
+def random_machine_identifier() -> bytes:
+    """The data representation of a new machine identifier."""
+    return _given(lib.applevz_generic_machine_identifier_random)
+
+
+def command_line_additions() -> str:
+    """The words that this platform adds to a Linux kernel's command line where `LinuxBootLoader.command_line_additions`
+    lets it; empty where it adds none."""
+    return _given(lib.applevz_command_line_additions).decode()

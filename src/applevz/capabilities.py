@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What this host can do. Nothing is looked at before it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ._native import ffi, lib
+from .errors import Error, check, exception_of
+
+__all__ = ["Capabilities", "Capability", "Limits", "capabilities", "limits"]
+
+
+class Capability:
+    """One thing that the host can do or not: true if it can."""
+
+    __slots__ = ("error", "name")
+
+    def __init__(self, name: str, error: Error | None) -> None:
+        self.name = name
+        self.error = error
+        """What the host lacks, as an exception that can be raised; None if it lacks nothing."""
+
+    def __bool__(self) -> bool:
+        return self.error is None
+
+    @property
+    def reason(self) -> str | None:
+        """What the host lacks, in words; None if it lacks nothing."""
+        if self.error is None:
+            return None
+        return self.error.failure_reason or self.error.localized_description
+
+    def __repr__(self) -> str:
+        return f"<Capability {self.name}: {'yes' if self else f'no: {self.reason}'}>"
+
+
+class Capabilities:
+    """The host's capabilities, looked up at each reading."""
+
+    __slots__ = ()
+
+    @property
+    def virtualization(self) -> Capability:
+        """Machines can be run at all."""
+        return _capability("virtualization", lib.APPLEVZ_CAPABILITY_VIRTUALIZATION)
+
+    @property
+    def hardware_acceleration(self) -> Capability:
+        """Machines run at the processor's own speed, not by emulation. The first look may take a second."""
+        return _capability("hardware_acceleration", lib.APPLEVZ_CAPABILITY_HARDWARE_ACCELERATION)
+
+    @property
+    def command_line_additions(self) -> Capability:
+        """The platform adds words to a Linux kernel's command line, unless the boot loader is told not to."""
+        return _capability("command_line_additions", lib.APPLEVZ_CAPABILITY_COMMAND_LINE_ADDITIONS)
+
+    def __repr__(self) -> str:
+        return f"<{self.virtualization}, {self.hardware_acceleration}, {self.command_line_additions}>"
+
+
+capabilities = Capabilities()
+
+
+def _capability(name: str, number: int) -> Capability:
+    error = lib.applevz_capability_check(number)
+    return Capability(name, exception_of(error) if error else None)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What this host allows a machine; sizes in bytes."""
+
+    minimum_cpu_count: int
+    maximum_cpu_count: int
+    minimum_memory_size: int
+    maximum_memory_size: int
+
+
+def limits() -> Limits:
+    """What this host allows (the class properties `minimumAllowedCPUCount`, … of `VZVirtualMachineConfiguration`)."""
+    found = ffi.new("applevz_limits *")
+    check(lib.applevz_limits_get(found))
+    return Limits(
+        found.minimum_cpu_count, found.maximum_cpu_count, found.minimum_memory_size, found.maximum_memory_size
+    )
