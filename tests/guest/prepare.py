@@ -1,0 +1,436 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Prepares the default guest of the tests and of `make run`, on Debian: `python tests/guest/prepare.py [--output DIR]`.
+
+What is made, under `build/guest/` or DIR:
+
+    vmlinuz          the distribution's cloud kernel as its package has it (a bzImage; on arm64 an Image)
+    vmlinux          the same kernel, uncompressed: an ELF file with a PVH entry, which boots faster (on arm64 an Image)
+    initrd.cpio.gz   a busybox initramfs with the virtio drivers and the files beside this script
+    stamp.json       what the three were made of; while it still holds, a second run does nothing
+    packages/        the packages as downloaded
+
+The packages are downloaded with `apt-get download` and unpacked with `dpkg-deb`, never installed, so an ordinary user
+can do it. The commands `cpio` and, for the compression that Debian 12 chose, `lz4` must be there.
+
+The guest
+---------
+The console is the first virtio console, hvc0 (what the VZ serial port classes give), else /dev/console. `console=hvc0`
+on the kernel command line is needed only to see the kernel's own messages there. The guest prints
+
+    applevz guest: ready
+
+when its devices are there and its power button works, and then runs a shell. There is no echo, lines end with a single
+newline, and the prompt is "guest# ", so after writing "nproc\\n" all that is read up to the next prompt is the answer.
+The usual control characters work: ^C stops what runs. A shell that exits is followed by a new one.
+
+    answer TAG COMMAND…   runs the command, then prints "TAG: exit STATUS"
+    beat                  prints "beat 1", "beat 2", … , one each 50 ms
+    dhcp                  asks for an address for eth0 and prints "applevz guest: eth0 ADDRESS"
+    poweroff, reboot      at once (in the shell; a script says `poweroff -f`)
+    everything else       the applets of Debian's busybox-static
+
+The power button powers the guest off. Words of the kernel command line that the guest obeys:
+
+    net=dhcp              runs `dhcp` in the background after the ready line
+    ignore_power_button   nothing happens when the power button is pressed
+
+Debian's kernel 6.1 needs 72 MiB of memory to get to the ready line; below that it panics before any console is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import gzip
+import hashlib
+import json
+import lzma
+import os
+import platform
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+DEFAULT_OUTPUT = HERE.parent.parent / "build" / "guest"
+APT_LISTS = Path("/var/lib/apt/lists")
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+OUTPUTS = ("vmlinuz", "vmlinux", "initrd.cpio.gz")
+
+# The files of the initramfs that stand beside this script, and where they go.
+GUEST_FILES = {
+    "init": "init",
+    "profile": "etc/profile",
+    "answer": "bin/answer",
+    "beat": "bin/beat",
+    "dhcp": "bin/dhcp",
+}
+# A kernel may have some of them built in, and the last row is found on arm64 only; a missing one is no error.
+MODULES = (
+    "virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_mmio "
+    "virtio_console virtio_blk failover net_failover virtio_net rng-core virtio-rng virtio_balloon "
+    "virtio_input fuse virtiofs button evdev "
+    "gpio-pl061 gpio_keys"
+).split()
+
+ANOTHER_GUEST = "name a kernel and an initramfs with KERNEL= and INITRD="
+
+XEN_ELFNOTE_PHYS32_ENTRY = 18
+PT_NOTE = 4
+
+
+class PreparationError(Exception):
+    """The guest cannot be prepared; the text is one sentence for the person who reads it."""
+
+
+def run(*command: str | os.PathLike[str], **options) -> bytes:
+    """Runs a command without a shell and returns what it wrote to its standard output."""
+    name = os.fspath(command[0])
+    environment = {**os.environ, "LC_ALL": "C"}
+    try:
+        done = subprocess.run(command, capture_output=True, env=environment, **options)
+    except FileNotFoundError:
+        raise PreparationError(f"the command {name} is missing: install the package {name}") from None
+    if done.returncode != 0:
+        words = done.stderr.decode(errors="replace").strip().splitlines()
+        raise PreparationError(
+            f"{' '.join(map(os.fspath, command))} failed with status {done.returncode}: "
+            f"{words[-1] if words else 'it gave no reason'}"
+        )
+    return done.stdout
+
+
+# Packages
+
+
+def check_host() -> str:
+    """Debian's name of the architecture, on a host where the guest can be prepared."""
+    machine = platform.machine()
+    has_apt = all(map(shutil.which, ("apt-get", "apt-cache", "dpkg-deb")))
+    if sys.platform != "linux" or machine not in ARCHITECTURES or not has_apt:
+        raise PreparationError(
+            f"the default guest is prepared on Debian for amd64 and arm64 only, and this is {sys.platform} on {machine}"
+            f"{'' if has_apt else ' without apt'}: {ANOTHER_GUEST}"
+        )
+    if not shutil.which("cpio"):
+        raise PreparationError("the command cpio is missing: install the package cpio")
+    return ARCHITECTURES[machine]
+
+
+def resolve_packages(architecture: str) -> dict[str, str]:
+    """The packages to download with their versions: the kernel that the cloud metapackage names, and busybox."""
+    metapackage = f"linux-image-cloud-{architecture}"
+    try:
+        answer = run("apt-cache", "show", "--no-all-versions", metapackage, "busybox-static").decode()
+    except PreparationError as error:
+        if "No packages found" not in str(error):
+            raise
+        answer = ""
+    packages = {}
+    for stanza in answer.split("\n\n"):
+        fields = dict(re.findall(r"^([A-Za-z-]+): (.*)$", stanza, re.MULTILINE))
+        if fields.get("Package") == "busybox-static":
+            packages["busybox-static"] = fields["Version"]
+        elif fields.get("Package") == metapackage:
+            dependency = re.search(r"(linux-image-[^ ,]+) \(= ([^)]+)\)", fields.get("Depends", ""))
+            if dependency:
+                packages[dependency[1]] = dependency[2]
+    missing = {metapackage, "busybox-static"} - {
+        metapackage if name.startswith("linux-image-") else name for name in packages
+    }
+    if missing:
+        raise PreparationError(
+            f"apt knows no package {' and no package '.join(sorted(missing))}: run `apt-get update` as root, "
+            f"or on a system other than Debian {ANOTHER_GUEST}"
+        )
+    return packages
+
+
+def downloaded(folder: Path, package: str, version: str) -> Path | None:
+    """The file of a package in the folder, by the name that apt gives it (a colon of the version is %3a there)."""
+    return next(folder.glob(f"{package}_{version.replace(':', '%3a')}_*.deb"), None)
+
+
+def download(packages: dict[str, str], folder: Path, scratch: Path) -> dict[str, Path]:
+    """Downloads what is not in the folder yet; a file appears there only when it is complete."""
+    folder.mkdir(exist_ok=True)
+    wanted = [f"{name}={version}" for name, version in packages.items() if not downloaded(folder, name, version)]
+    if wanted:
+        say(f"downloading {', '.join(wanted)}")
+        arriving = scratch / "download"
+        arriving.mkdir()
+        # As root, apt would give the download to a user who may not write here.
+        as_root = ["-o", "APT::Sandbox::User=root"] if os.geteuid() == 0 else []
+        run("apt-get", *as_root, "download", *wanted, cwd=arriving)
+        for file in arriving.iterdir():
+            file.replace(folder / file.name)
+    files = {}
+    for name, version in packages.items():
+        file = downloaded(folder, name, version)
+        if file is None:
+            raise PreparationError(f"apt-get download gave no file for {name}={version}, though it did not fail")
+        files[name] = file
+    for file in folder.iterdir():
+        if file not in files.values():
+            file.unlink()
+    return files
+
+
+# The kernel
+
+
+def decompress(data: bytes) -> bytes | None:
+    """What the data, compressed in one of the ways the kernel's build knows, holds; None if it is none of them."""
+    if data[:2] == b"\x1f\x8b":
+        return gzip.decompress(data)
+    if data[:6] == b"\xfd7zXZ\0":
+        return lzma.decompress(data, format=lzma.FORMAT_XZ)
+    if data[:3] == b"\x5d\0\0":
+        return lzma.decompress(data, format=lzma.FORMAT_ALONE)
+    if data[:4] == b"\x02\x21\x4c\x18":
+        return run("lz4", "-d", "-c", input=data)
+    if data[:4] == b"\x28\xb5\x2f\xfd":
+        return run("zstd", "-d", "-c", input=data)
+    return None
+
+
+def uncompressed_x86_kernel(kernel: bytes) -> bytes:
+    """The ELF file inside a bzImage (Documentation/arch/x86/boot.rst: payload_offset, payload_length)."""
+    if kernel[0x202:0x206] != b"HdrS":
+        raise PreparationError("the kernel of the package is no bzImage: the setup header has no HdrS")
+    setup_sectors = kernel[0x1F1] or 4
+    (version,) = struct.unpack_from("<H", kernel, 0x206)
+    if version < 0x208:
+        raise PreparationError(f"the kernel's boot protocol {version:#x} is older than 0x208, which names the payload")
+    offset, length = struct.unpack_from("<II", kernel, 0x248)
+    start = (setup_sectors + 1) * 512 + offset
+    payload = kernel[start : start + length]
+    # All formats but gzip, which has it itself, are followed by the uncompressed size in four bytes.
+    is_gzip = payload[:2] == b"\x1f\x8b"
+    data = decompress(payload if is_gzip else payload[:-4])
+    if data is None:
+        raise PreparationError(f"the kernel's payload begins with {payload[:6].hex()}, which is no known compression")
+    (size,) = struct.unpack("<I", payload[-4:])
+    if len(data) != size:
+        raise PreparationError(f"the kernel's payload gave {len(data)} bytes where it says {size}")
+    if not has_pvh_entry(data):
+        raise PreparationError("the uncompressed kernel has no PVH entry (CONFIG_PVH), so QEMU could not boot it")
+    return data
+
+
+def has_pvh_entry(data: bytes) -> bool:
+    """Whether a 64-bit ELF file has the note by which QEMU finds the entry for direct boot."""
+    if data[:6] != b"\x7fELF\x02\x01":
+        return False
+    (table,) = struct.unpack_from("<Q", data, 32)
+    entry_size, count = struct.unpack_from("<HH", data, 54)
+    for index in range(count):
+        kind, _, start, _, _, size = struct.unpack_from("<IIQQQQ", data, table + index * entry_size)
+        if kind != PT_NOTE:
+            continue
+        position, end = start, start + size
+        while position + 12 <= end:
+            name_size, value_size, note = struct.unpack_from("<III", data, position)
+            name = data[position + 12 : position + 12 + name_size]
+            if note == XEN_ELFNOTE_PHYS32_ENTRY and name == b"Xen\0":
+                return True
+            position += 12 + (name_size + 3) // 4 * 4 + (value_size + 3) // 4 * 4
+    return False
+
+
+def uncompressed_arm64_kernel(kernel: bytes) -> bytes:
+    """The Image in a kernel that may be one already, or a gzip file, or an EFI application with the Image inside."""
+    if kernel[4:8] == b"zimg":
+        offset, length = struct.unpack_from("<II", kernel, 8)
+        kernel = kernel[offset : offset + length]
+    data = decompress(kernel) or kernel
+    if data[56:60] != b"ARM\x64":
+        raise PreparationError("the kernel of the package is no arm64 Image")
+    return data
+
+
+# The initramfs
+
+
+def copy_modules(modules: Path, target: Path) -> list[str]:
+    """Copies the drivers as the guest wants them, uncompressed and without folders; returns the names."""
+    target.mkdir()
+    found = {}
+    for file in modules.rglob("*.ko*"):
+        name = file.name.split(".ko", 1)[0]
+        if name in MODULES:
+            data = file.read_bytes()
+            found[name] = data if file.suffix == ".ko" else decompress(data)
+    for name, data in found.items():
+        (target / f"{name}.ko").write_bytes(data)
+    return [name for name in MODULES if name in found]
+
+
+def make_initramfs(root: Path, busybox: Path, modules: Path, output: Path) -> list[str]:
+    for folder in ("bin", "dev", "etc", "proc", "root", "run", "sys", "tmp"):
+        (root / folder).mkdir(parents=True)
+    shutil.copy(busybox, root / "bin" / "busybox")
+    for applet in run(busybox, "--list").decode().split():
+        if applet != "busybox":
+            (root / "bin" / applet).symlink_to("busybox")
+    for name, place in GUEST_FILES.items():
+        target = root / place
+        target.unlink(missing_ok=True)
+        shutil.copyfile(HERE / name, target)
+        target.chmod(0o755)
+    names = copy_modules(modules, root / "modules")
+    # Sorted, owned by root and without times, so the same input gives the same archive for every user.
+    paths = sorted(path.relative_to(root) for path in root.rglob("*"))
+    for path in paths:
+        os.utime(root / path, (0, 0), follow_symlinks=False)
+    listing = "".join(f"{path}\0" for path in paths).encode()
+    archive = run(
+        *"cpio --create --quiet --null --format=newc --owner=0:0 --reproducible".split(), input=listing, cwd=root
+    )
+    output.write_bytes(gzip.compress(archive, compresslevel=9, mtime=0))
+    return names
+
+
+# The whole
+
+
+def say(text: str) -> None:
+    print(f"guest: {text}", flush=True)
+
+
+def recipe() -> str:
+    """Changes when this script or a file of the initramfs does."""
+    digest = hashlib.sha256()
+    for name in ("prepare.py", *GUEST_FILES):
+        content = (HERE / name).read_bytes()
+        digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
+
+
+def states_of(output: Path) -> dict[str, list[int]]:
+    states = {}
+    for name in OUTPUTS:
+        try:
+            status = (output / name).stat()
+        except FileNotFoundError:
+            continue
+        states[name] = [status.st_size, status.st_mtime_ns]
+    return states
+
+
+def apt_lists_time() -> int:
+    try:
+        return APT_LISTS.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def read_stamp(path: Path) -> dict:
+    try:
+        stamp = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return stamp if isinstance(stamp, dict) else {}
+
+
+def write_stamp(path: Path, stamp: dict, scratch: Path) -> None:
+    new = scratch / path.name
+    new.write_text(json.dumps(stamp, indent=1) + "\n")
+    new.replace(path)
+
+
+def build(packages: dict[str, str], architecture: str, output: Path, scratch: Path) -> None:
+    kernel_package = next(name for name in packages if name.startswith("linux-image-"))
+    files = download(packages, output / "packages", scratch)
+    say(f"unpacking {kernel_package} {packages[kernel_package]} and busybox-static {packages['busybox-static']}")
+    for name, file in files.items():
+        try:
+            run("dpkg-deb", "--extract", file, scratch / name)
+        except PreparationError as error:
+            file.unlink()
+            raise PreparationError(f"{error}; the file is removed, so that the next run downloads it again") from None
+    kernels = list((scratch / kernel_package / "boot").glob("vmlinuz-*"))
+    if len(kernels) != 1:
+        raise PreparationError(f"the package {kernel_package} has {len(kernels)} kernels in /boot, not one")
+    ready = scratch / "ready"
+    ready.mkdir()
+    shutil.copyfile(kernels[0], ready / "vmlinuz")
+    kernel = kernels[0].read_bytes()
+    expand = uncompressed_x86_kernel if architecture == "amd64" else uncompressed_arm64_kernel
+    (ready / "vmlinux").write_bytes(expand(kernel))
+    places = [scratch / "busybox-static" / folder / "busybox" for folder in ("bin", "usr/bin")]
+    busybox = next((path for path in places if path.is_file()), None)
+    if busybox is None:
+        raise PreparationError("the package busybox-static has no program busybox in /bin or /usr/bin")
+    modules = make_initramfs(scratch / "root", busybox, scratch / kernel_package, ready / "initrd.cpio.gz")
+    say(f"drivers in the initramfs: {' '.join(modules)}")
+    for name in OUTPUTS:
+        (ready / name).replace(output / name)
+        say(f"made {output / name}, {(output / name).stat().st_size:,} bytes")
+
+
+def prepare(output: Path) -> None:
+    architecture = check_host()
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        lock = open(output / ".lock", "w")
+    except OSError as error:
+        raise PreparationError(f"cannot write to {output}: {error.strerror}") from None
+    with lock:
+        # Two runs at once: the second waits, then finds everything done.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stamp_path = output / "stamp.json"
+        stamp = read_stamp(stamp_path)
+        is_current = stamp.get("recipe") == recipe() and stamp.get("files") == states_of(output)
+        if is_current and stamp.get("apt_lists") == apt_lists_time():
+            say(f"{output} is up to date ({stamp.get('kernel')})")
+            return
+        # What a killed run left behind; a command that it started may still be writing there, for a moment.
+        for leftover in output.glob("scratch-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="scratch-", dir=output) as name:
+            scratch = Path(name)
+            lists_time = apt_lists_time()
+            packages = resolve_packages(architecture)
+            if not is_current or stamp.get("packages") != packages:
+                started = time.monotonic()
+                stamp_path.unlink(missing_ok=True)
+                build(packages, architecture, output, scratch)
+                say(f"prepared in {time.monotonic() - started:.1f} s")
+            else:
+                say(f"{output} is up to date, its packages are the newest that apt knows")
+            kernel = next(f"{name} {version}" for name, version in packages.items() if name.startswith("linux-"))
+            stamp = {
+                "kernel": kernel,
+                "packages": packages,
+                "recipe": recipe(),
+                "apt_lists": lists_time,
+                "files": states_of(output),
+            }
+            write_stamp(stamp_path, stamp, scratch)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Prepares the default guest from Debian's packages.")
+    parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, help="folder for the guest (build/guest)")
+    try:
+        prepare(parser.parse_args().output)
+    except PreparationError as error:
+        print(f"guest: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"guest: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
