@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test may ask for: the default guest, prepared once, and machines that are stopped at the test's end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from guest_machine import Guest
+
+import applevz
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def guest_files() -> Path:
+    """The folder of the default guest's files."""
+    subprocess.run([sys.executable, ROOT / "tests" / "guest" / "prepare.py"], check=True)
+    return ROOT / "build" / "guest"
+
+
+@pytest.fixture
+def configure(guest_files: Path) -> Callable[..., applevz.VirtualMachineConfiguration]:
+    """Makes a configuration of the default guest; what is given is added to it or replaces it."""
+
+    def make(
+        *, words: str = "", kernel: str = "vmlinux", command_line_additions: bool = True, **fields: Any
+    ) -> applevz.VirtualMachineConfiguration:
+        boot_loader = applevz.LinuxBootLoader(
+            guest_files / kernel,
+            initial_ramdisk=guest_files / "initrd.cpio.gz",
+            command_line=f"console=hvc0 quiet {words}".strip(),
+            command_line_additions=command_line_additions,
+        )
+        return applevz.VirtualMachineConfiguration(boot_loader, **{"memory_size": "256MiB", **fields})
+
+    return make
+
+
+@pytest.fixture
+def machine(
+    configure: Callable[..., applevz.VirtualMachineConfiguration],
+) -> Iterator[Callable[..., applevz.VirtualMachine]]:
+    """Makes a machine of `configure`'s configuration, stopped at first, and stops it at the test's end."""
+    with ExitStack() as stack:
+        yield lambda **fields: stack.enter_context(applevz.VirtualMachine(configure(**fields)))
+
+
+@pytest.fixture
+def boot(machine: Callable[..., applevz.VirtualMachine]) -> Callable[..., Guest]:
+    """Boots a machine of `configure`'s configuration."""
+    return lambda **fields: Guest(machine(**fields)).start()
