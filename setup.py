@@ -31,7 +31,8 @@ STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
 def native_module(name: str) -> ModuleType:
     """A module of native/, which is no package."""
     specification = importlib.util.spec_from_file_location(f"applevz_native_{name}", ROOT / "native" / f"{name}.py")
-    assert specification is not None and specification.loader is not None
+    if specification is None or specification.loader is None:
+        raise ImportError(f"native/{name}.py cannot be loaded")
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
@@ -63,10 +64,7 @@ class BuildNative(build_ext):
             temporary.replace(destination)
 
     def build_library(self, toolchain, debug: bool) -> Path:
-        if toolchain.macos:
-            link_flags = [f"-Wl,-install_name,@rpath/{LIBRARY}"]
-        else:
-            link_flags = [f"-Wl,-soname,{LIBRARY}"]
+        link_flags = [f"-Wl,-install_name,@rpath/{LIBRARY}" if toolchain.macos else f"-Wl,-soname,{LIBRARY}"]
         return toolchain.compile(
             toolchain.sources(),
             OBJECTS / ("debug" if debug else "release") / LIBRARY,

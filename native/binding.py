@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The binding: what cffi makes of native/include/applevz.h, and of nothing else.
 
-The header goes through the preprocessor with APPLEVZ_BINDING defined; what comes out are the declarations. The values of
-enumerations and the layout of structures are those that the compiler finds in the same header.
+The header goes through the preprocessor with APPLEVZ_BINDING defined; what comes out are the declarations. The values
+of enumerations and the layout of structures are those that the compiler finds in the same header.
 """
 
 from __future__ import annotations

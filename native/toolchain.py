@@ -28,7 +28,7 @@ MACOS_TARGETS = ("arm64-apple-macos13", "x86_64-apple-macos13")
 WARNINGS = ("-Wall", "-Wextra")
 
 
-class MissingTools(Exception):
+class MissingTools(Exception):  # noqa: N818 - it says what is missing, not what went wrong
     """A tool or library the build needs is missing; the message is one sentence: which, and what to do."""
 
 
@@ -39,8 +39,8 @@ class CompilationError(Exception):
 def debian_packages(*sections: str) -> list[str]:
     """The packages of the given sections of debian-packages.txt; of all sections if none is given."""
     packages, section = [], ""
-    for line in (NATIVE / "debian-packages.txt").read_text(encoding="utf-8").splitlines():
-        line = line.partition("#")[0].strip()
+    for text in (NATIVE / "debian-packages.txt").read_text(encoding="utf-8").splitlines():
+        line = text.partition("#")[0].strip()
         if line.startswith("["):
             section = line.strip("[]")
         elif line and (not sections or section in sections):
@@ -126,9 +126,7 @@ class Toolchain:
     @staticmethod
     def linux_sources(*parts: str) -> list[Path]:
         """The source files of some parts of native/linux."""
-        return [
-            file for part in parts for file in sorted((LINUX / part).rglob("*")) if file.suffix in (".c", ".m")
-        ]
+        return [file for part in parts for file in sorted((LINUX / part).rglob("*")) if file.suffix in (".c", ".m")]
 
     def compile_flags(
         self, optimize: str = "-O2", sanitize: Iterable[str] = (), debug: bool = False, dwarf4: bool = False

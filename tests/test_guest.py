@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from guest_machine import PATIENCE, READY
+from processes import eventually
 
 import applevz
 from applevz import ShutdownPolicy, VirtualMachineState
@@ -55,9 +56,13 @@ def test_the_guest_sees_its_network_card_by_its_address_and_gets_a_lease(boot):
     assert re.search(r"inet addr:\d+\.\d+\.\d+\.\d+", guest.run("until ip addr show eth0 | grep -q 'inet '; do usleep 100000; done; ifconfig eth0"))
 
 
-def test_the_guest_finds_its_disks_in_order_by_size_identifier_and_mode(boot, tmp_path):
+@pytest.mark.parametrize("additions", [True, False], ids=["microvm", "q35"])
+def test_the_guest_finds_its_disks_in_order_by_size_identifier_and_mode(boot, tmp_path, additions):
     images = [sparse_image(tmp_path / f"disk {i},=.img", (8 + i) * MEBIBYTE) for i in range(3)]
-    guest = boot(storage_devices=[disk(images[0], "first"), disk(images[1], read_only=True), disk(images[2], "third")])
+    guest = boot(
+        storage_devices=[disk(images[0], "first"), disk(images[1], read_only=True), disk(images[2], "third")],
+        command_line_additions=additions,
+    )
 
     sizes = guest.run("cat /sys/block/vd?/size").split()
     assert [int(size) * 512 for size in sizes] == [(8 + i) * MEBIBYTE for i in range(3)]
@@ -221,9 +226,7 @@ def test_a_serial_port_writes_to_a_file_that_it_empties_or_goes_on_with(machine,
         port = applevz.VirtioConsoleDeviceSerialPortConfiguration(applevz.FileSerialPortAttachment(log, append=append))
         vm = machine(serial_ports=[port], words="ignore_power_button")
         vm.start(timeout=PATIENCE)
-        while "applevz guest: ready" not in log.read_text().partition("before\n" if append else "")[2 if append else 0]:
-            with pytest.raises(applevz.TimeoutError):
-                vm.wait(VirtualMachineState.STOPPED, timeout=0.1)
+        assert eventually(lambda: READY in log.read_bytes(), PATIENCE)
         vm.stop(timeout=PATIENCE)
         assert log.read_text().startswith("before\n") is append
 

@@ -46,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     run.add_argument("--kernel", default=str(GUEST / "vmlinux"), help="file of the kernel")
-    run.add_argument("--initrd", default=str(GUEST / "initrd.cpio.gz"), help="file of the initial RAM disk; '' for none")
+    run.add_argument(
+        "--initrd", default=str(GUEST / "initrd.cpio.gz"), help="file of the initial RAM disk; '' for none"
+    )
     run.add_argument("--command-line", default="console=hvc0", help="command line of the kernel")
     run.add_argument(
         "--no-command-line-additions",
@@ -94,7 +96,7 @@ class Walk:
             self._line_is_open = not data.endswith(b"\n")
 
     def first_output(self) -> None:
-        self._unread = self.machine.console.read(timeout=self.timeout)
+        self._unread = self.machine.console.readline(timeout=self.timeout)
         if not self._unread:
             raise self.machine.stop_error or make(InvalidStateError, "The guest stopped before it printed anything.")
         self.show(self._unread)
@@ -106,7 +108,9 @@ class Walk:
         while wanted not in self._unread:
             data = self.machine.console.read(timeout=deadline.remaining(self.timeout))
             if not data:
-                raise self.machine.stop_error or make(InvalidStateError, f"The guest stopped before it printed {text!r}.")
+                raise self.machine.stop_error or make(
+                    InvalidStateError, f"The guest stopped before it printed {text!r}."
+                )
             self.show(data)
             # What was found not to hold the text is not looked at again, but for what may be the text's beginning.
             self._unread = self._unread[-len(wanted) :] + data
@@ -194,7 +198,7 @@ def main(words: list[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # Whoever read our output has gone: nobody is left to be told.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 1
     return 0
 

@@ -33,7 +33,7 @@ def shown(value: object) -> str:
     """The value as an error shows it: its `repr`, shortened where it is long."""
     try:
         words = repr(value)
-    except Exception:
+    except Exception:  # noqa: BLE001  # a foreign __repr__ may raise anything
         words = f"<{type(value).__name__}>"
     return words if len(words) <= 200 else f"{words[:160]}…{words[-30:]}"
 
@@ -62,9 +62,7 @@ def path(field: str, value: PathLike) -> bytes:
         raise wrong_type(field, value, "a path (str, bytes or os.PathLike)") from None
     data = _checked(field, value, name)
     if not data:
-        raise make(
-            InvalidArgumentError, f"{field} is {shown(value)}, which is empty.", "", "Give the path of a file."
-        )
+        raise make(InvalidArgumentError, f"{field} is {shown(value)}, which is empty.", "", "Give the path of a file.")
     if data.startswith(b"/"):
         return data
     try:
@@ -83,7 +81,7 @@ def _checked(field: str, value: object, name: str | bytes) -> bytes:
     try:
         data = name.encode() if isinstance(name, str) else name
         data.decode()
-    except UnicodeError as error:
+    except (UnicodeEncodeError, UnicodeDecodeError) as error:
         raise make(
             InvalidArgumentError,
             f"{field} is {shown(value)}, which is not text in UTF-8.",

@@ -146,7 +146,10 @@ def _serial_port_attachment(
         create = lib.applevz_serial_port_attachment_create_with_file
         return owned.make("serial_port_attachment", create, path, len(path), append)
 
-    console = Console() if attachment is None else console_of(attachment)
+    if attachment is None:
+        attachment = Console()
+    handles = attachment.attachment if isinstance(attachment, Console) else attachment
+    console = console_of(handles)
     if console is not None:
         if console in consoles or console.has_machine:
             raise make(
@@ -156,9 +159,7 @@ def _serial_port_attachment(
                 "Make a Console for each serial port, or leave the attachment out: the machine then makes one.",
             )
         consoles.append(console)
-        attachment = console.attachment
-    assert isinstance(attachment, FileHandleSerialPortAttachment)
-    reading, writing = attachment.file_handle_for_reading, attachment.file_handle_for_writing
+    reading, writing = handles.file_handle_for_reading, handles.file_handle_for_writing
     create = lib.applevz_serial_port_attachment_create_with_file_handles
     return owned.make(
         "serial_port_attachment",
@@ -190,9 +191,7 @@ def _add_block_device(owned: _Owned, handle: Reference, field: str, disk: Virtio
 
 def _add_network_device(owned: _Owned, handle: Reference, field: str, card: VirtioNetworkDeviceConfiguration) -> None:
     arguments.instance(f"{field}.attachment", card.attachment, (NATNetworkDeviceAttachment,))
-    attachment = owned.make(
-        "network_device_attachment", lib.applevz_network_device_attachment_create_with_nat
-    )
+    attachment = owned.make("network_device_attachment", lib.applevz_network_device_attachment_create_with_nat)
     address = b""
     if card.mac_address is not None:
         given = card.mac_address.string if isinstance(card.mac_address, MACAddress) else card.mac_address

@@ -26,8 +26,8 @@ _UNITS: Final = {
     "TiB": 2**40,
 }
 _SUGGESTION: Final = (
-    'Give a number of bytes, or a whole or decimal number with one of the units B, KiB, MiB, GiB, TiB (powers of 1024), '
-    'kB, MB, GB, TB (powers of 1000), as "512MiB".'
+    "Give a number of bytes, or a number with one of the units B, KiB, MiB, GiB, TiB (powers of 1024), kB, MB, GB, TB "
+    '(powers of 1000), as "512MiB".'
 )
 
 

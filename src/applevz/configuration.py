@@ -57,9 +57,9 @@ class HasFileDescriptor(Protocol):
 class LinuxBootLoader:
     """Boots a Linux kernel without firmware.
 
-    `kernel` and `initial_ramdisk` are files. On Linux hosts the platform may add words to the kernel's command line that
-    make it boot faster and without fail (`applevz.command_line_additions()` tells them); `command_line_additions=False`
-    turns that off.
+    `kernel` and `initial_ramdisk` are files. On Linux hosts the platform may add words to the kernel's command line
+    that make it boot faster and without fail (`applevz.command_line_additions()` tells them);
+    `command_line_additions=False` turns that off.
     """
 
     kernel: PathLike
@@ -231,8 +231,8 @@ class VirtualMachineConfiguration:
         """Looks whether a machine can be made of this on this host; returns nothing if one can.
 
         Raises `InvalidArgumentError` for values that no machine could have, and what the framework refuses as
-        `InvalidVirtualMachineConfigurationError`, `InvalidDiskImageError` or another `Error`, which says which field and
-        which value. (`-[VZVirtualMachineConfiguration validateWithError:]`)
+        `InvalidVirtualMachineConfigurationError`, `InvalidDiskImageError` or another `Error`, which says which field
+        and which value. (`-[VZVirtualMachineConfiguration validateWithError:]`)
         """
         # The builder knows the classes of this module.
         from ._builder import validate

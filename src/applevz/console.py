@@ -21,7 +21,7 @@ from ._arguments import integer, shown, wrong_type
 from ._deadline import Deadline
 from ._native import Reference, ffi, lib, release
 from .configuration import FileHandleSerialPortAttachment
-from .errors import EndOfConsoleError, Error, InvalidArgumentError, InvalidStateError, TimeoutError, make
+from .errors import EndOfConsoleError, Error, InvalidArgumentError, InvalidStateError, TimeoutError, make, make_posix
 
 __all__ = ["Console", "console_of"]
 
@@ -69,9 +69,9 @@ class Console:
         try:
             descriptors += os.pipe()
             descriptors += os.pipe()
-        except OSError:
+        except OSError as error:
             release(self._descriptors)
-            raise
+            raise make_posix(error, "No console can be made.", "Close files that are no longer needed.") from None
         self._from_guest, self._guest_writing, self._guest_reading, self._to_guest = descriptors
         os.set_blocking(self._from_guest, False)
         os.set_blocking(self._to_guest, False)
@@ -126,7 +126,10 @@ class Console:
             return self._take(len(self._received) if wanted is None else wanted)
 
     def read_until(
-        self, pattern: bytes | str | re.Pattern[bytes] | re.Pattern[str], timeout: float | None = None, limit: int = 1 << 24
+        self,
+        pattern: bytes | str | re.Pattern[bytes] | re.Pattern[str],
+        timeout: float | None = None,
+        limit: int = 1 << 24,
     ) -> bytes:
         """What the guest printed, up to and with the first match of `pattern`: bytes, text, or a compiled expression.
 
@@ -251,10 +254,8 @@ class Console:
         return make(kind, description, reason)
 
 
-def console_of(attachment: Console | FileHandleSerialPortAttachment) -> Console | None:
-    """The console that an attachment belongs to."""
-    if isinstance(attachment, Console):
-        return attachment
+def console_of(attachment: FileHandleSerialPortAttachment) -> Console | None:
+    """The console that the attachment is of."""
     end = attachment.file_handle_for_writing
     return end.console if isinstance(end, _End) else None
 

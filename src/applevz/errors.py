@@ -145,7 +145,7 @@ class CFError:
 
     @property
     def user_info(self) -> dict[str, Any]:
-        """The dictionary of the error; what is not text, a number, an array or a dictionary is in it as its description."""
+        """The dictionary of the error. What is not text, a number, an array or a dictionary is its description."""
         return dict(self._value("user_info"))
 
     @property
@@ -276,7 +276,9 @@ class Error(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # `BaseException` would name the class, and one that was combined here has no name that could be imported.
-        return _unpickled, (*type(self)._combination, self.args, self.__dict__ or None)
+        base, builtin = type(self)._combination
+        # By its name: old pickle protocols have an OSError in place of each of its subclasses.
+        return _unpickled, (base, builtin and builtin.__name__, self.args, self.__dict__ or None)
 
     # The importable class, and the builtin that it was combined with, if it was.
     _combination: tuple[type[Error], type[Exception] | None]
@@ -387,7 +389,7 @@ class _SystemError(Error):
     def strerror(self) -> str | None:
         """The system's words for `errno`."""
         number = self.errno
-        return os.strerror(number) if number in errno.errorcode else None
+        return os.strerror(number) if number is not None and number in errno.errorcode else None
 
     @property
     def filename(self) -> str | None:
@@ -396,7 +398,7 @@ class _SystemError(Error):
         return next((path for path in paths if isinstance(path, str)), None)
 
 
-class POSIXError(_SystemError, OSError):
+class POSIXError(_SystemError, OSError):  # type: ignore[override]  # OSError's attributes, read when they are asked for
     """A condition of the operating system."""
 
 
@@ -461,9 +463,9 @@ def _combine(base: type[Error], builtin: type[Exception]) -> type[Error]:
 
 
 def _unpickled(
-    base: type[Error], builtin: type[Exception] | None, arguments: tuple[Any, ...], state: dict[str, Any] | None
+    base: type[Error], builtin: str | None, arguments: tuple[Any, ...], state: dict[str, Any] | None
 ) -> Error:
-    exception = (_combine(base, builtin) if builtin else base)(*arguments)
+    exception = (_combine(base, getattr(builtins, builtin)) if builtin else base)(*arguments)
     if state:
         exception.__dict__.update(state)
     return exception
@@ -490,9 +492,18 @@ def check(reference: Reference) -> None:
 def make(kind: type[Error], description: str, reason: str = "", suggestion: str = "") -> Error:
     """An exception of this package's own finding: `kind`, with a native error of its domain and code."""
     domain, code = next(_DOMAINS_AND_CODES[base] for base in kind.__mro__ if base in _DOMAINS_AND_CODES)
-    data = [text.encode("utf-8", "backslashreplace") for text in (domain, description, reason, suggestion)]
-    (name, *texts) = [argument for text in data for argument in (text, len(text))]
-    reference = lib.applevz_error_create(name, texts[0], code, *texts[1:])
+    reference = _create(domain, code, description, reason, suggestion)
     # In a forked process the native library makes an error that says so, whatever it was asked for.
     found = _class_of(reference)
     return (kind if issubclass(kind, found) else found)(CFError(reference))
+
+
+def make_posix(cause: OSError, description: str, suggestion: str = "") -> Error:
+    """The exception for what the operating system refused this package."""
+    return exception_of(_create(POSIX_DOMAIN, cause.errno or 0, description, f"{cause.strerror}.", suggestion))
+
+
+def _create(domain: str, code: int, description: str, reason: str, suggestion: str) -> Reference:
+    data = [text.encode("utf-8", "backslashreplace") for text in (domain, description, reason, suggestion)]
+    name, *texts = [argument for text in data for argument in (text, len(text))]
+    return lib.applevz_error_create(name, texts[0], code, *texts[1:])

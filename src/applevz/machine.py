@@ -67,8 +67,10 @@ ERROR: Final = VirtualMachineState.ERROR
 _LASTING: Final = (STOPPED, RUNNING, PAUSED, ERROR)
 
 # The state is read often, and looking a value up in an enumeration takes longer than reading it.
-_STATES: Final = tuple(VirtualMachineState(value) for value in range(len(VirtualMachineState)))
-_machine_state: Final = lib.applevz_machine_state
+_STATES: Final[tuple[VirtualMachineState, ...]] = tuple(
+    VirtualMachineState(value) for value in range(len(VirtualMachineState))
+)
+_machine_state: Final[Callable[[Reference], int]] = lib.applevz_machine_state
 
 # Of the time for POWEROFF, and of this many seconds at most, the framework's own stop may take half.
 _STOP_AT_MOST: Final = 10.0
@@ -211,8 +213,8 @@ class VirtualMachine:
         """Waits until the machine is in `state`, or in one of several, and returns the state it is in then.
 
         A machine that is or comes into the state ERROR, where that is not waited for, ends the wait with its
-        `stop_error`: no other state follows by itself. A stopped machine does not end it, since another thread may start
-        it. Raises `TimeoutError`.
+        `stop_error`: no other state follows by itself. A stopped machine does not end it, since another thread may
+        start it. Raises `TimeoutError`.
         """
         states = _states(state)
         deadline = Deadline(timeout)
@@ -249,10 +251,10 @@ class VirtualMachine:
     def shutdown(self, policy: ShutdownPolicy = ShutdownPolicy.POWERDOWN, timeout: float | None = 60.0) -> None:
         """Sees to it that the machine is stopped. Does nothing to a stopped one.
 
-        POWERDOWN asks the guest and waits until it stopped. A guest may ignore that: `TimeoutError`. A paused one would
-        not notice: `InvalidVirtualMachineStateTransitionError`. HALT stops a running or paused machine without asking.
-        POWEROFF stops it from any state. A machine in ERROR does not run: only POWEROFF does something to it, and leaves
-        it stopped.
+        POWERDOWN asks the guest and waits until it stopped. A guest may ignore that: `TimeoutError`. A paused one
+        would not notice: `InvalidVirtualMachineStateTransitionError`. HALT stops a running or paused machine without
+        asking. POWEROFF stops it from any state. A machine in ERROR does not run: only POWEROFF does something to it,
+        and leaves it stopped.
         """
         instance("policy", policy, (ShutdownPolicy,))
         deadline = Deadline(timeout)
@@ -277,13 +279,14 @@ class VirtualMachine:
             raise make(
                 TimeoutError,
                 f"The guest did not stop within {deadline}.",
-                f"It was asked to; the machine's state is {self.state.name}. A guest may ignore its power button, or not "
-                "have come so far as to notice it.",
+                f"It was asked to; the machine's state is {self.state.name}. A guest may ignore its power button, or "
+                "not have come so far as to notice it.",
                 "Allow more time, or stop the machine without asking: HALT or POWEROFF.",
             )
 
     def _power_off(self, deadline: Deadline) -> None:
-        if self.state is STOPPED:
+        state = self.state
+        if state is STOPPED:
             return
         # A stop that is refused, fails or takes too long is no reason to leave the machine running.
         with suppress(Error):
@@ -299,9 +302,7 @@ class VirtualMachine:
         if not wait(begin(verb, self._handle), deadline):
             raise self._late(f"The machine did not {words} within {deadline}.")
 
-    def _wait_for(
-        self, states: tuple[VirtualMachineState, ...], deadline: Deadline
-    ) -> VirtualMachineState | None:
+    def _wait_for(self, states: tuple[VirtualMachineState, ...], deadline: Deadline) -> VirtualMachineState | None:
         """One of `states` that the machine came to, and may have left since; None when the time is over."""
         bits = functools.reduce(operator.or_, (1 << state for state in states))
         if not wait(begin(lib.applevz_machine_wait_for_state, self._handle, bits), deadline):
@@ -315,7 +316,7 @@ class VirtualMachine:
         step: Callable[[VirtualMachineState], None],
         deadline: Deadline,
     ) -> None:
-        """Takes `step` from a lasting state that is not of the `goal`. One that is on its way is let come to its end."""
+        """Takes `step` from a lasting state that is not of the `goal`; another is let lead to one of those first."""
         while (state := self.state) not in goal:
             if state not in _LASTING:
                 if self._wait_for(_LASTING, deadline) is None:

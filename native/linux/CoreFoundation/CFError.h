@@ -9,15 +9,15 @@ CF_ASSUME_NONNULL_BEGIN
 
 typedef CFStringRef CFErrorDomain;
 
-// Domains and keys of Foundation, which are the same objects.
-CF_EXPORT const CFErrorDomain kCFErrorDomainPOSIX;
-CF_EXPORT const CFErrorDomain kCFErrorDomainOSStatus;
-CF_EXPORT const CFErrorDomain kCFErrorDomainMach;
-CF_EXPORT const CFErrorDomain kCFErrorDomainCocoa;
-CF_EXPORT const CFStringRef kCFErrorLocalizedDescriptionKey;
-CF_EXPORT const CFStringRef kCFErrorLocalizedFailureReasonKey;
-CF_EXPORT const CFStringRef kCFErrorLocalizedRecoverySuggestionKey;
-CF_EXPORT const CFStringRef kCFErrorUnderlyingErrorKey;
+// Domains and keys are Foundation's, under their other name.
+CF_EXPORT const CFErrorDomain kCFErrorDomainPOSIX __asm__("NSPOSIXErrorDomain");
+CF_EXPORT const CFErrorDomain kCFErrorDomainOSStatus __asm__("NSOSStatusErrorDomain");
+CF_EXPORT const CFErrorDomain kCFErrorDomainMach __asm__("NSMACHErrorDomain");
+CF_EXPORT const CFErrorDomain kCFErrorDomainCocoa __asm__("NSCocoaErrorDomain");
+CF_EXPORT const CFStringRef kCFErrorLocalizedDescriptionKey __asm__("NSLocalizedDescriptionKey");
+CF_EXPORT const CFStringRef kCFErrorLocalizedFailureReasonKey __asm__("NSLocalizedFailureReasonErrorKey");
+CF_EXPORT const CFStringRef kCFErrorLocalizedRecoverySuggestionKey __asm__("NSLocalizedRecoverySuggestionErrorKey");
+CF_EXPORT const CFStringRef kCFErrorUnderlyingErrorKey __asm__("NSUnderlyingErrorKey");
 
 CF_EXPORT CFTypeID CFErrorGetTypeID(void);
 CF_EXPORT CFErrorRef CFErrorCreate(CFAllocatorRef _Nullable allocator, CFErrorDomain domain, CFIndex code,

@@ -3,17 +3,6 @@
 // from a finalizer say, where nobody has one.
 #import "types.h"
 
-#define BRIDGED_CONSTANT(string) ((CFStringRef)(__bridge void *)(string))
-
-const CFErrorDomain kCFErrorDomainPOSIX = BRIDGED_CONSTANT(@"NSPOSIXErrorDomain");
-const CFErrorDomain kCFErrorDomainOSStatus = BRIDGED_CONSTANT(@"NSOSStatusErrorDomain");
-const CFErrorDomain kCFErrorDomainMach = BRIDGED_CONSTANT(@"NSMACHErrorDomain");
-const CFErrorDomain kCFErrorDomainCocoa = BRIDGED_CONSTANT(@"NSCocoaErrorDomain");
-const CFStringRef kCFErrorLocalizedDescriptionKey = BRIDGED_CONSTANT(@"NSLocalizedDescription");
-const CFStringRef kCFErrorLocalizedFailureReasonKey = BRIDGED_CONSTANT(@"NSLocalizedFailureReason");
-const CFStringRef kCFErrorLocalizedRecoverySuggestionKey = BRIDGED_CONSTANT(@"NSLocalizedRecoverySuggestion");
-const CFStringRef kCFErrorUnderlyingErrorKey = BRIDGED_CONSTANT(@"NSUnderlyingError");
-
 CFTypeID CFErrorGetTypeID(void) {
     return CFTypeError;
 }

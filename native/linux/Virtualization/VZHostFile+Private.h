@@ -15,7 +15,8 @@ VZ_EXTERN NSData *_Nullable VZUTF8Data(NSString *string);
 VZ_EXTERN NSString *VZQuoted(NSString *_Nullable string);
 
 /*! The path that url means. nil if it means none: not a file URL, or one with a NUL character, at which the system
-    would take the path to end. reason then completes a sentence that begins with the property's name. The path can be given to -UTF8String. */
+    would take the path to end. reason then completes a sentence that begins with the property's name. The path can be
+    given to -UTF8String. */
 VZ_EXTERN NSString *_Nullable VZPathOfFileURL(NSURL *_Nullable url,
                                               NSString *_Nullable __autoreleasing *_Nonnull reason);
 

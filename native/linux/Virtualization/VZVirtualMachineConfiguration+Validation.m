@@ -76,7 +76,7 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
     NSError *wrong = nil;
     BOOL valid;
     @autoreleasepool {
-        // Where no machine can be run, no configuration is valid, and the error says why, as Apple documents isSupported.
+        // Where no machine can be run, no configuration is valid, and the error says why; Apple documents it so.
         wrong = [VZVirtualMachine applevzUnsupportedError];
         valid = wrong == nil && [self validateEverythingWithError:&wrong];
     }

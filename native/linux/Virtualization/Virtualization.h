@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Everything of Apple's framework that is implemented here, under Apple's names. A class that is missing is not declared.
+// What is implemented of Apple's framework, under Apple's names. What is not implemented is not declared.
 #import <Virtualization/VZDefines.h>
 #import <Virtualization/VZBootLoader.h>
 #import <Virtualization/VZDiskImageStorageDeviceAttachment.h>

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <stdlib.h>
-
+#include "allocation.h"
 #include "poller_core.h"
 #include "queue_core.h"
 
@@ -22,7 +21,7 @@ static void submit(dispatch_time_t when, struct queue *queue, struct work *work)
         queue_push(queue, work);
         return;
     }
-    struct after *after = malloc(sizeof *after);
+    struct after *after = allocate_zeroed(sizeof *after);
     *after = (struct after){.timer.fire = fire, .queue = object_retain(queue), .work = work};
     timer_clock_split(when, &after->timer.clock, &after->timer.deadline);
     poller_timer_arm(&after->timer);

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <stdlib.h>
-#include <unistd.h>
-
+#include "allocation.h"
 #include "queue_core.h"
 #include "worker_pool.h"
 
@@ -63,7 +61,7 @@ void dispatch_apply_f(size_t iterations, dispatch_queue_t queue, void *context,
     if (iterations == 0) {
         return;
     }
-    struct apply *apply = calloc(1, sizeof *apply);
+    struct apply *apply = allocate_zeroed(sizeof *apply);
     *apply = (struct apply){.references = 1, .iterations = iterations, .context = context, .function = work};
     struct apply_call call = {.apply = apply, .queue = queue ? CORE(queue) : queue_root()};
     queue_sync(call.queue, &call, start, false);

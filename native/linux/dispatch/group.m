@@ -2,8 +2,8 @@
 #include <dispatch/group.h>
 
 #include <errno.h>
-#include <stdlib.h>
 
+#include "allocation.h"
 #include "group_core.h"
 #include "queue_core.h"
 #include "timed_wait.h"
@@ -122,7 +122,7 @@ static void notify(struct group *group, struct queue *queue, struct work *work) 
     pthread_mutex_lock(&group->lock);
     bool empty = group->entered == 0;
     if (!empty) {
-        struct notification *notification = malloc(sizeof *notification);
+        struct notification *notification = allocate_zeroed(sizeof *notification);
         *notification = (struct notification){.queue = object_retain(queue), .work = work};
         *group->last_notification = notification;
         group->last_notification = &notification->next;

@@ -139,7 +139,7 @@ void dispatch_main(void) {
         perform(work);
         // The block forked and returned here, in a process that no work can reach any more.
         if (process_is_inherited()) {
-            pthread_exit(NULL);
+            _exit(0);
         }
         pthread_mutex_lock(&main_queue.lock);
     }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "object_core.h"
 
-#include <stdlib.h>
-
+#include "allocation.h"
 #include "queue_core.h"
 
 @implementation DispatchObject
@@ -24,10 +23,7 @@
 @end
 
 void *object_allocate(size_t size, const struct object_operations *operations) {
-    struct object *object = calloc(1, size);
-    if (!object) {
-        dispatch_fail(operations->name, "out of memory");
-    }
+    struct object *object = allocate_zeroed(size);
     object->operations = operations;
     atomic_init(&object->references, 1);
     return object;
@@ -35,10 +31,9 @@ void *object_allocate(size_t size, const struct object_operations *operations) {
 
 void object_release(void *pointer) {
     struct object *object = pointer;
-    if (atomic_fetch_sub_explicit(&object->references, 1, memory_order_release) != 1) {
+    if (atomic_fetch_sub_explicit(&object->references, 1, memory_order_acq_rel) != 1) {
         return;
     }
-    atomic_thread_fence(memory_order_acquire);
     // One of its locks may have been held by another thread at the time of the fork.
     if (process_is_inherited()) {
         return;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// An object is two things: what programs hold, an Objective-C object (DispatchObject), and the core it owns one reference
-// of, a C structure. The core has a reference count of its own, because it outlives the other: a queue released with
+// An object is two things: what programs hold, an Objective-C object (DispatchObject), and its core, a C structure, of
+// which it owns one reference. The core has a count of its own, because it outlives the other: a queue released with
 // work in it, a source that has yet to run its cancel handler. The engine knows cores alone.
 #ifndef DISPATCH_OBJECT_CORE_H
 #define DISPATCH_OBJECT_CORE_H
 
 #include <dispatch/object.h>
-#include "atomics.h"
+#include <stdatomic.h>
 
 #include "process_state.h"
 

@@ -2,7 +2,7 @@
 #include <dispatch/once.h>
 
 #include <limits.h>
-#include "atomics.h"
+#include <stdatomic.h>
 
 #include "process_state.h"
 #include "thread.h"

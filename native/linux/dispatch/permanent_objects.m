@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The objects that are never released: the global and the main queue, and the attributes of queues.
 //
-// Under ARC a function that returns an object which is not new autoreleases it, and a thread without an autorelease pool
-// may ask for these at any time. They are therefore returned as plain pointers, by functions whose symbols are those
-// that the headers declare; a caller under ARC retains what it got, as it would in any case.
+// Under ARC a function that returns an object which is not new autoreleases it, and a thread without an autorelease
+// pool may ask for these at any time. They are therefore returned as plain pointers, by functions whose symbols are
+// those that the headers declare; a caller under ARC retains what it got, as it would in any case.
 #include "queue_object.h"
 
 @implementation DispatchQueueAttribute

@@ -21,7 +21,7 @@ struct perform_request {
     struct thread_event done;
 };
 
-enum { POOL_TICK_MILLISECONDS = 50, EVENTS_PER_CYCLE = 64 };
+enum { POOL_TICK = 50 * NSEC_PER_MSEC, EVENTS_PER_CYCLE = 64 };
 enum { TAG_WAKE = UINT32_MAX, TAG_TIMER = UINT32_MAX - TIMER_CLOCKS };
 
 struct poller poller = {
@@ -189,16 +189,25 @@ static void fire_timers(enum timer_clock clock) {
     pthread_mutex_unlock(&poller.lock);
 }
 
-static void tick_pool(uint64_t *last_tick) {
+/// `next_tick` is 0 while the pool is not watched.
+static void tick_pool(uint64_t *next_tick) {
     uint64_t now = timer_clock_now(TIMER_MONOTONIC);
-    if (now - *last_tick >= POOL_TICK_MILLISECONDS * NSEC_PER_MSEC) {
-        *last_tick = now;
+    if (*next_tick == 0) {
+        *next_tick = now + POOL_TICK;
+    } else if (now >= *next_tick) {
         // Cleared first: a request made during the tick must not be lost.
         atomic_store(&poller.watches_pool, false);
-        if (worker_pool_tick()) {
+        bool again = worker_pool_tick();
+        if (again) {
             atomic_store(&poller.watches_pool, true);
         }
+        *next_tick = again ? now + POOL_TICK : 0;
     }
+}
+
+static int milliseconds_until(uint64_t next_tick) {
+    uint64_t now = timer_clock_now(TIMER_MONOTONIC);
+    return next_tick > now ? (int)((next_tick - now + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC) : 0;
 }
 
 static void handle(const struct epoll_event *event) {
@@ -219,11 +228,11 @@ static void handle(const struct epoll_event *event) {
 
 static void poller_main(void) {
     is_poller = true;
-    uint64_t last_tick = 0;
+    uint64_t next_tick = 0;
     for (;;) {
         struct epoll_event events[EVENTS_PER_CYCLE];
-        bool watching = atomic_load(&poller.watches_pool);
-        int count = epoll_wait(poller.epoll, events, EVENTS_PER_CYCLE, watching ? POOL_TICK_MILLISECONDS : -1);
+        int timeout = next_tick ? milliseconds_until(next_tick) : -1;
+        int count = epoll_wait(poller.epoll, events, EVENTS_PER_CYCLE, timeout);
         if (process_is_exiting()) {
             process_exit_park();
         }
@@ -232,12 +241,11 @@ static void poller_main(void) {
                 handle(&events[i]);
             }
             perform_requests();
-            // A block forked and returned here: the end of the only thread ends this process.
             if (process_is_inherited()) {
                 return;
             }
             if (atomic_load(&poller.watches_pool)) {
-                tick_pool(&last_tick);
+                tick_pool(&next_tick);
             }
         }
     }

@@ -4,7 +4,7 @@
 #define DISPATCH_POLLER_REGISTRATIONS_H
 
 #include <pthread.h>
-#include "atomics.h"
+#include <stdatomic.h>
 
 #include "poller_core.h"
 #include "process_state.h"

@@ -3,7 +3,7 @@
 #ifndef DISPATCH_PROCESS_STATE_H
 #define DISPATCH_PROCESS_STATE_H
 
-#include "atomics.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 
 extern atomic_bool dispatch_process_is_inherited;

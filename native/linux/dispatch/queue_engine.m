@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Turns: how work leaves a queue. queue_core.h tells the rules.
+#include "allocation.h"
 #include "queue_core.h"
-
-#include <stdlib.h>
-
 #include "worker_pool.h"
 
 /// A serial queue gives way to its target's other work after this many items.
@@ -216,7 +214,7 @@ void queue_set_target(struct object *object, struct queue *target) {
         object_release(previous);
         return;
     }
-    struct target_change *change = malloc(sizeof *change);
+    struct target_change *change = allocate_zeroed(sizeof *change);
     *change = (struct target_change){.queue = queue, .target = target};
     queue_async_function(queue, change, change_target, WORK_BARRIER);
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which queue a thread is on, and the values attached to queues.
+#include "allocation.h"
 #include "queue_core.h"
-
-#include <stdlib.h>
 
 _Thread_local struct queue_frame *queue_frames;
 
@@ -70,7 +69,7 @@ void dispatch_queue_set_specific(dispatch_queue_t object, const void *key, void 
     }
     struct queue_specific *added = NULL;
     if (value) {
-        added = malloc(sizeof *added);
+        added = allocate_zeroed(sizeof *added);
         *added = (struct queue_specific){.key = key, .value = value, .destructor = destructor};
     }
     struct queue_specific *removed = NULL;

@@ -5,7 +5,7 @@
 
 #include "queue_core.h"
 
-@interface DispatchQueue : DispatchObject <OS_dispatch_queue_main, OS_dispatch_queue_global>
+@interface DispatchQueue : DispatchObject <OS_dispatch_queue, OS_dispatch_queue_main, OS_dispatch_queue_global>
 @end
 
 @interface DispatchQueueAttribute : NSObject <OS_dispatch_queue_attr> {

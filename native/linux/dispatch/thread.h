@@ -3,7 +3,7 @@
 #ifndef DISPATCH_THREAD_H
 #define DISPATCH_THREAD_H
 
-#include "atomics.h"
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>

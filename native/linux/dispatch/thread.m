@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "thread.h"
 
-#include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "allocation.h"
+#include "process_state.h"
 
 #import <Foundation/NSThread.h>
 
@@ -23,12 +23,16 @@ static void *thread_main(void *argument) {
     pthread_setname_np(pthread_self(), start.name);
     GSRegisterCurrentThread();
     start.body();
+    // A block forked and returned. This is the child's only thread, and whatever it touches may be locked for ever.
+    if (process_is_inherited()) {
+        _exit(0);
+    }
     GSUnregisterCurrentThread();
     return NULL;
 }
 
 int thread_start(const char *name, void (*body)(void)) {
-    struct thread_start *start = malloc(sizeof *start);
+    struct thread_start *start = allocate_zeroed(sizeof *start);
     *start = (struct thread_start){.name = name, .body = body};
     // Blocked before the thread exists: a signal of the host's can then at no time be delivered to it.
     sigset_t all, previous;

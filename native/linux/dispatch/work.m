@@ -3,8 +3,8 @@
 
 #include <Block.h>
 #include <stdio.h>
-#include <stdlib.h>
 
+#include "allocation.h"
 #include "group_core.h"
 #include "process_state.h"
 
@@ -25,10 +25,7 @@ dispatch_function_t work_block_function(const void *block) {
 }
 
 struct work *work_create(void *context, dispatch_function_t function, uint32_t flags) {
-    struct work *work = malloc(sizeof *work);
-    if (!work) {
-        dispatch_fail("dispatch_async", "out of memory");
-    }
+    struct work *work = allocate_zeroed(sizeof *work);
     *work = (struct work){.function = function, .context = context, .flags = flags};
     return work;
 }

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
-#include "atomics.h"
+#include <stdatomic.h>
 #include <time.h>
 
 #include "poller_core.h"
@@ -17,19 +17,25 @@
 
 enum { WORKERS_MAXIMUM = 64, IDLE_SECONDS = 5 };
 
+/// On the stack of a worker that waits for work. `woken` takes it off the list.
+struct idle_worker {
+    struct idle_worker *next;
+    pthread_cond_t wake;
+    bool woken;
+};
+
 static struct {
     pthread_mutex_t lock;
-    pthread_cond_t wake;
     struct work_list pending;
     unsigned workers;
-    /// Of these: waiting for work, and not meant by a wake-up yet.
-    unsigned idle;
-    /// Wake-ups that no idle worker has taken yet.
-    unsigned woken;
-    /// Waiting inside dispatch, in the middle of their work.
+    /// The last to become idle first, so that those that are one too many stay idle, and retire.
+    struct idle_worker *idle;
+    /// Of the workers: waiting inside dispatch, in the middle of their work.
     unsigned blocked;
     bool watched;
-} pool = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
+    /// What `progress` was when the poller looked last.
+    unsigned long progress_seen;
+} pool = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static atomic_ulong progress;
 static _Thread_local bool is_worker;
@@ -75,10 +81,11 @@ static enum reaction react_locked(void) {
     if (!pool.pending.head || process_is_exiting()) {
         return REACT_NOTHING;
     }
-    if (pool.idle) {
-        pool.idle--;
-        pool.woken++;
-        pthread_cond_signal(&pool.wake);
+    struct idle_worker *idle = pool.idle;
+    if (idle) {
+        pool.idle = idle->next;
+        idle->woken = true;
+        pthread_cond_signal(&idle->wake);
         return REACT_NOTHING;
     }
     if (pool.workers < WORKERS_MAXIMUM && pool.workers - pool.blocked < worker_pool_processors()) {
@@ -87,6 +94,7 @@ static enum reaction react_locked(void) {
     }
     if (!pool.watched) {
         pool.watched = true;
+        pool.progress_seen = atomic_load_explicit(&progress, memory_order_relaxed);
         return REACT_WATCH;
     }
     return REACT_NOTHING;
@@ -127,20 +135,39 @@ void worker_pool_wait_end(void) {
 }
 
 bool worker_pool_tick(void) {
-    static unsigned long progress_at_last_tick;
     unsigned long now = atomic_load_explicit(&progress, memory_order_relaxed);
     pthread_mutex_lock(&pool.lock);
-    pool.watched = pool.pending.head != NULL;
-    bool start = pool.watched && now == progress_at_last_tick && pool.idle + pool.woken == 0 &&
-                 pool.workers < WORKERS_MAXIMUM && !process_is_exiting();
+    bool stalled = now == pool.progress_seen;
+    pool.progress_seen = now;
+    bool watched = pool.watched = pool.pending.head != NULL;
+    bool start = watched && stalled && !pool.idle && pool.workers < WORKERS_MAXIMUM && !process_is_exiting();
     pool.workers += start;
-    bool watched = pool.watched;
     pthread_mutex_unlock(&pool.lock);
-    progress_at_last_tick = now;
     if (start) {
         start_worker();
     }
     return watched;
+}
+
+/// Waits to be woken; false if that took too long, with the worker off the list.
+static bool wait_idle_locked(void) {
+    struct idle_worker self = {.next = pool.idle, .wake = PTHREAD_COND_INITIALIZER};
+    pool.idle = &self;
+    struct timespec deadline;
+    clock_gettime(CLOCK_MONOTONIC, &deadline);
+    deadline.tv_sec += IDLE_SECONDS;
+    int error = 0;
+    while (!self.woken && error != ETIMEDOUT) {
+        error = pthread_cond_clockwait(&self.wake, &pool.lock, CLOCK_MONOTONIC, &deadline);
+    }
+    if (!self.woken) {
+        struct idle_worker **link = &pool.idle;
+        while (*link != &self) {
+            link = &(*link)->next;
+        }
+        *link = self.next;
+    }
+    return self.woken;
 }
 
 /// The next work item; NULL for a worker that has been idle for long, which is no longer counted then.
@@ -148,20 +175,10 @@ static struct work *next_work(void) {
     pthread_mutex_lock(&pool.lock);
     struct work *work;
     while (!(work = work_list_take(&pool.pending))) {
-        struct timespec deadline;
-        clock_gettime(CLOCK_MONOTONIC, &deadline);
-        deadline.tv_sec += IDLE_SECONDS;
-        pool.idle++;
-        int error = 0;
-        while (pool.woken == 0 && error != ETIMEDOUT) {
-            error = pthread_cond_clockwait(&pool.wake, &pool.lock, CLOCK_MONOTONIC, &deadline);
-        }
-        if (pool.woken == 0) {
-            pool.idle--;
+        if (!wait_idle_locked()) {
             pool.workers--;
             break;
         }
-        pool.woken--;
     }
     pthread_mutex_unlock(&pool.lock);
     return work;
@@ -182,7 +199,6 @@ static void worker_main(void) {
             work_perform(work);
         }
         worker_pool_count_progress();
-        // The block forked and returned here: no other thread is left, so that the end of this one ends the process.
         if (process_is_inherited()) {
             return;
         }

@@ -7,9 +7,14 @@
 extern "C" {
 #endif
 
+// The two are exported, and still bound to the definition in the same library: GNUstep, which calls them for the
+// blocks it is given, has functions of these names that take only its own compiler's blocks, and is to find these
+// first.
+#define BLOCK_EXPORT __attribute__((visibility("protected")))
+
 // A heap copy of the block with one reference more, the caller's. NULL when memory is exhausted.
-void *_Block_copy(const void *block);
-void _Block_release(const void *block);
+BLOCK_EXPORT void *_Block_copy(const void *block);
+BLOCK_EXPORT void _Block_release(const void *block);
 
 #ifdef __cplusplus
 }

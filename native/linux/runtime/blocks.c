@@ -3,8 +3,9 @@
 //
 // It stands here, in place of libBlocksRuntime, because a block has to be an object: [block copy], a block in an
 // NSArray and __weak to a block are everyday Objective-C. The three isa's that the compiler stores into blocks are
-// therefore classes, built in place and registered with libobjc. GNUstep exports a _NSConcreteStackBlock of its own,
-// one pointer large, which an exported symbol would collide with.
+// therefore classes, built in place and registered with libobjc. They are hidden, while _Block_copy and
+// _Block_release are not (Block.h says why); these go by a block's flags, so that it does not matter which library's
+// copy of them is called.
 #include "runtime.h"
 
 #include "Block.h"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starts the layer, before any other initializer of the library that it is part of, and keeps GNUstep's start from
-// showing in the host process: +[NSObject initialize] ignores SIGPIPE where it was default, and finding the default
-// string encoding sets LC_CTYPE from the environment. Both happen once a process; they are made to happen here and
-// are taken back.
+// showing in the host process: +[NSObject initialize] ignores SIGPIPE where it was default, and the first look at the
+// user's defaults sets LC_CTYPE from the environment. Each happens once a process; they are made to happen here, where
+// hardly any other thread can be in the way, and are taken back.
 #include "runtime.h"
 
 #include <locale.h>
@@ -25,9 +25,9 @@ static void initialize_foundation(void) {
     id object_class = (id)objc_getRequiredClass("NSObject");
     SEL class_selector = sel_registerName("class");
     METHOD(Class, objc_msg_lookup(object_class, class_selector))(object_class, class_selector);
-    id string_class = (id)objc_getRequiredClass("NSString");
-    SEL encoding_selector = sel_registerName("defaultCStringEncoding");
-    METHOD(unsigned, objc_msg_lookup(string_class, encoding_selector))(string_class, encoding_selector);
+    id defaults_class = (id)objc_getRequiredClass("NSUserDefaults");
+    SEL defaults_selector = sel_registerName("standardUserDefaults");
+    METHOD(id, objc_msg_lookup(defaults_class, defaults_selector))(defaults_class, defaults_selector);
     objc_autoreleasePoolPop(pool);
 
     if (saved_signal) {
@@ -43,6 +43,7 @@ __attribute__((constructor(101))) static void start(void) {
     runtime_register_selectors();
     initialize_foundation();
     runtime_start_exceptions();
+    runtime_start_protocols();
     runtime_register_block_classes();
     runtime_start_weak_references();
 }

@@ -126,6 +126,9 @@ void runtime_zero_weak_references(id object);
 // exceptions.c
 void runtime_start_exceptions(void);
 
+// protocols.c
+void runtime_start_protocols(void);
+
 // ownership.c
 void runtime_register_selectors(void);
 

@@ -15,8 +15,8 @@
 //
 // A class that overrides -release and calls super (NSBundle, NSPort) ends in the same place. One that counts by
 // itself, and never calls NSObject's, has its references zeroed when -[NSObject dealloc] is reached; its own count
-// decides no race. Constant strings, classes and global blocks live for ever: a reference to one is the plain
-// pointer.
+// decides no race. Constant strings, classes, protocols and global blocks live for ever: a reference to one is the
+// plain pointer.
 //
 // Blocks count in their flags (blocks.c), in the same way.
 //
@@ -44,7 +44,7 @@ struct weak_functions {
 static const intptr_t dying = INTPTR_MIN / 2;
 
 static const struct weak_functions *shared;
-static Class object_class, constant_string_class, block_class;
+static Class object_class, constant_string_class, protocol_class, block_class;
 static SEL retain_selector, dealloc_selector;
 static IMP original_retain, original_dealloc;
 static bool count_is_where_expected;
@@ -92,7 +92,7 @@ static enum reference_kind kind_of(id object) {
         return kind_immortal;
     }
     for (; class; class = class_getSuperclass(class)) {
-        if (class == constant_string_class) {
+        if (class == constant_string_class || class == protocol_class) {
             return kind_immortal;
         }
         if (class == block_class) {
@@ -292,6 +292,7 @@ void runtime_start_weak_references(void) {
     shared = &own_functions;
     object_class = objc_getRequiredClass("NSObject");
     constant_string_class = objc_getRequiredClass("NSConstantString");
+    protocol_class = objc_getRequiredClass("Protocol");
     block_class = objc_getRequiredClass("NSBlock");
     retain_selector = sel_registerName("retain");
     dealloc_selector = sel_registerName("dealloc");

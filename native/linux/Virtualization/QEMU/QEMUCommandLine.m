@@ -115,19 +115,19 @@ static NSString *json(NSDictionary *object) {
     [self add:@"-mon" value:@"chardev=qmp,mode=control"];
 }
 
-/// A virtio device at the next place. Places are named: QEMU's own choice among virtio-mmio transports is the reverse of
-/// the order in which a guest looks at them.
+/// A virtio device at the next place: on microvm the one that QEMU takes by itself, from the last transport down, which is
+/// the order in which a guest finds them; on PCI one that is named, since a guest goes by the slots' numbers.
 - (void)addDevice:(NSString *)driver properties:(NSDictionary *)properties {
     NSMutableDictionary *device = [properties mutableCopy];
+    _deviceCount++;
     if (_microvm) {
         device[@"driver"] = [driver stringByAppendingString:@"-device"];
-        device[@"bus"] = [NSString stringWithFormat:@"virtio-mmio-bus.%lu", (unsigned long)_deviceCount];
     } else {
         device[@"driver"] = [driver stringByAppendingString:@"-pci"];
         device[@"bus"] = @"pcie.0";
-        device[@"addr"] = [NSString stringWithFormat:@"%#lx", (unsigned long)_deviceCount + 1];
+        // Slot 0 is the host bridge.
+        device[@"addr"] = [NSString stringWithFormat:@"%#lx", (unsigned long)_deviceCount];
     }
-    _deviceCount++;
     [self add:@"-device" value:json(device)];
 }
 
@@ -259,15 +259,17 @@ static void cannot_open(NSError **error, NSString *property, NSError *cause) {
     if (image == nil)
         return NO;
     NSString *identifier = [NSString stringWithFormat:@"disk%lu", (unsigned long)index];
+    BOOL direct = attachment.cachingMode == VZDiskImageCachingModeUncached;
+    BOOL noFlush = attachment.synchronizationMode == VZDiskImageSynchronizationModeNone;
     [self add:@"-blockdev" value:json(@{
         @"driver" : image.isBlockDevice ? @"host_device" : @"file",
         @"node-name" : identifier,
         @"filename" : attachment.resolvedPath,
-        @"read-only" : @(attachment.readOnly ? YES : NO),
+        @"read-only" : [NSNumber numberWithBool:attachment.readOnly],
         @"discard" : @"unmap",
         @"cache" : @{
-            @"direct" : @(attachment.cachingMode == VZDiskImageCachingModeUncached ? YES : NO),
-            @"no-flush" : @(attachment.synchronizationMode == VZDiskImageSynchronizationModeNone ? YES : NO),
+            @"direct" : [NSNumber numberWithBool:direct],
+            @"no-flush" : [NSNumber numberWithBool:noFlush],
         },
     })];
     // An error, a full disk of the host's too, is the guest's to handle: QEMU would stop the machine and wait for somebody.

@@ -106,6 +106,9 @@ static NSError *protocol_error(NSString *reason) {
             continue;
         if (count < 0 && (error == EAGAIN || error == EWOULDBLOCK))
             return;
+        // A process that ends with unread commands resets the connection rather than closing it.
+        if (count < 0 && error == ECONNRESET)
+            count = 0;
         if (count == 0 && _received.length > 0)
             [self endWithError:protocol_error([NSString
                                    stringWithFormat:@"It closed the connection in the middle of a line: %@.",

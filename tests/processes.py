@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The QEMU processes of a process, and waiting for what happens outside of it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def children(parent: int | None = None) -> set[int]:
+    """The process ids of the children of a process, of this one by default; those that have ended are no longer there
+    once they were waited for."""
+    parent = os.getpid() if parent is None else parent
+    found = set()
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = status.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == parent:
+            found.add(int(status.parent.name))
+    return found
+
+
+def alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def eventually(condition: Callable[[], object], seconds: float = 30.0) -> bool:
+    """Whether the condition came to hold within the time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True

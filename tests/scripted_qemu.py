@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""A QEMU that does what a script says, for what a real one cannot be brought to do. APPLEVZ_QEMU names it.
+
+The environment's SCRIPTED_QEMU is a JSON object:
+
+    version      [7, 2] by default: what it greets with, and what --version says
+    greeting     the raw text it greets with in place of a greeting; "" for none
+    die          [status, "last words"]: it ends so before it greets
+    answers      raw text by command, in place of the answer; "" for none; "%d" stands for the command's id
+    after        what it does by command, after the answer: "close" (its connection), "kill" (itself), "exit" (with 0),
+                 "events" …
+    events       raw lines that "events" sends
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+
+def main() -> None:
+    script: dict[str, Any] = json.loads(os.environ["SCRIPTED_QEMU"])
+    major, minor = script.get("version", [7, 2])
+    if sys.argv[1:] == ["--version"]:
+        print(f"QEMU emulator version {major}.{minor}.0 (scripted)")
+        return
+    if "die" in script:
+        status, words = script["die"]
+        print(words, file=sys.stderr, flush=True)
+        sys.exit(status)
+    control = socket.socket(fileno=3)
+    control.setblocking(True)
+    greeting = {"QMP": {"version": {"qemu": {"major": major, "minor": minor, "micro": 0}}, "capabilities": []}}
+    control.sendall(script.get("greeting", json.dumps(greeting) + "\r\n").encode())
+    for line in control.makefile("r"):
+        message = json.loads(line)
+        command = message["execute"]
+        answer = script.get("answers", {}).get(command)
+        text = json.dumps({"return": {}, "id": message["id"]}) + "\r\n" if answer is None else answer
+        control.sendall(text.replace("%d", str(message["id"])).encode())
+        match script.get("after", {}).get(command):
+            case "close":
+                control.shutdown(socket.SHUT_RDWR)
+                time.sleep(3600)
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "exit":
+                sys.exit(0)
+            case "events":
+                control.sendall("".join(event + "\r\n" for event in script["events"]).encode())
+                sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

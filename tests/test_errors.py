@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Native errors as exceptions: which class, what it says, what it lives through."""
+
+from __future__ import annotations
+
+import builtins
+import copy
+import errno
+import gc
+import inspect
+import pickle
+import weakref
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import applevz
+from applevz import CFError, Error, errors
+from applevz._native import lib
+from applevz.configuration import DiskImageStorageDeviceAttachment, VirtioBlockDeviceConfiguration
+
+VZ = "VZErrorDomain"
+POSIX = "NSPOSIXErrorDomain"
+
+
+def reference(domain: str, code: int, description: str = "", reason: str = "", suggestion: str = "") -> Any:
+    texts = [text.encode() for text in (domain, description, reason, suggestion)]
+    lengths = [len(text) for text in texts]
+    return lib.applevz_error_create(
+        texts[0], lengths[0], code, texts[1], lengths[1], texts[2], lengths[2], texts[3], lengths[3]
+    )
+
+
+def raised(domain: str, code: int, *texts: str) -> Error:
+    with pytest.raises(Error) as caught:
+        errors.check(reference(domain, code, *texts))
+    return caught.value
+
+
+def missing_disk() -> Error:
+    disk = VirtioBlockDeviceConfiguration(DiskImageStorageDeviceAttachment("/nowhere/disk.img"))
+    with pytest.raises(Error) as caught:
+        applevz.VirtualMachineConfiguration(storage_devices=[disk]).validate()
+    return caught.value
+
+
+def test_success_raises_nothing() -> None:
+    errors.check(errors.CFError and applevz._native.NULL)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "builtin"),
+    [
+        ("INTERNAL", applevz.InternalError, RuntimeError),
+        ("INVALID_VIRTUAL_MACHINE_CONFIGURATION", applevz.InvalidVirtualMachineConfigurationError, ValueError),
+        ("INVALID_VIRTUAL_MACHINE_STATE", applevz.InvalidVirtualMachineStateError, RuntimeError),
+        (
+            "INVALID_VIRTUAL_MACHINE_STATE_TRANSITION",
+            applevz.InvalidVirtualMachineStateTransitionError,
+            RuntimeError,
+        ),
+        ("INVALID_DISK_IMAGE", applevz.InvalidDiskImageError, ValueError),
+        ("VIRTUAL_MACHINE_LIMIT_EXCEEDED", applevz.VirtualMachineLimitExceededError, RuntimeError),
+        ("NETWORK_ERROR", applevz.NetworkError, OSError),
+        ("OUT_OF_DISK_SPACE", applevz.OutOfDiskSpaceError, OSError),
+        ("OPERATION_CANCELLED", applevz.OperationCancelledError, RuntimeError),
+        ("NOT_SUPPORTED", applevz.NotSupportedError, NotImplementedError),
+        ("SAVE", applevz.SaveError, RuntimeError),
+        ("RESTORE", applevz.RestoreError, RuntimeError),
+    ],
+)
+def test_each_code_of_the_framework_has_its_class(name: str, kind: type[Error], builtin: type[Exception]) -> None:
+    code = getattr(lib, f"APPLEVZ_ERROR_{name}")
+    error = raised(VZ, code, "What happened.")
+    assert type(error) is kind
+    assert isinstance(error, builtin)
+    assert (error.domain, error.code) == (VZ, code)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "builtin"),
+    [
+        ("EXCEPTION", applevz.ForeignExceptionError, RuntimeError),
+        ("INVALID_ARGUMENT", applevz.InvalidArgumentError, ValueError),
+        ("TIMED_OUT", applevz.TimeoutError, builtins.TimeoutError),
+        ("FORKED", applevz.ForkedError, RuntimeError),
+        ("INVALID_STATE", applevz.InvalidStateError, RuntimeError),
+    ],
+)
+def test_each_code_of_the_bridge_has_its_class(name: str, kind: type[Error], builtin: type[Exception]) -> None:
+    error = raised("applevz", getattr(lib, f"APPLEVZ_BRIDGE_ERROR_{name}"))
+    assert type(error) is kind
+    assert isinstance(error, builtin)
+
+
+@pytest.mark.parametrize(
+    ("number", "builtin"),
+    [
+        (errno.ENOENT, FileNotFoundError),
+        (errno.EACCES, PermissionError),
+        (errno.EPERM, PermissionError),
+        (errno.EISDIR, IsADirectoryError),
+        (errno.ENOMEM, MemoryError),
+        (errno.ENOSPC, OSError),
+        (errno.ECONNREFUSED, ConnectionRefusedError),
+        (99999, OSError),
+    ],
+)
+def test_an_error_of_the_operating_system_is_what_python_has_for_it(number: int, builtin: type[Exception]) -> None:
+    error = raised(POSIX, number)
+    assert isinstance(error, applevz.POSIXError)
+    assert isinstance(error, builtin)
+    assert error.errno == number
+    assert raised(POSIX, number).__class__ is error.__class__
+
+
+@pytest.mark.parametrize(("domain", "code"), [("NSCocoaErrorDomain", 4), (VZ, 4711), ("applevz", -3), ("", 0)])
+def test_any_other_error_is_of_the_root_class(domain: str, code: int) -> None:
+    error = raised(domain, code)
+    assert type(error) is Error
+    assert (error.domain, error.code) == (domain, code)
+
+
+@pytest.mark.parametrize("code", [0, -1, 2**31 - 1, -(2**31)])
+def test_a_code_may_be_negative(code: int) -> None:
+    assert raised("elsewhere", code).code == code
+
+
+def test_the_texts_are_those_of_the_native_error() -> None:
+    error = raised(VZ, 2, "What happened ✓.", "Why, \n and \0 how.", "What would do.")
+    assert error.localized_description == "What happened ✓."
+    assert error.failure_reason == "Why, \n and \0 how."
+    assert error.recovery_suggestion == "What would do."
+    assert str(error) == "VZErrorDomain 2: What happened ✓. Why, \n and \0 how. What would do."
+
+
+def test_texts_that_an_error_has_not_are_none_but_it_is_always_described() -> None:
+    error = raised("somewhere", 7)
+    assert error.failure_reason is None
+    assert error.recovery_suggestion is None
+    assert error.localized_description
+    assert error.error.underlying is None
+    assert error.error.user_info == {}
+
+
+def test_user_info_has_what_was_put_in() -> None:
+    assert list(raised("somewhere", 7, "Words").error.user_info.values()) == ["Words"]
+
+
+def test_the_system_s_refusal_beneath_a_framework_error_shows_in_its_class() -> None:
+    error = missing_disk()
+    assert isinstance(error, applevz.InvalidVirtualMachineConfigurationError | applevz.InvalidDiskImageError)
+    assert isinstance(error, FileNotFoundError)
+    assert error.errno == errno.ENOENT
+    assert error.strerror
+    assert error.error.underlying is not None
+    chain = []
+    cause: CFError | None = error.error
+    while cause is not None:
+        chain.append((cause.domain, cause.code))
+        cause = cause.underlying
+    assert chain[-1] == (POSIX, errno.ENOENT)
+    assert "/nowhere/disk.img" in str(error)
+
+
+def test_combined_classes_are_caught_by_either_name() -> None:
+    with pytest.raises(FileNotFoundError):
+        raise missing_disk()
+    with pytest.raises(ValueError, match=r"disk\.img"):
+        raise missing_disk()
+
+
+def test_values_are_read_when_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+    readers = {name: lambda ref, name=name: read.append(name) or name for name in errors._READERS}
+    monkeypatch.setattr(errors, "_READERS", readers)
+    error = CFError(reference(VZ, 2, "Words"))
+    assert read == []
+    assert error.failure_reason == "failure_reason"
+    assert error.failure_reason == "failure_reason"
+    assert read == ["failure_reason"]
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_an_exception_comes_back_from_a_pickle(protocol: int) -> None:
+    for error in (raised(VZ, 2, "What.", "Why.", "Do."), raised(POSIX, errno.ENOENT, "Gone."), missing_disk()):
+        error.note = "kept"  # type: ignore[attr-defined]
+        again = pickle.loads(pickle.dumps(error, protocol))
+        assert type(again) is type(error)
+        assert again.error == error.error
+        assert str(again) == str(error)
+        assert again.note == "kept"
+        assert getattr(again, "errno", None) == getattr(error, "errno", None)
+        assert again.error.user_info == error.error.user_info
+        assert again.error.underlying == error.error.underlying
+
+
+def test_a_copy_shares_the_native_error() -> None:
+    error = missing_disk()
+    for again in (copy.copy(error), copy.deepcopy(error)):
+        assert type(again) is type(error)
+        assert again.error is error.error
+
+
+def test_errors_are_equal_by_what_they_say() -> None:
+    first, second, third = (CFError(reference(VZ, 2, text)) for text in ("a", "a", "b"))
+    assert first == second
+    assert hash(first) == hash(second)
+    assert first != third
+    assert first != "a"
+
+
+def test_the_native_error_lives_as_long_as_its_python_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[int] = []
+
+    def release(ref: Any) -> None:
+        released.append(1)
+        lib.CFRelease(ref)
+
+    monkeypatch.setattr(errors, "_CFRelease", release)
+    exception = raised(VZ, 2)
+    error = exception.error
+    del exception
+    gc.collect()
+    assert released == []
+    assert error.code == 2
+    del error
+    gc.collect()
+    assert released == [1]
+
+
+def test_a_caught_exception_leaves_no_garbage_to_be_collected() -> None:
+    class WeakCFError(CFError):
+        __slots__ = ("__weakref__",)
+
+    gc.collect()
+    gc.disable()
+    try:
+        error = WeakCFError(reference(VZ, 2))
+        watch = weakref.ref(error)
+        try:
+            raise applevz.InternalError(error)
+        except Error:
+            del error
+        assert watch() is None
+    finally:
+        gc.enable()
+
+
+def test_errors_that_python_makes_are_native_ones_too() -> None:
+    error = errors.make(applevz.InvalidArgumentTypeError, "What \ud800.", "Why.", "Do.")
+    assert type(error) is applevz.InvalidArgumentTypeError
+    assert (error.domain, error.code) == ("applevz", lib.APPLEVZ_BRIDGE_ERROR_INVALID_ARGUMENT)
+    assert error.localized_description == "What \\ud800."
+    assert isinstance(error, TypeError)
+
+
+def test_the_tree_at_the_top_of_the_file_is_the_tree() -> None:
+    drawn = {}
+    for line in (inspect.getdoc(errors) or "").splitlines():
+        words = line.replace("├──", " ").replace("└──", " ").replace("│", " ").split()
+        if words and words[0].rstrip(",").endswith("Error") and line.lstrip()[0] in "├└│":
+            drawn[words[0].rstrip(",")] = words[-1]
+    classes = {
+        name: kind
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, Error) and not name.startswith("_") and kind is not Error
+    }
+    assert drawn.keys() == classes.keys()
+    for name, builtin in drawn.items():
+        assert issubclass(classes[name], getattr(builtins, builtin)), name
+
+
+def test_one_file_names_the_native_error_type() -> None:
+    package = Path(applevz.__file__).parent
+    assert [path.name for path in package.glob("*.py") if "CFErrorRef" in path.read_text()] == ["errors.py"]
+    imports = [path.name for path in package.glob("*.py") if "from ._applevz import" in path.read_text()]
+    assert imports == ["_native.py"]

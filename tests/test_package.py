@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The package from outside: what importing it does, what it exports, and how it is built."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import applevz
+from applevz._native import lib
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def python(program: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def native_module(name: str) -> ModuleType:
+    specification = importlib.util.spec_from_file_location(name, ROOT / "native" / f"{name}.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+# ---- Importing ----
+
+
+def test_importing_changes_nothing_in_the_process() -> None:
+    program = """
+import locale, os, signal, sys, threading
+linux = sys.platform == "linux"
+def state():
+    return {
+        "threads": os.listdir("/proc/self/task") if linux else threading.active_count(),
+        "children": open(f"/proc/self/task/{os.getpid()}/children").read() if linux else "",
+        "signals": [signal.getsignal(number) for number in sorted(signal.valid_signals())],
+        "dispositions": [line for line in open("/proc/self/status") if line.startswith("Sig")] if linux else "",
+        "locale": locale.setlocale(locale.LC_ALL),
+        "environment": dict(os.environ),
+        "directory": os.getcwd(),
+        "descriptors": sorted(os.listdir("/dev/fd")),
+        "umask": (os.umask(0o22), os.umask(0o22)),
+    }
+before = state()
+import applevz
+after = state()
+for name in before:
+    if before[name] != after[name]:
+        sys.exit(f"{name}: {before[name]} became {after[name]}")
+"""
+    python(program)
+
+
+def test_importing_loads_nothing_that_takes_long_and_is_not_needed_yet() -> None:
+    # Together they would double the time of the import.
+    late = ["argparse", "asyncio", "ctypes", "json", "logging", "multiprocessing", "pickle", "socket", "subprocess"]
+    program = f"import sys, applevz; print([name for name in {late} if name in sys.modules])"
+    assert python(program) == "[]\n"
+
+
+def test_a_host_program_s_children_stay_its_own() -> None:
+    program = """
+import os, applevz
+pid = os.fork()
+if pid == 0:
+    import applevz.machine
+    os._exit(7)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+"""
+    python(program)
+
+
+# ---- What it exports ----
+
+
+def test_what_is_exported_is_there_and_says_what_it_is() -> None:
+    assert len(set(applevz.__all__)) == len(applevz.__all__)
+    for name in applevz.__all__:
+        exported = getattr(applevz, name)
+        if inspect.isclass(exported) or inspect.isfunction(exported):
+            assert exported.__doc__, name
+            assert not exported.__doc__.startswith(f"{name}("), f"{name} has only what dataclass makes up"
+
+
+def test_what_is_public_and_its_own_is_exported() -> None:
+    public = {
+        name
+        for name, value in vars(applevz).items()
+        if not name.startswith("_") and getattr(value, "__module__", "").startswith("applevz") and name != "annotations"
+    }
+    assert public <= set(applevz.__all__)
+
+
+def test_public_methods_say_what_they_do() -> None:
+    for kind in (applevz.VirtualMachine, applevz.Console, applevz.CFError, applevz.Error, applevz.Capability):
+        for name, member in vars(kind).items():
+            if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, property)):
+                assert member.__doc__, f"{kind.__name__}.{name}"
+
+
+def test_enumerations_take_their_values_from_the_compiler() -> None:
+    for state in applevz.VirtualMachineState:
+        assert state == getattr(lib, f"APPLEVZ_MACHINE_STATE_{state.name}")
+    states = [name for name in dir(lib) if name.startswith("APPLEVZ_MACHINE_STATE_")]
+    assert len(states) == len(applevz.VirtualMachineState)
+
+
+def test_capabilities_are_true_or_say_what_is_missing() -> None:
+    for name in ("virtualization", "hardware_acceleration", "command_line_additions"):
+        capability = getattr(applevz.capabilities, name)
+        assert capability.name == name
+        assert bool(capability) is (capability.reason is None)
+        if not capability:
+            assert capability.reason
+            assert isinstance(capability.error, applevz.Error)
+
+
+def test_limits_are_those_of_a_host_that_can_run_something() -> None:
+    limits = applevz.limits()
+    assert 1 <= limits.minimum_cpu_count <= limits.maximum_cpu_count
+    assert 0 < limits.minimum_memory_size <= limits.maximum_memory_size
+
+
+def test_identifiers_are_new_each_time() -> None:
+    assert applevz.MACAddress.random() != applevz.MACAddress.random()
+    assert re.fullmatch(r"[0-9a-f][26ae](:[0-9a-f]{2}){5}", str(applevz.MACAddress.random()))
+    assert applevz.GenericMachineIdentifier.random() != applevz.GenericMachineIdentifier.random()
+
+
+# ---- Building ----
+
+
+def test_the_binding_has_every_function_of_the_header_and_the_library_has_each() -> None:
+    header = (ROOT / "native" / "include" / "applevz.h").read_text()
+    # Comments may name functions too; what is exported is declared.
+    declared = set(re.findall(r"\b(applevz_\w+)\(", re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)))
+    assert declared
+    assert declared <= set(dir(lib))
+    for name in declared:
+        assert callable(getattr(lib, name))
+
+
+def test_a_build_without_clang_ends_with_one_sentence_that_names_the_packages(tmp_path: Path) -> None:
+    command = [sys.executable, "setup.py", "--quiet", "build", "--build-base", str(tmp_path)]
+    environment = {**os.environ, "CLANG": "clang-that-nobody-has"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    sentence = done.stderr.strip().splitlines()[-1]
+    if sys.platform != "darwin":
+        assert "clang libgnustep-base-dev" in sentence
+    assert sentence.endswith(".")
+
+
+# ---- The command ----
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "applevz", *words], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["run", "--kernel", "/nowhere/vmlinux"], "/nowhere/vmlinux"),
+        (["run", "--memory", "a lot"], "memory_size is 'a lot'"),
+        (["run", "--timeout", "-1"], "timeout is -1.0"),
+        (["run", "--cpus", "0"], "0"),
+        (["run", "--cpus", "many"], "many"),
+        (["walk"], "walk"),
+        ([], "COMMAND"),
+    ],
+)
+def test_the_command_refuses_in_words(words: list[str], told: str, tmp_path: Path) -> None:
+    kernel = tmp_path / "vmlinuz"
+    kernel.write_bytes(b"")
+    done = command(*words)
+    assert done.returncode != 0
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_command_tells_its_version() -> None:
+    assert command("--version").stdout == f"applevz {applevz.__version__}\n"
