@@ -67,7 +67,7 @@ class Programs:
             sources, BUILD / flavour / output, build_dir=BUILD / "objects", **FLAVOURS[flavour], **options
         )
 
-    def run(self, name: str, flavour: str, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(self, name: str, flavour: str, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [self.executable(name, flavour), *arguments],
             capture_output=True,

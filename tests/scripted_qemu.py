@@ -8,9 +8,10 @@ The environment's SCRIPTED_QEMU is a JSON object:
     greeting     the raw text it greets with in place of a greeting; "" for none
     die          [status, "last words"]: it ends so before it greets
     answers      raw text by command, in place of the answer; "" for none; "%d" stands for the command's id
-    after        what it does by command, after the answer: "close" (its connection), "kill" (itself), "exit" (with 0),
-                 "events" …
+    after        what it does by command, after the answer: "close" (its connection, and lives on), "kill" (itself),
+                 "exit" (with 0), "events" (sends them, and exits with 0)
     events       raw lines that "events" sends
+    record       the path of a file that its arguments go to, as a JSON array
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 
@@ -34,6 +36,8 @@ def main() -> None:
         status, words = script["die"]
         print(words, file=sys.stderr, flush=True)
         sys.exit(status)
+    if "record" in script:
+        Path(script["record"]).write_text(json.dumps(sys.argv[1:]))
     control = socket.socket(fileno=3)
     control.setblocking(True)
     greeting = {"QMP": {"version": {"qemu": {"major": major, "minor": minor, "micro": 0}}, "capabilities": []}}

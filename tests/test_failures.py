@@ -4,12 +4,14 @@ afterwards."""
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from processes import alive, children, eventually
 
 import applevz
 from applevz import ShutdownPolicy, VirtualMachineState
+from applevz._native import lib
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no QEMU under Apple's framework")
 
@@ -423,3 +426,68 @@ def test_a_forked_child_cannot_harm_its_parents_machine(machine):
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert vm.state is VirtualMachineState.RUNNING
     assert guest.run("echo still here") == "still here"
+
+
+def test_an_interrupt_ends_a_wait_and_the_machine_still_obeys(machine):
+    vm = machine()
+    before = children()
+    vm.start(timeout=PATIENCE)
+    qemu = qemu_of_this_process(before)
+    os.kill(qemu, signal.SIGSTOP)
+    interruption = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    interruption.start()
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        vm.pause(timeout=PATIENCE)
+    assert time.monotonic() - began < PATIENCE / 2
+    interruption.join()
+    assert vm.state is VirtualMachineState.PAUSING
+    os.kill(qemu, signal.SIGCONT)
+    vm.wait(VirtualMachineState.PAUSED, timeout=PATIENCE)
+    vm.resume(timeout=PATIENCE)
+
+
+def test_a_handler_of_a_signal_runs_while_a_verb_waits_which_then_goes_on(machine):
+    vm = machine()
+    before = children()
+    vm.start(timeout=PATIENCE)
+    qemu = qemu_of_this_process(before)
+    os.kill(qemu, signal.SIGSTOP)
+    previous = signal.signal(signal.SIGALRM, lambda *_: os.kill(qemu, signal.SIGCONT))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        vm.pause(timeout=PATIENCE)
+    finally:
+        signal.signal(signal.SIGALRM, previous)
+    assert vm.state is VirtualMachineState.PAUSED
+
+
+# ---- Nothing is left behind ---------------------------------------------------------------------------------------
+
+
+def test_machines_that_were_made_used_and_dropped_leave_nothing_behind(configure, script):
+    script()
+
+    def cycle():
+        with applevz.VirtualMachine(configure()) as vm:
+            vm.start(timeout=PATIENCE)
+            vm.pause(timeout=PATIENCE)
+            with pytest.raises(applevz.InvalidVirtualMachineStateTransitionError):
+                vm.pause(timeout=PATIENCE)
+            vm.resume(timeout=PATIENCE)
+            vm.stop(timeout=PATIENCE)
+
+    def left():
+        return len(os.listdir("/proc/self/fd")), children(), lib.applevz_debug_live_handles()
+
+    for _ in range(3):
+        cycle()
+    gc.collect()
+    before = left()
+    for _ in range(30):
+        cycle()
+    gc.collect()
+    assert eventually(lambda: left() == before)
+    # The poller, and the workers that a machine's queue may have had at once.
+    assert len(os.listdir("/proc/self/task")) <= threading.active_count() + 1 + (os.cpu_count() or 1) + 2

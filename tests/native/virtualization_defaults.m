@@ -139,8 +139,8 @@ static void macAddressesAreReadAndWritten(void)
     CHECK(address.isMulticastAddress && !address.isUnicastAddress && !address.isBroadcastAddress);
     CHECK(!address.isLocallyAdministeredAddress && address.isUniversallyAdministeredAddress);
     VZMACAddress *broadcast = [[VZMACAddress alloc] initWithString:@"ff:ff:ff:ff:ff:ff"];
-    CHECK(broadcast.broadcastAddress && broadcast.multicastAddress && !broadcast.unicastAddress);
-    CHECK(broadcast.locallyAdministeredAddress);
+    CHECK(broadcast.isBroadcastAddress && broadcast.isMulticastAddress && !broadcast.isUnicastAddress);
+    CHECK(broadcast.isLocallyAdministeredAddress);
     NSString *nul = [NSString stringWithFormat:@"01:23:45:ab:cd:e%C", (unichar)0];
     for (NSString *wrong in @[ @"", @"01:23:45:ab:cd", @"01:23:45:ab:cd:ef:", @"01-23-45-ab-cd-ef", @"0123456789ab",
                                @"1:23:45:ab:cd:ef", @"01:23:45:ab:cd:eg", @" 1:23:45:ab:cd:ef", @"01:23:45:ab:cd:ef ",

@@ -24,19 +24,19 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
 @property (readonly) ether_addr_t ethernetAddress;
 
 /*! Whether it is ff:ff:ff:ff:ff:ff, which addresses every station. */
-@property (readonly, getter=isBroadcastAddress) BOOL broadcastAddress;
+@property (readonly) BOOL isBroadcastAddress;
 
 /*! Whether it addresses a group of stations. The broadcast address does too. */
-@property (readonly, getter=isMulticastAddress) BOOL multicastAddress;
+@property (readonly) BOOL isMulticastAddress;
 
 /*! Whether it addresses a single station. */
-@property (readonly, getter=isUnicastAddress) BOOL unicastAddress;
+@property (readonly) BOOL isUnicastAddress;
 
 /*! Whether the local administrator, not a manufacturer, chose it. */
-@property (readonly, getter=isLocallyAdministeredAddress) BOOL locallyAdministeredAddress;
+@property (readonly) BOOL isLocallyAdministeredAddress;
 
 /*! Whether it comes from a manufacturer's range. */
-@property (readonly, getter=isUniversallyAdministeredAddress) BOOL universallyAdministeredAddress;
+@property (readonly) BOOL isUniversallyAdministeredAddress;
 
 @end
 

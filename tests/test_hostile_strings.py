@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""No string of a user's changes what another option of QEMU's means: it stands in its own place, whatever is in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from guest_machine import PATIENCE
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+import applevz
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no QEMU under Apple's framework")
+
+SCRIPTED = Path(__file__).with_name("scripted_qemu.py")
+PLAIN = "plain"
+
+# What means something to one of QEMU's parsers, to a shell, to printf or to a C string.
+hostile = st.lists(
+    st.sampled_from([",", ",,", "=", "-", "--", " ", "\t", '"', "'", "\\", "{", "}", "%n", "%s", ":", "$(id)", ";", "a", "é", "id=x", "json:"]),
+    min_size=1,
+    max_size=12,
+).map("".join)
+
+
+@pytest.fixture
+def arguments(machine, monkeypatch, tmp_path):
+    """Starts a machine and gives the arguments that its QEMU saw."""
+    record = tmp_path / "arguments.json"
+    monkeypatch.setenv("APPLEVZ_QEMU", str(SCRIPTED))
+    monkeypatch.setenv("SCRIPTED_QEMU", json.dumps({"record": str(record)}))
+
+    def start(*, name, words, identifier):
+        image = tmp_path / f"{name}.img"
+        image.write_bytes(bytes(512))
+        attachment = applevz.DiskImageStorageDeviceAttachment(image)
+        vm = machine(
+            words=words,
+            storage_devices=[applevz.VirtioBlockDeviceConfiguration(attachment, block_device_identifier=identifier)],
+        )
+        try:
+            vm.start(timeout=PATIENCE)
+        finally:
+            vm.shutdown(applevz.ShutdownPolicy.POWEROFF, timeout=PATIENCE)
+            image.unlink()
+        return json.loads(record.read_text()), image
+
+    return start
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=hostile, words=hostile, identifier=hostile)
+@example(name="-", words="-append x", identifier=",drive=x")
+@example(name="a\nb", words='"', identifier='","driver":"x')
+def test_a_hostile_string_stands_in_its_own_place_and_nowhere_else(arguments, name, words, identifier):
+    identifier = identifier.encode("ascii", "replace").decode()[:20].replace("\t", "?")
+    plain, plain_image = arguments(name=PLAIN, words=PLAIN, identifier=PLAIN)
+    seen, image = arguments(name=name, words=words, identifier=identifier)
+
+    assert len(seen) == len(plain)
+    uuid = plain.index("-uuid") + 1
+    for index, (ours, theirs) in enumerate(zip(seen, plain, strict=True)):
+        if index == uuid:
+            continue
+        if theirs.startswith("{"):
+            expected = json.loads(theirs)
+            for key, plainly, hostilely in (
+                ("filename", str(plain_image), os.fspath(image)),
+                ("serial", PLAIN, identifier),
+            ):
+                if expected.get(key) == plainly:
+                    expected[key] = hostilely
+            assert json.loads(ours) == expected
+        elif plain[index - 1] == "-append":
+            assert ours.startswith(f"console=hvc0 quiet {words}".strip())
+        else:
+            assert ours == theirs

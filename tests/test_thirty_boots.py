@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Thirty boots in a row, all of them: an emulated machine that hangs now and then hangs here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from guest_machine import PATIENCE, READY
+
+import applevz
+
+BOOTS = 30
+
+
+@pytest.fixture(params=["idle host", "both cores busy"])
+def host(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The host as it is, or with two processes on it that compute without end."""
+    with ExitStack() as stack:
+        if request.param == "both cores busy":
+            for _ in range(2):
+                spinner = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+                stack.callback(spinner.kill)
+        yield
+
+
+@pytest.mark.timeout(BOOTS * 30)
+@pytest.mark.usefixtures("host")
+def test_thirty_boots_in_a_row_all_come_up(machine):
+    vm = machine()
+    for _ in range(BOOTS):
+        vm.start(timeout=PATIENCE)
+        vm.console.read_until(READY, timeout=PATIENCE)
+        vm.shutdown(applevz.ShutdownPolicy.HALT, timeout=PATIENCE)
