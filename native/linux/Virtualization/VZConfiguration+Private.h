@@ -10,8 +10,8 @@ NS_ASSUME_NONNULL_BEGIN
 enum { VZLinuxMaximumCommandLineLength = 2047 };
 
 /*! How many virtio devices QEMU's machine types hold: microvm has 24 virtio-mmio transports (with its second I/O APIC, the
-    default), of which the first, which QEMU takes last, is not used: in most boots the guest hears none of its interrupts
-    (measured with QEMU 7.2). q35 has 32 PCI slots of which the host bridge and the chipset take two. */
+    default), of which the first, which QEMU takes last, is not used: its interrupt is pin 0 of that I/O APIC, and QEMU 7.2
+    delivers pin 0 of every one to pin 2 (hw/intc/ioapic.c), so that a guest never hears it. q35 has 32 PCI slots of which the host bridge and the chipset take two. */
 enum { VZMicrovmMaximumDeviceCount = 23, VZPCIMaximumDeviceCount = 30 };
 
 /*! Part of a VZVirtualMachineConfiguration. */

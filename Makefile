@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+#   make run                 installs, builds, and walks the default guest through its life
+#   make run KERNEL=… INITRD=…   … another guest; ARGUMENTS='--memory 1GiB' gives `python -m applevz run` more to do
+#   make test                installs, builds, and runs everything that continuous integration runs
+#   make lint                ruff and mypy
+#   make typecheck-macos SDK=…   type-checks native/bridge against a macOS SDK
+#   make clean               removes what was built; the default guest, the packages and .venv stay
+
+PYTHON = python3
+VENV = .venv
+KERNEL =
+INITRD =
+ARGUMENTS =
+SDK =
+PYTEST_ARGUMENTS =
+
+STAMPS = build/stamps
+# What the extension is built from. An editable installation follows changes of src/ by itself.
+SOURCES = setup.py pyproject.toml $(shell find native -name '*.[cmh]' -o -name '*.py')
+
+.PHONY: run test lint typecheck-macos setup guest clean
+
+run: $(STAMPS)/installed $(if $(KERNEL),,guest)
+	$(VENV)/bin/python -m applevz run $(if $(KERNEL),--kernel '$(KERNEL)' --initrd '$(INITRD)') $(ARGUMENTS)
+
+test: $(STAMPS)/installed-for-tests lint guest
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGUMENTS)
+
+lint: $(STAMPS)/installed-for-tests
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/mypy
+
+typecheck-macos:
+	$(PYTHON) native/toolchain.py typecheck-macos $(if $(SDK),--sdk '$(SDK)')
+
+setup: $(STAMPS)/installed
+
+guest: $(STAMPS)/packages
+	$(PYTHON) tests/guest/prepare.py
+
+clean:
+	rm -rf build/lib* build/temp* build/bdist* build/debug build/tests $(STAMPS)/installed* dist src/*.egg-info
+	rm -f src/applevz/*.so src/applevz/*.dylib
+
+$(STAMPS)/packages: native/install-packages native/debian-packages.txt
+	native/install-packages
+	mkdir -p $(STAMPS)
+	touch $@
+
+$(VENV)/bin/python: | $(STAMPS)/packages
+	$(PYTHON) -m venv $(VENV)
+
+$(STAMPS)/installed: $(SOURCES) | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(STAMPS)/installed-for-tests: $(SOURCES) | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	touch $@ $(STAMPS)/installed
