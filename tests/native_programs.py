@@ -36,12 +36,14 @@ def load_toolchain():
 
 
 class Programs:
-    """The programs tests/native/<prefix>_<name>.m, each linked with some parts of native/linux."""
+    """The programs tests/native/<prefix>_<name>.m, each linked with some parts of native/linux, or, with `bridge`, with
+    the whole library as a debug build has it."""
 
-    def __init__(self, prefix: str, parts: Sequence[str]) -> None:
+    def __init__(self, prefix: str, parts: Sequence[str], *, bridge: bool = False) -> None:
         self._prefix = prefix
         self._toolchain = load_toolchain().Toolchain.find()
-        self._layer = self._toolchain.linux_sources(*parts)
+        self._layer = self._toolchain.sources() if bridge else self._toolchain.linux_sources(*parts)
+        self._debug = bridge
         self._built: dict[str, dict[str, Path]] = {}
 
     def names(self) -> list[str]:
@@ -64,7 +66,12 @@ class Programs:
 
     def _compile(self, sources: Sequence[Path], flavour: str, output: str, **options: bool) -> Path:
         return self._toolchain.compile(
-            sources, BUILD / flavour / output, build_dir=BUILD / "objects", **FLAVOURS[flavour], **options
+            sources,
+            BUILD / flavour / output,
+            build_dir=BUILD / "objects",
+            debug=self._debug,
+            **FLAVOURS[flavour],
+            **options,
         )
 
     def run(self, name: str, flavour: str, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:

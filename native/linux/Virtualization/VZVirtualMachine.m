@@ -12,6 +12,17 @@ static NSString *name_of(VZVirtualMachineState state) {
     return names[state];
 }
 
+/// GNUstep sets up the tables of key-value observing at their first use, and lets a second thread in before they are there
+/// (its log then tells of a "Null table"). Machines on queues of their own are observed by several threads at once.
+static void set_up_observing(void) {
+    static dispatch_once_t once;
+    dispatch_once(&once, ^{
+        NSObject *object = [[NSObject alloc] init];
+        [object addObserver:object forKeyPath:@"description" options:0 context:NULL];
+        [object removeObserver:object forKeyPath:@"description"];
+    });
+}
+
 @implementation VZVirtualMachine {
     VZVirtualMachineConfiguration *_configuration;
     VZVirtualMachineState _state;
@@ -38,6 +49,7 @@ static NSString *name_of(VZVirtualMachineState state) {
     if (![configuration validateWithError:&error])
         [NSException raise:NSInvalidArgumentException
                     format:@"Invalid virtual machine configuration. %@", error.localizedFailureReason];
+    set_up_observing();
     self = [super init];
     if (self == nil)
         return nil;

@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The C interface by itself, with sanitizers: tests/native/bridge_*.m."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from native_programs import Programs
+
+if sys.platform == "darwin":
+    pytest.skip("there is no QEMU under Apple's framework", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def programs():
+    return Programs("bridge", [], bridge=True)
+
+
+@pytest.mark.parametrize("flavour", ["O3", "address", "thread"])
+def test_machines_of_several_threads_leave_no_handle_and_no_error_behind(programs, flavour, guest_files, monkeypatch):
+    monkeypatch.setenv("APPLEVZ_QEMU", str(Path(__file__).with_name("scripted_qemu.py")))
+    monkeypatch.setenv("SCRIPTED_QEMU", json.dumps({}))
+
+    result = programs.run("machine", flavour, str(guest_files / "vmlinux"), "3", "4", timeout=200)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
