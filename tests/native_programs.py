@@ -9,6 +9,7 @@ from __future__ import annotations
 import concurrent.futures
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -87,8 +88,11 @@ class Programs:
 
 def sanitizer_options() -> dict[str, str]:
     # Lock order is not checked: GNUstep and libobjc take their two global locks in both orders as they start. A child
-    # of fork() lives on, as it does without the sanitizer.
+    # of fork() lives on, as it does without the sanitizer. The symbolizer is named, because the one that clang looks for
+    # may not be installed, and the sanitizer says so where a program's output is its verdict.
+    symbolizer = shutil.which("llvm-symbolizer")
     return {
+        **({"ASAN_SYMBOLIZER_PATH": symbolizer, "TSAN_SYMBOLIZER_PATH": symbolizer} if symbolizer else {}),
         "LSAN_OPTIONS": f"suppressions={SOURCES / 'leaks.supp'}:print_suppressions=0",
         "TSAN_OPTIONS": "detect_deadlocks=0:die_after_fork=0:halt_on_error=1:atexit_sleep_ms=100",
         "UBSAN_OPTIONS": "print_stacktrace=1",

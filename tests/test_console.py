@@ -144,12 +144,19 @@ def test_closing_wakes_whoever_waits(console: Console) -> None:
         except applevz.Error as error:
             caught.append(error)
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     console.close()
     thread.join(5)
     assert not thread.is_alive()
     assert isinstance(caught[0], InvalidStateError)
+
+
+def test_closing_gives_the_descriptors_back_at_once() -> None:
+    before = set(os.listdir("/dev/fd"))
+    console = Console()
+    console.close()
+    assert set(os.listdir("/dev/fd")) == before
 
 
 def test_a_closed_console_says_so(console: Console) -> None:

@@ -183,7 +183,10 @@ def test_without_file_descriptors_starting_fails_and_stopping_does_not(machine):
 MISBEHAVIOUR = {
     "garbage": ({"greeting": "\x01\x02 hello\r\n"}, "which is not a QMP message"),
     "JSON that is no object": ({"greeting": "[1, 2]\r\n"}, "which is not a QMP message"),
-    "half a line": ({"answers": {"qmp_capabilities": '{"return"'}, "after": {"qmp_capabilities": "exit"}}, "half|middle"),
+    "half a line": (
+        {"answers": {"qmp_capabilities": '{"return"'}, "after": {"qmp_capabilities": "exit"}},
+        "in the middle of a line",
+    ),
     "an unknown id": ({"answers": {"qmp_capabilities": '{"return": {}, "id": 77}\r\n'}}, "answers no command"),
     "an answer without an id": ({"answers": {"qmp_capabilities": '{"return": {}}\r\n'}}, "answers no command"),
     "an error": (

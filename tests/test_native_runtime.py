@@ -13,7 +13,6 @@ import subprocess
 import sys
 
 import pytest
-
 from native_programs import ROOT, SOURCES, Programs, load_toolchain
 
 if sys.platform == "darwin":

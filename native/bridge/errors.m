@@ -22,14 +22,22 @@ _Static_assert((int)APPLEVZ_ERROR_NOT_SUPPORTED == (int)VZErrorNotSupported, "")
 
 NSError *applevz_error(NSString *domain, NSInteger code, NSString *description, NSString *reason,
                        NSString *suggestion) {
-    NSMutableDictionary<NSString *, id> *user_info = [NSMutableDictionary dictionaryWithCapacity:3];
-    if (description.length > 0)
-        user_info[NSLocalizedDescriptionKey] = description;
-    if (reason.length > 0)
-        user_info[NSLocalizedFailureReasonErrorKey] = reason;
-    if (suggestion.length > 0)
-        user_info[NSLocalizedRecoverySuggestionErrorKey] = suggestion;
-    return [NSError errorWithDomain:domain code:code userInfo:user_info];
+    id keys[3], values[3];
+    NSUInteger count = 0;
+    if (description.length > 0) {
+        keys[count] = NSLocalizedDescriptionKey;
+        values[count++] = description;
+    }
+    if (reason.length > 0) {
+        keys[count] = NSLocalizedFailureReasonErrorKey;
+        values[count++] = reason;
+    }
+    if (suggestion.length > 0) {
+        keys[count] = NSLocalizedRecoverySuggestionErrorKey;
+        values[count++] = suggestion;
+    }
+    NSDictionary *user_info = [[NSDictionary alloc] initWithObjects:values forKeys:keys count:count];
+    return [[NSError alloc] initWithDomain:domain code:code userInfo:user_info];
 }
 
 NSError *applevz_invalid_argument(NSString *description, NSString *reason, NSString *suggestion) {

@@ -52,10 +52,10 @@ class _End:
 class Console:
     """A serial port's other side.
 
-    What the guest prints waits in a pipe of up to 1 MiB until it is read. Under Apple's framework the guest then waits;
+    What the guest prints waits in a pipe of up to 1 MiB until it is read. Under Apple's framework the guest waits then;
     QEMU's console device drops what its host does not take (hw/char/virtio-console.c), so read what must not be lost
-    while it comes. Any number of threads may use a console: one reads, and one writes, at a time. Durations are seconds,
-    and None is no limit.
+    while it comes. Any number of threads may use a console: one reads, and one writes, at a time. Durations are
+    seconds, and None is no limit.
     """
 
     def __init__(self) -> None:

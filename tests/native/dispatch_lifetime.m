@@ -99,8 +99,9 @@ static void many_items_leave_nothing_behind(int count) {
 
 static void many_queues_leave_nothing_behind(int count) {
     long before = 0;
+    dispatch_group_t ended = dispatch_group_create();
     for (int i = 0; i < count; i++) {
-        if (i == count / 10) {
+        if (i == count / 4) {
             before = resident_kibibytes();
         }
         @autoreleasepool {
@@ -111,12 +112,17 @@ static void many_queues_leave_nothing_behind(int count) {
                 (void)[source description];
             });
             dispatch_source_set_timer(source, PATIENCE, NSEC_PER_SEC, 0);
+            dispatch_group_enter(ended);
+            dispatch_source_set_cancel_handler(source, ^{
+                dispatch_group_leave(ended);
+            });
             dispatch_resume(source);
             // Breaks the cycle of the source and its handler.
             dispatch_source_cancel(source);
-            if (i % 100 == 0) {
-                dispatch_sync(queue, ^{});
-            }
+        }
+        // So that it is not what has yet to end that counts.
+        if (i % 50 == 0) {
+            CHECK(dispatch_group_wait(ended, PATIENCE) == 0);
         }
     }
     long grown = resident_kibibytes() - before;
