@@ -88,8 +88,8 @@ class Programs:
 
 def sanitizer_options() -> dict[str, str]:
     # Lock order is not checked: GNUstep and libobjc take their two global locks in both orders as they start. A child
-    # of fork() lives on, as it does without the sanitizer. The symbolizer is named, because the one that clang looks for
-    # may not be installed, and the sanitizer says so where a program's output is its verdict.
+    # of fork() lives on, as it does without the sanitizer. The symbolizer is named, because the one that clang looks
+    # for may not be installed, and the sanitizer says so where a program's output is its verdict.
     symbolizer = shutil.which("llvm-symbolizer")
     return {
         **({"ASAN_SYMBOLIZER_PATH": symbolizer, "TSAN_SYMBOLIZER_PATH": symbolizer} if symbolizer else {}),

@@ -144,8 +144,17 @@ def test_texts_that_an_error_has_not_are_none_but_it_is_always_described() -> No
     assert error.error.user_info == {}
 
 
-def test_user_info_has_what_was_put_in() -> None:
-    assert list(raised("somewhere", 7, "Words").error.user_info.values()) == ["Words"]
+def test_user_info_has_what_was_put_in_under_apples_names() -> None:
+    assert raised("somewhere", 7, "Words").error.user_info == {"NSLocalizedDescription": "Words"}
+
+
+def test_an_error_of_the_operating_system_names_its_file() -> None:
+    configuration = applevz.VirtualMachineConfiguration(applevz.LinuxBootLoader("/nowhere/vmlinux"))
+    with pytest.raises(FileNotFoundError) as caught:
+        configuration.validate()
+    assert caught.value.filename == "/nowhere/vmlinux"
+    assert caught.value.errno == errno.ENOENT
+    assert isinstance(caught.value, applevz.InvalidVirtualMachineConfigurationError)
 
 
 def test_the_system_s_refusal_beneath_a_framework_error_shows_in_its_class() -> None:

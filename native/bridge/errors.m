@@ -104,6 +104,21 @@ int applevz_error_posix_code(CFErrorRef error) {
     return code;
 }
 
+/// The key under the name that Apple's Foundation has for it; another Foundation's constants may have another value.
+static NSString *key_name(id key) {
+    if ([key isEqual:NSLocalizedDescriptionKey])
+        return @"NSLocalizedDescription";
+    if ([key isEqual:NSLocalizedFailureReasonErrorKey])
+        return @"NSLocalizedFailureReason";
+    if ([key isEqual:NSLocalizedRecoverySuggestionErrorKey])
+        return @"NSLocalizedRecoverySuggestion";
+    if ([key isEqual:NSUnderlyingErrorKey])
+        return @"NSUnderlyingError";
+    if ([key isEqual:NSFilePathErrorKey])
+        return @"NSFilePath";
+    return [key description];
+}
+
 /// The value in a form that JSON has. An error beneath is not repeated: applevz_error_copy_underlying gives it whole.
 static id json_value(id value) {
     if ([value isKindOfClass:[NSString class]])
@@ -119,7 +134,7 @@ static id json_value(id value) {
     if ([value isKindOfClass:[NSDictionary class]]) {
         NSMutableDictionary *dictionary = [NSMutableDictionary dictionary];
         for (id key in value)
-            dictionary[[key description]] = json_value([value objectForKey:key]);
+            dictionary[key_name(key)] = json_value([value objectForKey:key]);
         return dictionary;
     }
     return [value description] ?: @"";
