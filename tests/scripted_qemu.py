@@ -12,6 +12,7 @@ The environment's SCRIPTED_QEMU is a JSON object:
                  "exit" (with 0), "events" (sends them, and exits with 0)
     events       raw lines that "events" sends
     record       the path of a file that its arguments go to, as a JSON array
+    places       the path of a file for where its fourth descriptor and those behind it stand in their files, likewise
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ def main() -> None:
         sys.exit(status)
     if "record" in script:
         Path(script["record"]).write_text(json.dumps(sys.argv[1:]))
+    if "places" in script:
+        inherited = sorted(int(name) for name in os.listdir("/proc/self/fd"))[4:-1]
+        Path(script["places"]).write_text(json.dumps([os.lseek(number, 0, os.SEEK_CUR) for number in inherited]))
     control = socket.socket(fileno=3)
     control.setblocking(True)
     greeting = {"QMP": {"version": {"qemu": {"major": major, "minor": minor, "micro": 0}}, "capabilities": []}}

@@ -159,6 +159,18 @@ def test_closing_gives_the_descriptors_back_at_once() -> None:
     assert set(os.listdir("/dev/fd")) == before
 
 
+def test_a_closed_console_gives_its_numbers_to_nobody(console: Console) -> None:
+    attachment = console.attachment
+    console.close()
+    with pytest.raises(InvalidStateError):
+        _ = console.attachment
+    handle = attachment.file_handle_for_writing
+    assert handle is not None
+    assert not isinstance(handle, int)
+    with pytest.raises(InvalidStateError):
+        handle.fileno()
+
+
 def test_a_closed_console_says_so(console: Console) -> None:
     console.close()
     console.close()

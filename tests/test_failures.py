@@ -21,7 +21,9 @@ from processes import alive, children, eventually
 
 import applevz
 from applevz import ShutdownPolicy, VirtualMachineState
+from applevz._deadline import Deadline
 from applevz._native import lib
+from applevz._operation import begin, wait
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no QEMU under Apple's framework")
 
@@ -184,8 +186,8 @@ MISBEHAVIOUR = {
     "garbage": ({"greeting": "\x01\x02 hello\r\n"}, "which is not a QMP message"),
     "JSON that is no object": ({"greeting": "[1, 2]\r\n"}, "which is not a QMP message"),
     "half a line": (
-        {"answers": {"qmp_capabilities": '{"return"'}, "after": {"qmp_capabilities": "exit"}},
-        "in the middle of a line",
+        {"answers": {"qmp_capabilities": '{"return"'}, "after": {"qmp_capabilities": "kill"}},
+        "signal 9",
     ),
     "an unknown id": ({"answers": {"qmp_capabilities": '{"return": {}, "id": 77}\r\n'}}, "answers no command"),
     "an answer without an id": ({"answers": {"qmp_capabilities": '{"return": {}}\r\n'}}, "answers no command"),
@@ -286,6 +288,79 @@ def test_a_qemu_that_closes_its_connection_and_lives_on_is_ended(machine, script
     assert children() == before
 
 
+def test_a_machine_that_qemu_does_not_let_begin_is_stopped_and_its_qemu_gone(machine, script):
+    script(answers={"cont": '{"error": {"class": "GenericError", "desc": "not now"}, "id": %d}\r\n'})
+    vm = machine()
+    before = children()
+
+    with pytest.raises(applevz.InternalError, match="not now"):
+        vm.start(timeout=PATIENCE)
+    assert vm.state is VirtualMachineState.STOPPED
+    assert vm.stop_error is None
+    assert children() == before
+
+
+def test_a_machine_whose_processors_qemu_stops_by_itself_is_in_error(machine, script):
+    stop = json.dumps({"event": "STOP", "timestamp": {"seconds": 0}})
+    status = '{"return": {"status": "internal-error", "running": false}, "id": %d}\r\n'
+    script(answers={"query-status": status, "cont": '{"return": {}, "id": %d}\r\n' + stop + "\r\n"})
+    vm = machine()
+    vm.start(timeout=PATIENCE)
+
+    vm.wait(VirtualMachineState.ERROR, timeout=PATIENCE)
+    assert "stopped its processors (internal-error)" in str(vm.stop_error)
+
+
+def test_a_start_that_is_refused_changes_nothing_for_the_one_under_way(machine, script, monkeypatch):
+    monkeypatch.setenv("APPLEVZ_QEMU_TIMEOUT", "1")
+    script(greeting="", answers={"qmp_capabilities": ""})
+    vm = machine()
+    with pytest.raises(applevz.TimeoutError):
+        vm.start(timeout=0.1)
+    assert vm.state is VirtualMachineState.STARTING
+    with pytest.raises(applevz.InvalidVirtualMachineStateTransitionError):
+        wait(begin(lib.applevz_machine_start, vm._handle), Deadline(PATIENCE))
+
+    assert vm.wait(VirtualMachineState.STOPPED, timeout=PATIENCE) is VirtualMachineState.STOPPED
+    script()
+    vm.start(timeout=PATIENCE)
+    assert vm.state is VirtualMachineState.RUNNING
+
+
+def test_a_machine_is_powered_off_also_when_its_files_have_gone_and_the_next_start_says_so(machine, script, tmp_path):
+    image = tmp_path / "disk.img"
+    image.write_bytes(bytes(512))
+    script()
+    attachment = applevz.DiskImageStorageDeviceAttachment(image)
+    vm = machine(storage_devices=[applevz.VirtioBlockDeviceConfiguration(attachment)])
+    vm.start(timeout=PATIENCE)
+    before = children()
+    os.kill(next(iter(before)), signal.SIGSTOP)
+    with pytest.raises(applevz.TimeoutError):
+        vm.pause(timeout=0.1)
+    image.unlink()
+
+    vm.shutdown(ShutdownPolicy.POWEROFF, timeout=PATIENCE)
+    assert vm.state is VirtualMachineState.STOPPED
+    with pytest.raises(applevz.InvalidVirtualMachineConfigurationError, match=r"disk\.img"):
+        vm.start(timeout=PATIENCE)
+    image.write_bytes(bytes(512))
+    vm.start(timeout=PATIENCE)
+    assert vm.state is VirtualMachineState.RUNNING
+
+
+def test_a_file_that_a_guest_reads_is_read_from_where_its_handle_is(machine, script, tmp_path):
+    places = tmp_path / "places"
+    script(places=str(places))
+    with (tmp_path / "input").open("w+b", buffering=0) as file:
+        file.write(b"skipped read")
+        file.seek(8)
+        attachment = applevz.FileHandleSerialPortAttachment(file, None)
+        vm = machine(serial_ports=[applevz.VirtioConsoleDeviceSerialPortConfiguration(attachment)])
+        vm.start(timeout=PATIENCE)
+    assert json.loads(places.read_text()) == [8]
+
+
 # ---- QEMU dies, or is stopped, while a machine runs --------------------------------------------------------------
 
 
@@ -360,6 +435,18 @@ def test_a_machine_whose_qemu_stands_still_is_powered_off_from_any_state(machine
     assert eventually(lambda: not alive(qemu))
     vm.start(timeout=PATIENCE)
     assert vm.state is VirtualMachineState.RUNNING
+
+
+def test_a_guests_power_off_is_told_where_the_host_program_reaps_all_children(machine):
+    vm = machine()
+    guest = Guest(vm).start()
+    previous = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        guest.console.write(b"poweroff\n")
+        assert vm.wait(VirtualMachineState.STOPPED, timeout=PATIENCE) is VirtualMachineState.STOPPED
+    finally:
+        signal.signal(signal.SIGCHLD, previous)
+    assert vm.stop_error is None
 
 
 # ---- The host program ends --------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import socket
@@ -268,3 +269,50 @@ def test_a_descriptor_that_was_handed_over_stays_its_owners(machine):
         vm.stop(timeout=PATIENCE)
         os.close(reading)
         os.close(writing)
+
+
+def test_a_terminal_that_is_a_serial_port_does_not_become_qemus_own(machine):
+    master, slave = os.openpty()
+    attachment = applevz.FileHandleSerialPortAttachment(slave, slave)
+    vm = machine(serial_ports=[applevz.VirtioConsoleDeviceSerialPortConfiguration(attachment)])
+    try:
+        vm.start(timeout=PATIENCE)
+        # The interrupt character: a program whose controlling terminal this were would be ended by it.
+        os.write(master, b"\x03")
+        vm.pause(timeout=PATIENCE)
+        vm.resume(timeout=PATIENCE)
+        os.close(slave)
+        os.close(master)
+        master = slave = -1
+        vm.pause(timeout=PATIENCE)
+        assert vm.state is VirtualMachineState.PAUSED
+    finally:
+        vm.shutdown(ShutdownPolicy.POWEROFF, timeout=PATIENCE)
+        for descriptor in (master, slave):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+
+def test_a_fifo_without_another_end_does_not_hold_a_machine_up(machine, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    reading = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        attachment = applevz.FileHandleSerialPortAttachment(reading, None)
+        vm = machine(serial_ports=[applevz.VirtioConsoleDeviceSerialPortConfiguration(attachment)])
+        vm.start(timeout=PATIENCE)
+        vm.stop(timeout=PATIENCE)
+    finally:
+        os.close(reading)
+
+
+def test_a_guest_goes_on_at_the_end_of_a_file_that_it_is_handed(machine, tmp_path):
+    log = tmp_path / "log"
+    log.write_text("before\n")
+    with log.open("r+b", buffering=0) as writing:
+        attachment = applevz.FileHandleSerialPortAttachment(None, writing)
+        vm = machine(serial_ports=[applevz.VirtioConsoleDeviceSerialPortConfiguration(attachment)])
+        vm.start(timeout=PATIENCE)
+        assert eventually(lambda: READY in log.read_bytes(), PATIENCE)
+        vm.stop(timeout=PATIENCE)
+        assert not fcntl.fcntl(writing, fcntl.F_GETFL) & os.O_APPEND
+    assert log.read_bytes().startswith(b"before\n")

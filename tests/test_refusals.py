@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the framework refuses, as a person sees it: the domain, the code, and words that name the field and the value."""
+"""What the framework refuses, as a person sees it: domain, code, and words that name the field and the value."""
 
 from __future__ import annotations
 

@@ -26,9 +26,10 @@ static NSError *initializer_failed(NSString *what) {
 static NSFileHandle *duplicated_file_handle(int descriptor, NSString *field, NSError **error) {
     int duplicate = fcntl(descriptor, F_DUPFD_CLOEXEC, 3);
     if (duplicate < 0) {
-        NSError *cause = [NSError errorWithDomain:NSPOSIXErrorDomain code:errno userInfo:nil];
+        int number = errno;
+        NSError *cause = [NSError errorWithDomain:NSPOSIXErrorDomain code:number userInfo:nil];
         NSString *reason = [NSString stringWithFormat:@"%@: file descriptor %d cannot be duplicated: %s.", field,
-                                                      descriptor, strerror(errno)];
+                                                      descriptor, strerror(number)];
         *error = [NSError errorWithDomain:AppleVZErrorDomain
                                      code:APPLEVZ_BRIDGE_ERROR_INVALID_ARGUMENT
                                  userInfo:@{

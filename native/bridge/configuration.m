@@ -166,8 +166,6 @@ CFErrorRef applevz_configuration_validate(applevz_configuration *configuration) 
         NSError *error = nil;
         if ([applevz_borrowed(VZVirtualMachineConfiguration, configuration) validateWithError:&error])
             return nil;
-        return error ?: applevz_error(VZErrorDomain, VZErrorInvalidVirtualMachineConfiguration,
-                                      @"The configuration is not valid.",
-                                      @"The framework refused it without a reason.", nil);
+        return error ?: applevz_refused_without_reason();
     });
 }

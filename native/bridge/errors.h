@@ -13,6 +13,9 @@ NSError *applevz_error(NSString *domain, NSInteger code, NSString *description, 
 /// An argument that was refused before the framework saw it.
 NSError *applevz_invalid_argument(NSString *description, NSString *reason, NSString *suggestion);
 
+/// For a framework that refuses a configuration and does not say why.
+NSError *applevz_refused_without_reason(void);
+
 NSError *applevz_error_from_exception(NSException *exception);
 
 NS_ASSUME_NONNULL_END

@@ -44,6 +44,11 @@ NSError *applevz_invalid_argument(NSString *description, NSString *reason, NSStr
     return applevz_error(AppleVZErrorDomain, APPLEVZ_BRIDGE_ERROR_INVALID_ARGUMENT, description, reason, suggestion);
 }
 
+NSError *applevz_refused_without_reason(void) {
+    return applevz_error(VZErrorDomain, VZErrorInvalidVirtualMachineConfiguration, @"The configuration is not valid.",
+                         @"The framework refused it without a reason.", nil);
+}
+
 NSError *applevz_error_from_exception(NSException *exception) {
     return applevz_error(AppleVZErrorDomain, APPLEVZ_BRIDGE_ERROR_EXCEPTION,
                          @"The virtualization framework raised an exception.",

@@ -33,7 +33,8 @@ static NSError *cancelled(NSString *reason) {
     _Atomic(int) _state;
 
     // Used on the queue only.
-    VZVirtualMachine *_virtualMachine; // nil once invalidated
+    VZVirtualMachine *_virtualMachine; // nil between a discard and the next verb, and once invalidated
+    BOOL _invalidated;
     NSMutableSet<AppleVZOperation *> *_underWay;
 
     pthread_mutex_t _stopErrorLock;
@@ -70,6 +71,8 @@ static NSError *cancelled(NSString *reason) {
 }
 
 - (void)leaveVirtualMachine {
+    if (_virtualMachine == nil)
+        return;
     [_virtualMachine removeObserver:self forKeyPath:StateKey];
     _virtualMachine.delegate = nil;
     _virtualMachine = nil;
@@ -105,9 +108,29 @@ static NSError *cancelled(NSString *reason) {
         [operation completeWithError:cancelled(reason)];
 }
 
+/// Sees to it that there is a VZVirtualMachine. After a discard what the configuration names may have gone, and the framework
+/// raises for a configuration that is not valid: that is the next verb's to be told.
+- (NSError *)errorOfAdopting {
+    if (_invalidated)
+        return cancelled(@"The virtual machine was released.");
+    if (_virtualMachine != nil)
+        return nil;
+    NSError *error = nil;
+    if (![_configuration validateWithError:&error])
+        return error ?: applevz_refused_without_reason();
+    [self adoptNewVirtualMachine];
+    return nil;
+}
+
 - (void)call:(AppleVZVerb)verb for:(AppleVZOperation *)operation {
-    if (_virtualMachine == nil) {
-        [operation completeWithError:cancelled(@"The virtual machine was released.")];
+    NSError *refusal = nil;
+    @try {
+        refusal = [self errorOfAdopting];
+    } @catch (NSException *exception) {
+        refusal = applevz_error_from_exception(exception);
+    }
+    if (refusal != nil) {
+        [operation completeWithError:refusal];
         return;
     }
     [_underWay addObject:operation];
@@ -150,6 +173,8 @@ static NSError *cancelled(NSString *reason) {
     __block uint32_t verbs = 0;
     applevz_queue_sync(_queue, ^{
         VZVirtualMachine *machine = self->_virtualMachine;
+        if (machine == nil && !self->_invalidated)
+            verbs |= APPLEVZ_MACHINE_VERB_START; // a discarded machine is a stopped one
         if (machine.canStart)
             verbs |= APPLEVZ_MACHINE_VERB_START;
         if (machine.canPause)
@@ -189,28 +214,24 @@ static NSError *cancelled(NSString *reason) {
 - (AppleVZOperation *)discard {
     AppleVZOperation *operation = [[AppleVZOperation alloc] init];
     applevz_queue_async(_queue, ^{
-        if (self->_virtualMachine == nil) {
+        if (self->_invalidated) {
             [operation completeWithError:cancelled(@"The virtual machine was released.")];
             return;
         }
-        @try {
-            @autoreleasepool {
-                [self leaveVirtualMachine];
-            }
-            [self cancelUnderWay:@"The virtual machine was discarded while the operation was under way."];
-            [self adoptNewVirtualMachine];
-            [operation completeWithError:nil];
-        } @catch (NSException *exception) {
-            [operation completeWithError:applevz_error_from_exception(exception)];
+        // The pool's end is the end of the framework's object, and with it of what ran.
+        @autoreleasepool {
+            [self leaveVirtualMachine];
         }
+        [self announceState:APPLEVZ_MACHINE_STATE_STOPPED];
+        [self cancelUnderWay:@"The virtual machine was discarded while the operation was under way."];
+        [operation completeWithError:nil];
     });
     return operation;
 }
 
 - (void)invalidate {
     applevz_queue_async(_queue, ^{
-        if (self->_virtualMachine == nil)
-            return;
+        self->_invalidated = YES;
         @autoreleasepool {
             [self leaveVirtualMachine];
         }

@@ -12,9 +12,7 @@ CFErrorRef applevz_machine_create(applevz_configuration *configuration, applevz_
         NSError *error = nil;
         // Asked first: the initializer raises for what this refuses.
         if (![object validateWithError:&error])
-            return error ?: applevz_error(VZErrorDomain, VZErrorInvalidVirtualMachineConfiguration,
-                                          @"The configuration is not valid.",
-                                          @"The framework refused it without a reason.", nil);
+            return error ?: applevz_refused_without_reason();
         applevz_machines_are_in_use();
         applevz_wake_pipe_prepare();
         *machine = applevz_hand_over_handle([[AppleVZMachine alloc] initWithConfiguration:object]);

@@ -11,6 +11,12 @@ NS_ASSUME_NONNULL_BEGIN
 /// The first call decides; later ones change nothing.
 - (void)completeWithError:(nullable NSError *)error;
 
+/// Completes a wait for a state with the one that was reached.
+- (void)completeWithState:(enum applevz_machine_state)state;
+
+/// The state that a wait for one completed with.
+@property (readonly) enum applevz_machine_state state;
+
 - (enum applevz_wait_result)waitForSeconds:(double)seconds;
 
 /// nil before completion and after success.

@@ -17,6 +17,7 @@ static double monotonic_seconds(void) {
     pthread_mutex_t _lock; // guards all that follows
     BOOL _completed;
     NSError *_error;
+    enum applevz_machine_state _state;
     applevz_wake_pipe *_waiters;
 }
 
@@ -32,10 +33,19 @@ static double monotonic_seconds(void) {
 }
 
 - (void)completeWithError:(NSError *)error {
+    [self completeWithError:error state:APPLEVZ_MACHINE_STATE_STOPPED];
+}
+
+- (void)completeWithState:(enum applevz_machine_state)state {
+    [self completeWithError:nil state:state];
+}
+
+- (void)completeWithError:(NSError *)error state:(enum applevz_machine_state)state {
     pthread_mutex_lock(&_lock);
     if (!_completed) {
         _completed = YES;
         _error = error;
+        _state = state;
         // Under the lock: a waiter takes itself out of the list under it too, so no pipe here is back in the pool.
         for (applevz_wake_pipe *waiter = _waiters; waiter != NULL; waiter = waiter->next)
             applevz_wake_pipe_wake(waiter);
@@ -48,6 +58,13 @@ static double monotonic_seconds(void) {
     BOOL completed = _completed;
     pthread_mutex_unlock(&_lock);
     return completed;
+}
+
+- (enum applevz_machine_state)state {
+    pthread_mutex_lock(&_lock);
+    enum applevz_machine_state state = _state;
+    pthread_mutex_unlock(&_lock);
+    return state;
 }
 
 - (NSError *)error {
@@ -121,6 +138,10 @@ CFErrorRef applevz_operation_copy_error(applevz_operation *operation) {
                                  @"Its result was asked for before it had completed.", @"Wait for it first.");
         return object.error;
     });
+}
+
+enum applevz_machine_state applevz_operation_state(applevz_operation *operation) {
+    return applevz_borrowed(AppleVZOperation, operation).state;
 }
 
 void applevz_operation_release(applevz_operation *operation) {

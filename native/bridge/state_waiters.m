@@ -13,7 +13,7 @@
 @implementation AppleVZStateWaiters {
     pthread_mutex_t _lock; // guards all that follows
     NSMutableArray<AppleVZStateWaiter *> *_waiters;
-    uint32_t _current;
+    enum applevz_machine_state _current;
     NSError *_cancellation;
 }
 
@@ -37,8 +37,8 @@
         AppleVZOperation *operation = waiter.operation;
         if (operation == nil)
             continue;
-        if ((waiter.states & _current) != 0)
-            [operation completeWithError:nil];
+        if ((waiter.states & (UINT32_C(1) << _current)) != 0)
+            [operation completeWithState:_current];
         else if (_cancellation != nil)
             [operation completeWithError:_cancellation];
         else
@@ -59,7 +59,7 @@
 
 - (void)announceState:(enum applevz_machine_state)state {
     pthread_mutex_lock(&_lock);
-    _current = UINT32_C(1) << state;
+    _current = state;
     if (_waiters.count > 0)
         [self settle];
     pthread_mutex_unlock(&_lock);

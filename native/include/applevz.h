@@ -266,13 +266,15 @@ APPLEVZ_EXPORT CFErrorRef applevz_machine_stop(applevz_machine *machine,
 /* Asks the guest to stop. Completes when it was asked. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_request_stop(applevz_machine *machine,
                                                        applevz_operation **operation) CF_RETURNS_RETAINED;
-/* Ends the machine from any state, by leaving the framework's object and taking a new, stopped one of the same
+/* Ends the machine from any state, by leaving the framework's object; the next verb is given a new, stopped one of the same
    configuration. What was under way on the old one fails with APPLEVZ_ERROR_OPERATION_CANCELLED. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_discard(applevz_machine *machine,
                                                   applevz_operation **operation) CF_RETURNS_RETAINED;
 /* Completes when the machine's state is one of `states`: bit 1 << state for each. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_wait_for_state(applevz_machine *machine, uint32_t states,
                                                          applevz_operation **operation) CF_RETURNS_RETAINED;
+/* The state that such a wait completed with, which the machine may have left since. */
+APPLEVZ_EXPORT enum applevz_machine_state applevz_operation_state(applevz_operation *operation);
 /* The error of virtualMachine:didStopWithError:, with a reference of its own, or NULL: the guest has not stopped with an
    error since the last start. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_copy_stop_error(applevz_machine *machine) CF_RETURNS_RETAINED;

@@ -21,7 +21,16 @@ from ._arguments import integer, shown, wrong_type
 from ._deadline import Deadline
 from ._native import Reference, ffi, lib, release
 from .configuration import FileHandleSerialPortAttachment
-from .errors import EndOfConsoleError, Error, InvalidArgumentError, InvalidStateError, TimeoutError, make, make_posix
+from .errors import (
+    EndOfConsoleError,
+    Error,
+    ForkedError,
+    InvalidArgumentError,
+    InvalidStateError,
+    TimeoutError,
+    make,
+    make_posix,
+)
 
 __all__ = ["Console", "console_of"]
 
@@ -46,6 +55,9 @@ class _End:
         self._descriptor = descriptor
 
     def fileno(self) -> int:
+        """Raises `InvalidStateError` once the console is closed: the number may be another file's by then."""
+        if self.console.closed:
+            raise make(InvalidStateError, "The console was closed.")
         return self._descriptor
 
 
@@ -60,6 +72,7 @@ class Console:
 
     def __init__(self) -> None:
         self._machine: Reference | None = None
+        self._process = os.getpid()
         self._reading = threading.Lock()
         self._writing = threading.Lock()
         self._closed = False
@@ -87,7 +100,9 @@ class Console:
 
     @property
     def attachment(self) -> FileHandleSerialPortAttachment:
-        """What a serial port is given so that this is its other side."""
+        """What a serial port is given so that this is its other side. Raises `InvalidStateError` once it is closed."""
+        if self._closed:
+            raise make(InvalidStateError, "The console was closed.")
         return FileHandleSerialPortAttachment(_End(self, self._guest_reading), _End(self, self._guest_writing))
 
     @property
@@ -162,10 +177,11 @@ class Console:
 
     def readline(self, timeout: float | None = None) -> bytes:
         r"""The next line with its `b"\n"`; without one the rest, if the machine stopped; then `b""`."""
+        deadline = Deadline(timeout)
         try:
             return self.read_until(b"\n", timeout)
         except EndOfConsoleError:
-            with self._turn(self._reading, Deadline(None)):
+            with self._turn(self._reading, deadline):
                 return self._take(len(self._received))
 
     def __iter__(self) -> Iterator[bytes]:
@@ -231,6 +247,9 @@ class Console:
     def _machine_ended(self) -> bool:
         if self._closed:
             raise make(InvalidStateError, "The console was closed.")
+        if self._machine is not None and os.getpid() != self._process:
+            # The state that a forked child sees never changes, and what it reads its parent would miss.
+            raise make(ForkedError, "The console belongs to the process that this one was forked from.")
         return self._machine is not None and lib.applevz_machine_state(self._machine) in _ENDED
 
     def _wait(self, descriptor: int, event: int, deadline: Deadline) -> None:

@@ -95,7 +95,8 @@ class VirtualMachine:
 
     Any thread may use it. What waits takes `timeout`, in seconds, None for no limit; when the time is over
     `TimeoutError` is raised and the machine goes on with what it was told. Ctrl-C ends a wait the same way.
-    Every verb raises `Error`: what its machine refuses as `InvalidVirtualMachineStateTransitionError`.
+    Every verb raises `Error`: what the machine's state does not allow as `InvalidVirtualMachineStateTransitionError`,
+    and `request_stop` as `InvalidVirtualMachineStateError`.
     """
 
     __slots__ = ("__weakref__", "_configuration", "_consoles", "_handle")
@@ -303,12 +304,13 @@ class VirtualMachine:
             raise self._late(f"The machine did not {words} within {deadline}.")
 
     def _wait_for(self, states: tuple[VirtualMachineState, ...], deadline: Deadline) -> VirtualMachineState | None:
-        """One of `states` that the machine came to, and may have left since; None when the time is over."""
+        """The one of `states` that the machine came to, and may have left since; None when the time is over."""
         bits = functools.reduce(operator.or_, (1 << state for state in states))
-        if not wait(begin(lib.applevz_machine_wait_for_state, self._handle, bits), deadline):
+        operation = begin(lib.applevz_machine_wait_for_state, self._handle, bits)
+        if not wait(operation, deadline):
             return None
-        state = self.state
-        return state if state in states else states[0]
+        reached: int = lib.applevz_operation_state(operation)
+        return _STATES[reached]
 
     def _bring_about(
         self,
@@ -324,7 +326,7 @@ class VirtualMachine:
                 continue
             try:
                 step(state)
-            except InvalidVirtualMachineStateTransitionError:
+            except (InvalidVirtualMachineStateTransitionError, InvalidVirtualMachineStateError):
                 # Another thread or the guest may have come first: then what the machine does now decides.
                 if self.state is state:
                     raise

@@ -65,6 +65,12 @@ static void set_up_observing(void) {
 
 - (void)dealloc {
     [_instance endNow];
+    Completion completion = _verbCompletion;
+    if (completion != nil)
+        dispatch_async(_queue, ^{
+            completion(VZErrorWithReason(VZErrorOperationCancelled, @"The operation was cancelled.",
+                                         @"The virtual machine was released while it was under way.", nil, nil));
+        });
 }
 
 /// Debug builds do not tolerate what newer systems of Apple's end the process for.
@@ -158,13 +164,14 @@ static void set_up_observing(void) {
 
 - (void)startWithCompletionHandler:(void (^)(NSError *))completionHandler {
     [self checkQueue];
-    _stateBeforeStart = _state;
+    VZVirtualMachineState before = _state;
     if (![self begin:@"start"
              allowed:self.canStart
                 from:@"stopped or in error"
                state:VZVirtualMachineStateStarting
           completion:completionHandler])
         return;
+    _stateBeforeStart = before;
     // What follows may fail at once, and is then no part of this call any more.
     __weak VZVirtualMachine *weak_self = self;
     dispatch_async(_queue, ^{
@@ -220,7 +227,11 @@ static void set_up_observing(void) {
                 // Where the process has ended, or will for its silence, instanceEnded: has the last word.
                 if (strong_self == nil || (error != nil && !strong_self->_instance.isAnswering))
                     return;
-                [strong_self finishInState:error == nil ? state : before error:error];
+                // A machine that cannot begin to run is none: its process ends, and instanceEnded: tells why.
+                if (error != nil && strong_self->_state == VZVirtualMachineStateStarting)
+                    [strong_self->_instance giveUpWithError:error];
+                else
+                    [strong_self finishInState:error == nil ? state : before error:error];
             }];
 }
 
@@ -284,10 +295,33 @@ static void set_up_observing(void) {
 #pragma mark What happens by itself
 
 - (void)takeEvent:(NSString *)name data:(NSDictionary *)data {
-    if (![name isEqualToString:@"SHUTDOWN"])
-        return;
-    _guestStopped = [data[@"guest"] boolValue];
-    _shutdownReason = [data[@"reason"] description];
+    if ([name isEqualToString:@"SHUTDOWN"]) {
+        _guestStopped = [data[@"guest"] boolValue];
+        _shutdownReason = [data[@"reason"] description];
+    } else if ([name isEqualToString:@"STOP"] && _state == VZVirtualMachineStateRunning && _shutdownReason == nil) {
+        [self askWhyItStopped];
+    }
+}
+
+/// QEMU stops a machine's processors by itself when it cannot go on with them, as after an internal error of KVM. Nothing
+/// will let them run again.
+- (void)askWhyItStopped {
+    __weak VZVirtualMachine *weak_self = self;
+    [_instance execute:@"query-status"
+             arguments:nil
+            completion:^(id result, NSError *error) {
+                VZVirtualMachine *strong_self = weak_self;
+                NSString *status = [result isKindOfClass:[NSDictionary class]] ? [result[@"status"] description] : nil;
+                // By now it may have been resumed, or paused by a verb.
+                if (error != nil || strong_self == nil || strong_self->_state != VZVirtualMachineStateRunning ||
+                    [status isEqualToString:@"running"] || strong_self->_shutdownReason != nil)
+                    return;
+                [strong_self->_instance
+                    giveUpWithError:VZErrorWithReason(VZErrorInternal, @"The virtual machine stopped unexpectedly.",
+                                                      [NSString stringWithFormat:@"QEMU stopped its processors (%@).",
+                                                                                 status],
+                                                      nil, nil)];
+            }];
 }
 
 - (void)instanceEnded:(QEMUEnd *)end {

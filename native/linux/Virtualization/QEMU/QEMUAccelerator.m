@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUAccelerator.h"
 #import "QEMUSpawn.h"
-#import <dispatch/poller.h>
+#import <dispatch/dispatch.h>
 #import <errno.h>
 #import <fcntl.h>
 #import <linux/kvm.h>
@@ -74,8 +74,9 @@ static NSString *missing_suggestion;
 static void look(void) {
     int descriptor = open(kvm_device, O_RDWR | O_CLOEXEC);
     if (descriptor < 0) {
-        missing_reason = [NSString stringWithFormat:@"%s cannot be opened: %s.", kvm_device, strerror(errno)];
-        missing_suggestion = errno == ENOENT ? @"Load the kernel module kvm_intel or kvm_amd."
+        int number = errno;
+        missing_reason = [NSString stringWithFormat:@"%s cannot be opened: %s.", kvm_device, strerror(number)];
+        missing_suggestion = number == ENOENT ? @"Load the kernel module kvm_intel or kvm_amd."
                                              : @"Give this user access to the device, as by the group kvm.";
         return;
     }
@@ -87,12 +88,7 @@ static void look(void) {
                              @"virtualization in its host.";
         return;
     }
-    __block BOOL runs = NO;
-    // The child dies with the thread that made it, which must therefore not be a worker that may retire.
-    dispatch_poller_perform_sync(^{
-        runs = qemu_probe_in_child(probe_guest_runs, PROBE_MILLISECONDS);
-    });
-    if (!runs) {
+    if (!qemu_probe_in_child(probe_guest_runs, PROBE_MILLISECONDS)) {
         missing_reason = [NSString stringWithFormat:@"%s opens, but a guest of a few instructions did not run on it.",
                                                     kvm_device];
         missing_suggestion = @"Look for messages of kvm in the kernel's log.";

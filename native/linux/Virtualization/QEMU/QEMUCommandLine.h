@@ -37,7 +37,4 @@ enum {
     QEMUFirstConfigurationDescriptor = 4,
 };
 
-/// The name of the memory balloon in QEMU's device tree.
-extern NSString *const QEMUBalloonIdentifier;
-
 NS_ASSUME_NONNULL_END

@@ -7,8 +7,7 @@
 #import "QEMULinuxCommandLine.h"
 #import <fcntl.h>
 #import <sys/stat.h>
-
-NSString *const QEMUBalloonIdentifier = @"balloon0";
+#import <unistd.h>
 
 @implementation QEMUPreparation
 
@@ -56,7 +55,7 @@ NSString *const QEMUBalloonIdentifier = @"balloon0";
     for (index = 0; index < configuration.entropyDevices.count; index++)
         [self addEntropyDevice:index];
     if (configuration.memoryBalloonDevices.count > 0)
-        [self addDevice:@"virtio-balloon" properties:@{@"id" : QEMUBalloonIdentifier}];
+        [self addDevice:@"virtio-balloon" properties:@{@"id" : @"balloon0"}];
     return self;
 }
 
@@ -133,12 +132,32 @@ static NSString *json(NSDictionary *object) {
 
 #pragma mark Devices
 
-/// The path by which QEMU opens a descriptor that it inherits. Opened anew, so that what QEMU sets on it, as non-blocking
-/// mode, is not set on the host program's own.
-- (NSString *)pathOfDescriptor:(QEMUDescriptor *)descriptor {
+/// Hands a descriptor over, and gives its number in QEMU.
+- (NSUInteger)inherit:(QEMUDescriptor *)descriptor {
     [_descriptors addObject:descriptor];
-    return [NSString stringWithFormat:@"/proc/self/fd/%lu",
-                                      (unsigned long)(QEMUFirstConfigurationDescriptor + _descriptors.count - 1)];
+    return QEMUFirstConfigurationDescriptor + _descriptors.count - 1;
+}
+
+/// The path that stands for a descriptor in QEMU, which takes it as it is and opens nothing.
+- (NSString *)pathOfDescriptor:(QEMUDescriptor *)descriptor {
+    unsigned long number = (unsigned long)[self inherit:descriptor];
+    [self add:@"-add-fd" value:[NSString stringWithFormat:@"fd=%lu,set=%lu", number, number]];
+    return [NSString stringWithFormat:@"/dev/fdset/%lu", number];
+}
+
+/// What QEMU is given of a file handle of the host program's: its file, opened anew, so that what QEMU sets on it, as
+/// non-blocking mode, is not set on the host program's own; and opened here, where neither a FIFO without another end holds
+/// anybody up nor a terminal becomes somebody's controlling one. A duplicate of what may not be opened again, as a pipe of
+/// another user's.
+static QEMUDescriptor *descriptor_of_handle(int handle, int mode, NSError **error) {
+    NSString *path = [NSString stringWithFormat:@"/proc/self/fd/%d", handle];
+    QEMUDescriptor *reopened = [QEMUDescriptor openPath:path flags:mode | O_NONBLOCK error:NULL];
+    if (reopened == nil)
+        return [QEMUDescriptor duplicateOf:handle error:error];
+    off_t place = lseek(handle, 0, SEEK_CUR);
+    if (place > 0)
+        lseek(reopened.number, place, SEEK_SET);
+    return reopened;
 }
 
 static BOOL is_socket(int descriptor, ino_t *inode) {
@@ -227,23 +246,22 @@ static void cannot_open(NSError **error, NSString *property, NSError *cause) {
             cannot_open(error, property, cause);
             return nil;
         }
-        [_descriptors addObject:socket];
         [self add:@"-chardev" value:[NSString stringWithFormat:@"socket,id=%@,fd=%lu", identifier,
-                                                               (unsigned long)(QEMUFirstConfigurationDescriptor +
-                                                                               _descriptors.count - 1)]];
+                                                               (unsigned long)[self inherit:socket]]];
         return @{};
     }
     // QEMU's device always writes; without a handle for that, to nowhere.
+    // It writes at the end of a regular file: without O_APPEND it would empty it first.
     NSMutableDictionary *data = [NSMutableDictionary dictionaryWithDictionary:@{@"out" : @"/dev/null", @"append" : @YES}];
     if (writing >= 0) {
-        QEMUDescriptor *duplicate = [QEMUDescriptor duplicateOf:writing error:&cause];
-        if (duplicate != nil)
-            data[@"out"] = [self pathOfDescriptor:duplicate];
+        QEMUDescriptor *descriptor = descriptor_of_handle(writing, O_WRONLY, &cause);
+        if (descriptor != nil)
+            data[@"out"] = [self pathOfDescriptor:descriptor];
     }
     if (reading >= 0 && cause == nil) {
-        QEMUDescriptor *duplicate = [QEMUDescriptor duplicateOf:reading error:&cause];
-        if (duplicate != nil)
-            data[@"in"] = [self pathOfDescriptor:duplicate];
+        QEMUDescriptor *descriptor = descriptor_of_handle(reading, O_RDONLY, &cause);
+        if (descriptor != nil)
+            data[@"in"] = [self pathOfDescriptor:descriptor];
     }
     if (cause != nil) {
         cannot_open(error, property, cause);

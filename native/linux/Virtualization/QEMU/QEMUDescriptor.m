@@ -30,7 +30,7 @@ enum { LOWEST_DESCRIPTOR = 3 };
     }
     if (descriptor >= LOWEST_DESCRIPTOR)
         return [[self alloc] initWithDescriptor:descriptor];
-    QEMUDescriptor *low = [[self alloc] initWithDescriptor:descriptor];
+    __attribute__((objc_precise_lifetime)) QEMUDescriptor *low = [[self alloc] initWithDescriptor:descriptor];
     return [self duplicateOf:low.number error:error];
 }
 
@@ -41,7 +41,7 @@ enum { LOWEST_DESCRIPTOR = 3 };
 + (instancetype)openPath:(NSString *)path flags:(int)flags error:(NSError **)error {
     int descriptor;
     do
-        descriptor = open(path.fileSystemRepresentation, flags | O_CLOEXEC, 0666);
+        descriptor = open(path.UTF8String, flags | O_CLOEXEC | O_NOCTTY, 0666);
     while (descriptor < 0 && errno == EINTR);
     return [self adopt:descriptor path:path error:error];
 }

@@ -12,7 +12,8 @@ NS_ASSUME_NONNULL_BEGIN
     NS_DESIGNATED_INITIALIZER;
 - (instancetype)init NS_UNAVAILABLE;
 
-/// It ended by itself, saying that all is well.
+/// It ended by itself, saying that all is well; or what it said was taken by another part of this process that waited for
+/// it, and nothing speaks against it.
 @property (readonly) BOOL isClean;
 
 /// An error for a machine that did not get to run.

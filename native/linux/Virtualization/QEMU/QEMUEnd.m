@@ -21,7 +21,7 @@
 }
 
 - (BOOL)isClean {
-    return _failure == nil && _exit.known && !_exit.signalled && _exit.status == 0;
+    return _failure == nil && (!_exit.known || (!_exit.signalled && _exit.status == 0));
 }
 
 - (NSString *)how {

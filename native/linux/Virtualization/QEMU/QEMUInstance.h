@@ -31,6 +31,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// SIGKILL. endHandler follows.
 - (void)kill;
 
+/// As kill, for a process that is of no more use; the end's errors give the reason.
+- (void)giveUpWithError:(NSError *)error;
+
 /// Ends the process and returns when it is gone, or after a second. No handler is called any more.
 - (void)endNow;
 

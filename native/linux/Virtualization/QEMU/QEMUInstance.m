@@ -29,6 +29,19 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     return VZErrorWithReason(VZErrorInternal, @"The virtual machine could not be started.", reason, nil, underlying);
 }
 
+/// Reaps a process that takes long to die, as one with much memory to give back does, when it has.
+static void reap_later(QEMUDescriptor *process) {
+    dispatch_queue_t queue = dispatch_get_global_queue(QOS_CLASS_DEFAULT, 0);
+    dispatch_source_t source =
+        dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)process.number, 0, queue);
+    // The handler keeps the source and the descriptor, until the cancellation lets go of the handler.
+    dispatch_source_set_event_handler(source, ^{
+        qemu_reap(process.number);
+        dispatch_source_cancel(source);
+    });
+    dispatch_resume(source);
+}
+
 @implementation QEMUInstance {
     QEMUCommandLine *_commandLine;
     dispatch_queue_t _queue;
@@ -113,12 +126,13 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
         return VZRefuse(error, start_error([NSString stringWithFormat:@"No file descriptors for QEMU: %@.",
                                                                       VZSystemCallErrorText((int)cause.code)], cause));
 
-    NSMutableArray<QEMUDescriptor *> *inherited =
+    // Kept to the end of this method: what is handed over below are numbers and pointers, which ARC does not see.
+    __attribute__((objc_precise_lifetime)) NSMutableArray<QEMUDescriptor *> *inherited =
         [NSMutableArray arrayWithObjects:nowhere, words[1], words[1], control[1], nil];
     [inherited addObjectsFromArray:_commandLine.descriptors];
     size_t descriptor_count = inherited.count;
     int *descriptors = calloc(descriptor_count, sizeof *descriptors);
-    NSArray<NSString *> *strings = [@[ _path ] arrayByAddingObjectsFromArray:_commandLine.arguments];
+    __attribute__((objc_precise_lifetime)) NSArray<NSString *> *strings = [@[ _path ] arrayByAddingObjectsFromArray:_commandLine.arguments];
     char **arguments = calloc(strings.count + 1, sizeof *arguments);
     if (descriptors == NULL || arguments == NULL)
         abort();
@@ -138,9 +152,8 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     __block const char *step = "";
     // The process dies with the thread that starts it; a worker of the queue may retire.
     dispatch_poller_perform_sync(^{
-        pid_t pid;
         const char *failed_step = "";
-        failure = qemu_spawn(plan_pointer, &pid, &pidfd, &failed_step);
+        failure = qemu_spawn(plan_pointer, &pidfd, &failed_step);
         step = failed_step;
     });
     free(descriptors);
@@ -188,10 +201,8 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
 /// The launch has failed for a reason that is known here, or, where the connection has ended, for one that the end of the
 /// process tells better.
 - (void)launchFailed:(NSError *)error {
-    if (_launchCompletion == nil || !self.isAnswering)
-        return;
-    _failure = error;
-    qemu_kill(_process.number);
+    if (_launchCompletion != nil && self.isAnswering)
+        [self giveUpWithError:error];
 }
 
 #pragma mark Running
@@ -261,21 +272,15 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     if (_ended)
         return;
     if (error != nil) {
-        if (_failure == nil)
-            _failure = error;
-        qemu_kill(_process.number);
+        [self giveUpWithError:error];
         return;
     }
     // QEMU closes the connection as it ends. One that lives on cannot be controlled any more.
     __weak QEMUInstance *weak_self = self;
     dispatch_after(dispatch_time(DISPATCH_TIME_NOW, GRACE_SECONDS * (int64_t)NSEC_PER_SEC), _queue, ^{
         QEMUInstance *strong_self = weak_self;
-        if (strong_self == nil || strong_self->_ended)
-            return;
-        if (strong_self->_failure == nil)
-            strong_self->_failure = VZErrorWithReason(VZErrorInternal, @"QEMU could not be controlled.",
-                                                      @"It closed its control connection and ran on.", nil, nil);
-        qemu_kill(strong_self->_process.number);
+        [strong_self giveUpWithError:VZErrorWithReason(VZErrorInternal, @"QEMU could not be controlled.",
+                                                       @"It closed its control connection and ran on.", nil, nil)];
     });
 }
 
@@ -297,23 +302,38 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     _endHandler = nil;
     [_connection closeWithError:launchCompletion != nil ? [end startError] : [end stopError]];
     if (launchCompletion != nil)
-        launchCompletion([self launchErrorOfEnd:end]);
+        [self complete:launchCompletion withEnd:end];
     else if (endHandler != nil)
         endHandler(end);
 }
 
-- (NSError *)launchErrorOfEnd:(QEMUEnd *)end {
-    // An old QEMU ends because it does not know an option: that it is old says more than which option.
-    NSError *versionError = _greeted ? nil : QEMUVersionErrorOfProgram(_path);
-    if (versionError != nil)
-        return versionError;
-    return [_failure.domain isEqualToString:VZErrorDomain] && _failure.code == VZErrorNotSupported ? _failure
-                                                                                                  : [end startError];
+- (void)complete:(void (^)(NSError *))launchCompletion withEnd:(QEMUEnd *)end {
+    if (_greeted) {
+        BOOL notSupported = [_failure.domain isEqualToString:VZErrorDomain] && _failure.code == VZErrorNotSupported;
+        launchCompletion(notSupported ? _failure : [end startError]);
+        return;
+    }
+    // An old QEMU ends because it does not know an option: that it is old says more than which option. Asking takes a
+    // process of its own, for which the machine's queue does not wait.
+    NSString *path = _path;
+    dispatch_queue_t queue = _queue;
+    dispatch_async(dispatch_get_global_queue(QOS_CLASS_DEFAULT, 0), ^{
+        NSError *versionError = QEMUVersionErrorOfProgram(path);
+        dispatch_async(queue, ^{
+            launchCompletion(versionError ?: [end startError]);
+        });
+    });
 }
 
 - (void)kill {
     if (!_ended)
         qemu_kill(_process.number);
+}
+
+- (void)giveUpWithError:(NSError *)error {
+    if (_failure == nil)
+        _failure = error;
+    [self kill];
 }
 
 - (void)endNow {
@@ -329,6 +349,8 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     qemu_kill(_process.number);
     if (qemu_await_exit(_process.number, END_NOW_MILLISECONDS))
         qemu_reap(_process.number);
+    else
+        reap_later(_process);
 }
 
 @end

@@ -12,7 +12,7 @@ static NSString *const InstallAdvice = @"Install QEMU 7.2 or later (Debian and U
 
 static BOOL is_program(NSString *path) {
     struct stat status;
-    const char *name = path.fileSystemRepresentation;
+    const char *name = path.UTF8String;
     return stat(name, &status) == 0 && S_ISREG(status.st_mode) && access(name, X_OK) == 0;
 }
 

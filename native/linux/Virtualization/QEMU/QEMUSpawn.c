@@ -97,7 +97,7 @@ failed:
     __builtin_unreachable();
 }
 
-int qemu_spawn(const qemu_spawn_plan *plan, pid_t *pid, int *pidfd, const char **step) {
+int qemu_spawn(const qemu_spawn_plan *plan, int *pidfd, const char **step) {
     child_context context = {.plan = plan, .parent = getpid(), .step = "preparing the process"};
     *step = context.step;
     void *stack = mmap(NULL, CHILD_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
@@ -121,7 +121,6 @@ int qemu_spawn(const qemu_spawn_plan *plan, pid_t *pid, int *pidfd, const char *
         close(descriptor);
         return error;
     }
-    *pid = child;
     *pidfd = descriptor;
     return 0;
 }

@@ -19,7 +19,7 @@ typedef struct {
 
 /// Starts the program. The child dies with the thread that calls this (PR_SET_PDEATHSIG is bound to it), so call it from a
 /// thread that lives as long as the process. 0, or the errno of the step that failed, which is named in *step.
-int qemu_spawn(const qemu_spawn_plan *plan, pid_t *pid, int *pidfd, const char **step);
+int qemu_spawn(const qemu_spawn_plan *plan, int *pidfd, const char **step);
 
 /// How a process ended.
 typedef struct {
@@ -38,7 +38,7 @@ void qemu_kill(int pidfd);
 bool qemu_await_exit(int pidfd, int milliseconds);
 
 /// Runs `probe` in a child that shares nothing with the host program and is not noticed by it, and kills it after
-/// `milliseconds`. True if the probe returned true. `probe` may only make system calls: other threads' locks are held in
+/// `milliseconds`; the calling thread waits. True if the probe returned true. `probe` may only make system calls: other threads' locks are held in
 /// the child for ever.
 bool qemu_probe_in_child(bool (*probe)(void), int milliseconds);
 

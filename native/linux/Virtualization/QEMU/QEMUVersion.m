@@ -33,11 +33,11 @@ NSError *QEMUVersionErrorOfGreeting(NSDictionary *greeting) {
 }
 
 NSError *QEMUVersionErrorOfProgram(NSString *path) {
-    QEMUDescriptor *nowhere = [QEMUDescriptor openPath:@"/dev/null" flags:O_RDWR error:NULL];
-    NSArray<QEMUDescriptor *> *output = [QEMUDescriptor pipeWithError:NULL];
+    __attribute__((objc_precise_lifetime)) QEMUDescriptor *nowhere = [QEMUDescriptor openPath:@"/dev/null" flags:O_RDWR error:NULL];
+    __attribute__((objc_precise_lifetime)) NSArray<QEMUDescriptor *> *output = [QEMUDescriptor pipeWithError:NULL];
     if (nowhere == nil || output == nil)
         return nil;
-    const char *name = path.fileSystemRepresentation;
+    const char *name = path.UTF8String;
     char *const arguments[] = {(char *)name, (char *)"--version", NULL};
     const int descriptors[] = {nowhere.number, output[1].number, nowhere.number};
     qemu_spawn_plan plan = {
@@ -46,17 +46,15 @@ NSError *QEMUVersionErrorOfProgram(NSString *path) {
     __block int pidfd = -1;
     __block int failure = 0;
     dispatch_poller_perform_sync(^{
-        pid_t pid;
         const char *step;
-        failure = qemu_spawn(plan_pointer, &pid, &pidfd, &step);
+        failure = qemu_spawn(plan_pointer, &pidfd, &step);
     });
     if (failure != 0)
         return nil;
-    if (!qemu_await_exit(pidfd, VERSION_MILLISECONDS)) {
+    if (!qemu_await_exit(pidfd, VERSION_MILLISECONDS))
         qemu_kill(pidfd);
-        qemu_await_exit(pidfd, VERSION_MILLISECONDS);
-    }
-    qemu_reap(pidfd);
+    if (qemu_await_exit(pidfd, VERSION_MILLISECONDS))
+        qemu_reap(pidfd);
     close(pidfd);
     char text[256] = "";
     int major, minor;

@@ -109,14 +109,10 @@ static NSError *protocol_error(NSString *reason) {
         // A process that ends with unread commands resets the connection rather than closing it.
         if (count < 0 && error == ECONNRESET)
             count = 0;
-        if (count == 0 && _received.length > 0)
-            [self endWithError:protocol_error([NSString
-                                   stringWithFormat:@"It closed the connection in the middle of a line: %@.",
-                                                    [self quoteOf:_received]])];
-        else
-            [self endWithError:count == 0 ? nil
-                                          : protocol_error([NSString stringWithFormat:@"The connection broke: %@.",
-                                                                                      VZSystemCallErrorText(error)])];
+        // Half a line at the end is what a QEMU leaves that was killed as it wrote: how it ended says more.
+        [self endWithError:count == 0 ? nil
+                                      : protocol_error([NSString stringWithFormat:@"The connection broke: %@.",
+                                                                                  VZSystemCallErrorText(error)])];
     }
 }
 
@@ -272,6 +268,10 @@ static NSError *protocol_error(NSString *reason) {
 }
 
 - (void)deadlinePassed {
+    // An answer that has arrived counts, also where this process stood still with it.
+    [self drain];
+    if (_ended)
+        return;
     dispatch_time_t now = dispatch_time(DISPATCH_TIME_NOW, 0);
     for (QMPCommand *command in _commands.objectEnumerator) {
         if (command.deadline > now)
