@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "applevz.h"
+#import "events.h"
 #import "operation.h"
 #import <Virtualization/Virtualization.h>
 
@@ -20,6 +21,9 @@ typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSErro
 
 /// The error that the guest stopped with since the last start.
 @property (nullable, readonly) NSError *stopError;
+
+/// What happened to it, told before the verb completes that did it.
+@property (readonly) AppleVZEvents *events;
 
 /// A bit of applevz_machine_verb for each verb that would be accepted now.
 @property (readonly) uint32_t acceptedVerbs;

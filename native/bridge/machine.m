@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "machine.h"
+#import "causes.h"
 #import "dispatching.h"
 #import "errors.h"
 #import "state_waiters.h"
@@ -23,6 +24,11 @@ static NSError *cancelled(NSString *reason) {
     return applevz_error(VZErrorDomain, VZErrorOperationCancelled, @"The operation was cancelled.", reason, nil);
 }
 
+static bool is_refusal(NSError *_Nullable error) {
+    return [error.domain isEqualToString:VZErrorDomain] && (error.code == VZErrorInvalidVirtualMachineState ||
+                                                            error.code == VZErrorInvalidVirtualMachineStateTransition);
+}
+
 @interface AppleVZMachine () <VZVirtualMachineDelegate>
 @end
 
@@ -36,6 +42,7 @@ static NSError *cancelled(NSString *reason) {
     VZVirtualMachine *_virtualMachine; // nil between a discard and the next verb, and once invalidated
     BOOL _invalidated;
     NSMutableSet<AppleVZOperation *> *_underWay;
+    AppleVZEvent *_unexplained; // a change of state whose reason the framework has still to tell
 
     pthread_mutex_t _stopErrorLock;
     NSError *_stopError;
@@ -49,10 +56,13 @@ static NSError *cancelled(NSString *reason) {
     _queue = applevz_queue_create();
     _configuration = [configuration copy];
     _waiters = [[AppleVZStateWaiters alloc] init];
+    _events = [[AppleVZEvents alloc] init];
     _underWay = [NSMutableSet set];
     applevz_queue_sync(_queue, ^{
         [self adoptNewVirtualMachine];
     });
+    // A new machine is stopped, and so is one in place of a discarded one.
+    [_waiters announceState:APPLEVZ_MACHINE_STATE_STOPPED];
     return self;
 }
 
@@ -67,7 +77,6 @@ static NSError *cancelled(NSString *reason) {
     // The delegate is weak, and an observer is not retained: invalidate ends both before this object can go.
     _virtualMachine.delegate = self;
     [_virtualMachine addObserver:self forKeyPath:StateKey options:0 context:&observation];
-    [self announceState:(enum applevz_machine_state)_virtualMachine.state];
 }
 
 - (void)leaveVirtualMachine {
@@ -78,9 +87,51 @@ static NSError *cancelled(NSString *reason) {
     _virtualMachine = nil;
 }
 
-- (void)announceState:(enum applevz_machine_state)state {
+/// The state itself changes at once. Its event, and those who wait for the state and may ask for its event next, wait for
+/// explainWithError:.
+- (void)changeState:(enum applevz_machine_state)state cause:(enum applevz_event_cause)cause {
+    [self explainWithError:nil];
+    _unexplained = [AppleVZEvent eventOfKind:APPLEVZ_EVENT_KIND_STATE_CHANGED
+                                       cause:cause
+                                 stateBefore:self.state
+                                       state:state
+                                       error:nil];
     atomic_store_explicit(&_state, (int)state, memory_order_release);
-    [_waiters announceState:state];
+}
+
+/// The framework tells of an error after the state that it led to (in the verb's completion, or by the delegate, or by
+/// both) or just before. Where none is told before the queue comes to its next work, there is none.
+- (void)observeState:(enum applevz_machine_state)state {
+    enum applevz_machine_state before = self.state;
+    if (state == before)
+        return;
+    [self changeState:state cause:applevz_cause_of_change(before, state)];
+    AppleVZEvent *event = _unexplained;
+    NSError *error = event.cause == APPLEVZ_EVENT_CAUSE_HOST ? self.stopError : nil;
+    if (error != nil || !applevz_change_may_have_error(before, state)) {
+        [self explainWithError:error];
+        return;
+    }
+    __weak AppleVZMachine *weak_self = self;
+    applevz_queue_async(_queue, ^{
+        AppleVZMachine *strong_self = weak_self;
+        if (strong_self != nil && strong_self->_unexplained == event)
+            [strong_self explainWithError:nil];
+    });
+}
+
+- (void)explainWithError:(NSError *)error {
+    AppleVZEvent *event = _unexplained;
+    if (event == nil)
+        return;
+    _unexplained = nil;
+    event.error = error;
+    [_events add:event];
+    [_waiters announceState:event.state];
+}
+
+- (void)addEventOfKind:(enum applevz_event_kind)kind cause:(enum applevz_event_cause)cause error:(NSError *)error {
+    [_events add:[AppleVZEvent eventOfKind:kind cause:cause stateBefore:self.state state:self.state error:error]];
 }
 
 - (void)observeValueForKeyPath:(NSString *)keyPath
@@ -93,12 +144,22 @@ static NSError *cancelled(NSString *reason) {
     }
     // One that was left behind may still speak; nobody listens.
     if (object == _virtualMachine)
-        [self announceState:(enum applevz_machine_state)_virtualMachine.state];
+        [self observeState:(enum applevz_machine_state)_virtualMachine.state];
+}
+
+- (void)guestDidStopVirtualMachine:(VZVirtualMachine *)virtualMachine {
+    if (virtualMachine != _virtualMachine)
+        return;
+    [self explainWithError:nil];
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_GUEST_STOPPED cause:APPLEVZ_EVENT_CAUSE_GUEST error:nil];
 }
 
 - (void)virtualMachine:(VZVirtualMachine *)virtualMachine didStopWithError:(NSError *)error {
-    if (virtualMachine == _virtualMachine)
-        [self rememberStopError:error];
+    if (virtualMachine != _virtualMachine)
+        return;
+    [self rememberStopError:error];
+    [self explainWithError:error];
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_STOPPED_WITH_ERROR cause:APPLEVZ_EVENT_CAUSE_HOST error:error];
 }
 
 - (void)cancelUnderWay:(NSString *)reason {
@@ -138,10 +199,16 @@ static NSError *cancelled(NSString *reason) {
     // could keep itself alive that way.
     __weak AppleVZMachine *weak_self = self;
     void (^completion)(NSError *) = ^(NSError *_Nullable error) {
-        [operation completeWithError:error];
         AppleVZMachine *strong_self = weak_self;
-        if (strong_self != nil)
-            [strong_self->_underWay removeObject:operation];
+        if (strong_self == nil) {
+            [operation completeWithError:error];
+            return;
+        }
+        // A refusal changed no state.
+        if (!is_refusal(error) && [strong_self->_underWay containsObject:operation])
+            [strong_self explainWithError:error];
+        [operation completeWithError:error];
+        [strong_self->_underWay removeObject:operation];
     };
     @try {
         verb(_virtualMachine, completion);
@@ -222,8 +289,10 @@ static NSError *cancelled(NSString *reason) {
         @autoreleasepool {
             [self leaveVirtualMachine];
         }
-        [self announceState:APPLEVZ_MACHINE_STATE_STOPPED];
         [self cancelUnderWay:@"The virtual machine was discarded while the operation was under way."];
+        if (self.state != APPLEVZ_MACHINE_STATE_STOPPED)
+            [self changeState:APPLEVZ_MACHINE_STATE_STOPPED cause:APPLEVZ_EVENT_CAUSE_DISCARD];
+        [self explainWithError:nil];
         [operation completeWithError:nil];
     });
     return operation;
@@ -238,6 +307,7 @@ static NSError *cancelled(NSString *reason) {
         NSString *reason = @"The virtual machine was released while the operation was under way.";
         [self cancelUnderWay:reason];
         [self->_waiters cancelWithError:cancelled(reason)];
+        [self->_events cancelWithError:cancelled(reason)];
     });
 }
 

@@ -115,3 +115,29 @@ CFErrorRef applevz_machine_copy_stop_error(applevz_machine *machine) {
         return applevz_borrowed(AppleVZMachine, machine).stopError;
     });
 }
+
+CFErrorRef applevz_machine_next_event(applevz_machine *machine, applevz_event *event) {
+    return applevz_guard(^NSError *_Nullable {
+        applevz_event taken = {0};
+        AppleVZEvent *object = [applevz_borrowed(AppleVZMachine, machine).events takeWithNumber:&taken.number
+                                                                                        dropped:&taken.dropped];
+        if (object != nil) {
+            taken.time = object.time;
+            taken.monotonic_time = object.monotonicTime;
+            taken.kind = object.kind;
+            taken.cause = object.cause;
+            taken.state_before = object.stateBefore;
+            taken.state = object.state;
+            taken.error = applevz_hand_over_error(object.error);
+        }
+        *event = taken;
+        return nil;
+    });
+}
+
+CFErrorRef applevz_machine_wait_for_event(applevz_machine *machine, applevz_operation **operation) {
+    return applevz_guard(^NSError *_Nullable {
+        *operation = applevz_hand_over_handle([applevz_borrowed(AppleVZMachine, machine).events wait]);
+        return nil;
+    });
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "applevz.h"
+#import "channel.h"
 #import <Foundation/Foundation.h>
 
 NS_ASSUME_NONNULL_BEGIN
@@ -18,6 +19,12 @@ NS_ASSUME_NONNULL_BEGIN
 @property (readonly) enum applevz_machine_state state;
 
 - (enum applevz_wait_result)waitForSeconds:(double)seconds;
+
+/// Has the channel tell of the completion. NO where one was asked to before.
+- (BOOL)announceTo:(AppleVZChannel *)channel token:(uint64_t)token;
+
+/// Nobody listens any more: no channel tells of the completion from here on.
+- (void)withdrawAnnouncement;
 
 /// nil before completion and after success.
 @property (nullable, readonly) NSError *error;

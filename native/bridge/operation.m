@@ -19,6 +19,8 @@ static double monotonic_seconds(void) {
     NSError *_error;
     enum applevz_machine_state _state;
     applevz_wake_pipe *_waiters;
+    AppleVZChannel *_channel;
+    applevz_announcement _announcement; // the channel's lock guards it while it is queued
 }
 
 - (instancetype)init {
@@ -29,6 +31,7 @@ static double monotonic_seconds(void) {
 }
 
 - (void)dealloc {
+    [_channel withdraw:&_announcement];
     pthread_mutex_destroy(&_lock);
 }
 
@@ -49,7 +52,29 @@ static double monotonic_seconds(void) {
         // Under the lock: a waiter takes itself out of the list under it too, so no pipe here is back in the pool.
         for (applevz_wake_pipe *waiter = _waiters; waiter != NULL; waiter = waiter->next)
             applevz_wake_pipe_wake(waiter);
+        // Under the lock: an announcement that comes now, or is withdrawn, finds the operation completed and this done.
+        [_channel enqueue:&_announcement];
     }
+    pthread_mutex_unlock(&_lock);
+}
+
+- (BOOL)announceTo:(AppleVZChannel *)channel token:(uint64_t)token {
+    pthread_mutex_lock(&_lock);
+    BOOL first = _channel == nil;
+    if (first) {
+        _channel = channel;
+        _announcement.token = token;
+        if (_completed)
+            [channel enqueue:&_announcement];
+    }
+    pthread_mutex_unlock(&_lock);
+    return first;
+}
+
+- (void)withdrawAnnouncement {
+    pthread_mutex_lock(&_lock);
+    [_channel withdraw:&_announcement];
+    _channel = nil;
     pthread_mutex_unlock(&_lock);
 }
 
@@ -144,8 +169,22 @@ enum applevz_machine_state applevz_operation_state(applevz_operation *operation)
     return applevz_borrowed(AppleVZOperation, operation).state;
 }
 
+CFErrorRef applevz_operation_announce(applevz_operation *operation, applevz_channel *channel, uint64_t token) {
+    return applevz_guard(^NSError *_Nullable {
+        if ([applevz_borrowed(AppleVZOperation, operation) announceTo:applevz_borrowed(AppleVZChannel, channel) token:token])
+            return nil;
+        return applevz_error(AppleVZErrorDomain, APPLEVZ_BRIDGE_ERROR_INVALID_STATE,
+                             @"The operation is announced already.",
+                             @"It was given a channel before, which tells of it once.", @"Begin another operation.");
+    });
+}
+
 void applevz_operation_release(applevz_operation *operation) {
+    // In a forked child the object stays: a lock of it may have been held by a thread that is not there.
+    if (applevz_machines_were_inherited())
+        return;
     applevz_guard_infallible(^{
-        (void)applevz_take_back_handle(operation);
+        // The machine may hold the object until it is done with it; nobody is told of that any more.
+        [(AppleVZOperation *)applevz_take_back_handle(operation) withdrawAnnouncement];
     });
 }

@@ -10,6 +10,9 @@ typedef struct applevz_wake_pipe {
     int writing;
 } applevz_wake_pipe;
 
+/// A pipe for waking: neither end blocks, and neither is inherited by a program that is started. False with errno set.
+bool applevz_wake_pipe_open(int descriptors[2]);
+
 /// Makes sure that one is in the pool, so that a process that runs out of descriptors later can still wait.
 void applevz_wake_pipe_prepare(void);
 

@@ -15,7 +15,7 @@ static int pool_size;
 
 /// The descriptors are set close-on-exec after they were made, the way that every system has. A process that another
 /// thread starts in between inherits a pipe that nobody's end depends on.
-static bool open_pipe(int descriptors[2]) {
+bool applevz_wake_pipe_open(int descriptors[2]) {
     if (pipe(descriptors) != 0)
         return false;
     for (int i = 0; i < 2; i++) {
@@ -30,7 +30,7 @@ static applevz_wake_pipe *wake_pipe_create(void) {
     if (wake_pipe == NULL)
         abort();
     int descriptors[2];
-    if (open_pipe(descriptors)) {
+    if (applevz_wake_pipe_open(descriptors)) {
         wake_pipe->reading = descriptors[0];
         wake_pipe->writing = descriptors[1];
     } else {

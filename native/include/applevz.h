@@ -218,6 +218,25 @@ APPLEVZ_EXPORT enum applevz_wait_result applevz_operation_wait(applevz_operation
 APPLEVZ_EXPORT CFErrorRef applevz_operation_copy_error(applevz_operation *operation) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT void applevz_operation_release(applevz_operation *operation);
 
+/* ---- Channels: completions that a descriptor announces --------------------------------------------------------- */
+
+/* What an event loop waits with, in place of a thread that blocks: its descriptor is readable while a completion is in
+   it. It keeps no operation alive, and holds one token at most of each that is. */
+typedef struct applevz_channel applevz_channel;
+
+APPLEVZ_EXPORT CFErrorRef applevz_channel_create(applevz_channel **channel) CF_RETURNS_RETAINED;
+/* Closes the descriptor: stop watching it first. Operations that were to be announced there go on unannounced. */
+APPLEVZ_EXPORT void applevz_channel_release(applevz_channel *channel);
+/* To be watched for reading, and for nothing else. -1 in a forked child. */
+APPLEVZ_EXPORT int applevz_channel_descriptor(applevz_channel *channel);
+/* Takes the token of an operation that completed. False, with *token untouched, when there is none; the descriptor is
+   no longer readable then. Never waits. */
+APPLEVZ_EXPORT bool applevz_channel_next(applevz_channel *channel, uint64_t *token);
+/* Puts `token` into the channel when the operation completes, or now if it has: once, and not after the operation's
+   release. An operation is announced to one channel, and once: another time is refused. */
+APPLEVZ_EXPORT CFErrorRef applevz_operation_announce(applevz_operation *operation, applevz_channel *channel,
+                                                     uint64_t token) CF_RETURNS_RETAINED;
+
 /* ---- The machine --------------------------------------------------------------------------------------------- */
 
 typedef struct applevz_machine applevz_machine;
@@ -278,6 +297,49 @@ APPLEVZ_EXPORT enum applevz_machine_state applevz_operation_state(applevz_operat
 /* The error of virtualMachine:didStopWithError:, with a reference of its own, or NULL: the guest has not stopped with an
    error since the last start. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_copy_stop_error(applevz_machine *machine) CF_RETURNS_RETAINED;
+
+/* ---- What happens to a machine ---------------------------------------------------------------------------------- */
+
+enum applevz_event_kind {
+    APPLEVZ_EVENT_KIND_STATE_CHANGED,
+    APPLEVZ_EVENT_KIND_GUEST_STOPPED,     /* guestDidStopVirtualMachine: */
+    APPLEVZ_EVENT_KIND_STOPPED_WITH_ERROR /* virtualMachine:didStopWithError: */
+};
+
+/* Who made it happen: a verb, by its name, or somebody who was not asked. */
+enum applevz_event_cause {
+    APPLEVZ_EVENT_CAUSE_HOST,
+    APPLEVZ_EVENT_CAUSE_GUEST,
+    APPLEVZ_EVENT_CAUSE_START,
+    APPLEVZ_EVENT_CAUSE_PAUSE,
+    APPLEVZ_EVENT_CAUSE_RESUME,
+    APPLEVZ_EVENT_CAUSE_STOP,
+    APPLEVZ_EVENT_CAUSE_SAVE,
+    APPLEVZ_EVENT_CAUSE_RESTORE,
+    APPLEVZ_EVENT_CAUSE_DISCARD
+};
+
+/* How many events of a machine wait for somebody who takes them. */
+enum { APPLEVZ_EVENT_CAPACITY = 256 };
+
+typedef struct applevz_event {
+    uint64_t number;  /* the machine's first event is 1, and none is left out; 0: there is no event */
+    uint64_t dropped; /* how many just before it were dropped, since APPLEVZ_EVENT_CAPACITY younger ones waited */
+    double time;           /* seconds since 1970 */
+    double monotonic_time; /* seconds of CLOCK_MONOTONIC */
+    enum applevz_event_kind kind;
+    enum applevz_event_cause cause;
+    enum applevz_machine_state state_before; /* the same as `state`, unless it is the state that changed */
+    enum applevz_machine_state state;
+    CFErrorRef error; /* the caller's to release: why the verb failed or the machine stopped. NULL otherwise */
+} applevz_event;
+
+/* Takes the oldest event, in the order in which the machine's queue saw them; one with the number 0 when there is none.
+   What a verb did is here before the verb completes. Never waits. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_next_event(applevz_machine *machine, applevz_event *event) CF_RETURNS_RETAINED;
+/* Completes when there is an event to be taken. Of several who wait each is told, and one takes it. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_wait_for_event(applevz_machine *machine,
+                                                         applevz_operation **operation) CF_RETURNS_RETAINED;
 
 #ifndef APPLEVZ_BINDING
 #ifdef __cplusplus

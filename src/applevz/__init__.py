@@ -9,12 +9,16 @@
         print(machine.console.read_until("ready", timeout=30).decode())
         machine.shutdown()
 
+`applevz.aio` has the same names, with calls that are awaited.
+
 Importing the package starts no thread and no process, and changes nothing in the process.
 """
 
 from __future__ import annotations
 
+from ._events import Event, EventCause, EventKind
 from ._identifiers import command_line_additions
+from ._machine import ShutdownPolicy, VirtualMachineState
 from .capabilities import Capabilities, Capability, Limits, capabilities, limits
 from .configuration import (
     DiskImageCachingMode,
@@ -59,7 +63,8 @@ from .errors import (
     TimeoutError,
     VirtualMachineLimitExceededError,
 )
-from .machine import ShutdownPolicy, VirtualMachine, VirtualMachineState
+from .events import Events
+from .machine import VirtualMachine
 
 __version__ = "0.1.0"
 
@@ -73,6 +78,10 @@ __all__ = [
     "DiskImageSynchronizationMode",
     "EndOfConsoleError",
     "Error",
+    "Event",
+    "EventCause",
+    "EventKind",
+    "Events",
     "FileHandleSerialPortAttachment",
     "FileSerialPortAttachment",
     "ForeignExceptionError",

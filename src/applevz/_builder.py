@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from . import _arguments as arguments
+from ._console import BaseConsole, console_of
 from ._native import Reference, ffi, lib, release
 from ._sizes import size
 from .configuration import (
@@ -31,7 +32,6 @@ from .configuration import (
     VirtioTraditionalMemoryBalloonDeviceConfiguration,
     VirtualMachineConfiguration,
 )
-from .console import Console, console_of
 from .errors import InvalidArgumentError, check, make
 
 __all__ = ["native_configuration", "validate"]
@@ -49,10 +49,15 @@ class _Owned(ExitStack):
 
 
 @contextmanager
-def native_configuration(configuration: VirtualMachineConfiguration) -> Iterator[tuple[Reference, list[Console]]]:
-    """The native configuration, which lives until the context ends, and the consoles of its serial ports, in order."""
+def native_configuration(
+    configuration: VirtualMachineConfiguration, console_kind: type[BaseConsole]
+) -> Iterator[tuple[Reference, list[BaseConsole]]]:
+    """The native configuration, which lives until the context ends, and the consoles of its serial ports, in order.
+
+    Each is of `console_kind`: a console of one face cannot be waited for by the other.
+    """
     arguments.instance("configuration", configuration, (VirtualMachineConfiguration,))
-    consoles: list[Console] = []
+    consoles: list[BaseConsole] = []
     with _Owned() as owned:
         handle = owned.make("configuration", lib.applevz_configuration_create)
         cpu_count = arguments.integer("cpu_count", configuration.cpu_count)
@@ -65,7 +70,8 @@ def native_configuration(configuration: VirtualMachineConfiguration) -> Iterator
 
         ports = (VirtioConsoleDeviceSerialPortConfiguration,)
         for index, port in enumerate(arguments.items("serial_ports", configuration.serial_ports, ports)):
-            attachment = _serial_port_attachment(owned, f"serial_ports[{index}].attachment", port.attachment, consoles)
+            field = f"serial_ports[{index}].attachment"
+            attachment = _serial_port_attachment(owned, field, port.attachment, consoles, console_kind)
             check(lib.applevz_configuration_add_virtio_console_device_serial_port(handle, attachment))
 
         disks = (VirtioBlockDeviceConfiguration,)
@@ -89,7 +95,7 @@ def native_configuration(configuration: VirtualMachineConfiguration) -> Iterator
 
 def validate(configuration: VirtualMachineConfiguration) -> None:
     """Raises what `VirtualMachineConfiguration.validate` says."""
-    with native_configuration(configuration) as (handle, _):
+    with native_configuration(configuration, BaseConsole) as (handle, _):
         check(lib.applevz_configuration_validate(handle))
 
 
@@ -135,11 +141,15 @@ def _set_platform(handle: Reference, platform: GenericPlatformConfiguration) -> 
 def _serial_port_attachment(
     owned: _Owned,
     field: str,
-    attachment: FileHandleSerialPortAttachment | FileSerialPortAttachment | Console | None,
-    consoles: list[Console],
+    attachment: FileHandleSerialPortAttachment | FileSerialPortAttachment | BaseConsole | None,
+    consoles: list[BaseConsole],
+    console_kind: type[BaseConsole],
 ) -> Reference:
-    kinds = (FileHandleSerialPortAttachment, FileSerialPortAttachment, Console, type(None))
-    arguments.instance(field, attachment, kinds)
+    kinds = (FileHandleSerialPortAttachment, FileSerialPortAttachment, BaseConsole, type(None))
+    if not isinstance(attachment, kinds):
+        raise arguments.wrong_type(
+            field, attachment, "FileHandleSerialPortAttachment or FileSerialPortAttachment or Console or None"
+        )
     if isinstance(attachment, FileSerialPortAttachment):
         path = arguments.path(f"{field}.path", attachment.path)
         append = arguments.boolean(f"{field}.append", attachment.append)
@@ -147,10 +157,13 @@ def _serial_port_attachment(
         return owned.make("serial_port_attachment", create, path, len(path), append)
 
     if attachment is None:
-        attachment = Console()
-    handles = attachment.attachment if isinstance(attachment, Console) else attachment
+        attachment = console_kind()
+    handles = attachment.attachment if isinstance(attachment, BaseConsole) else attachment
     console = console_of(handles)
     if console is not None:
+        if not isinstance(console, console_kind):
+            face = "applevz.aio" if console_kind.__module__.startswith("applevz.aio") else "applevz"
+            raise arguments.wrong_type(field, console, f"a Console of {face}, as the machine is")
         if console in consoles or console.has_machine:
             raise make(
                 InvalidArgumentError,

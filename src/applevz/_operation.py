@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What takes time: begun at once, waited for here and nowhere else.
+"""What takes time: begun at once, waited for by a face of this package in its own way.
+
+What a call decides is written once, for both faces, as a generator. It yields what it has to wait for and is told how
+that went; `run` is the blocking face's way to wait, `applevz.aio` has its own.
 
 A wait ends by completion, by its deadline or by a signal. The last lets Python run the signal's handlers and goes on
 waiting, unless one raised, as Ctrl-C does. Giving up a wait gives up the result; the machine goes on with the verb.
@@ -7,17 +10,23 @@ waiting, unless one raised, as Ctrl-C does. Giving up a wait gives up the result
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Generator
+from typing import Final, TypeVar
 
 from ._deadline import Deadline
-from ._native import Reference, ffi, lib
-from .errors import check
+from ._native import Reference, ffi, lib, release
+from .errors import Error, check
 
-__all__ = ["begin", "wait"]
+__all__ = ["DAY", "Steps", "begin", "result", "run"]
 
-# The native wait is asked for a day at a time: a duration of centuries has no meaning to a clock.
-_DAY: Final = 86400.0
+Result = TypeVar("Result")
+
+# Yields an operation and until when to wait for it. Is sent whether it completed in time; what it failed with is
+# thrown. The operation is released when the wait is over.
+Steps = Generator[tuple[Reference, Deadline], bool, Result]
+
+# A wait is asked for a day at a time: a duration of centuries has no meaning to a clock.
+DAY: Final = 86400.0
 
 
 def begin(verb: Callable[..., Reference], *arguments: object) -> Reference:
@@ -27,12 +36,36 @@ def begin(verb: Callable[..., Reference], *arguments: object) -> Reference:
     return ffi.gc(out[0], lib.applevz_operation_release)
 
 
-def wait(operation: Reference, deadline: Deadline) -> bool:
-    """Whether the operation completed before the deadline. Raises `Error` where it failed."""
-    while True:
-        result = lib.applevz_operation_wait(operation, deadline.remaining(_DAY))
-        if result == lib.APPLEVZ_WAIT_COMPLETED:
-            check(lib.applevz_operation_copy_error(operation))
-            return True
-        if result == lib.APPLEVZ_WAIT_TIMED_OUT and deadline.passed:
-            return False
+def result(operation: Reference) -> None:
+    """Raises what a completed operation failed with."""
+    check(lib.applevz_operation_copy_error(operation))
+
+
+def run(steps: Steps[Result]) -> Result:
+    """Goes through the steps, and blocks this thread where they wait."""
+    try:
+        operation, deadline = next(steps)
+        while True:
+            try:
+                completed = _wait(operation, deadline)
+            except Error as error:  # noqa: PERF203  # each wait has an outcome of its own
+                operation, deadline = steps.throw(error)
+            else:
+                operation, deadline = steps.send(completed)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    finally:
+        steps.close()
+
+
+def _wait(operation: Reference, deadline: Deadline) -> bool:
+    try:
+        while True:
+            ended = lib.applevz_operation_wait(operation, deadline.remaining(DAY))
+            if ended == lib.APPLEVZ_WAIT_COMPLETED:
+                result(operation)
+                return True
+            if ended == lib.APPLEVZ_WAIT_TIMED_OUT and deadline.passed:
+                return False
+    finally:
+        release(operation)

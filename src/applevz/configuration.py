@@ -22,7 +22,7 @@ from ._native import lib
 from ._sizes import Size
 
 if TYPE_CHECKING:
-    from .console import Console
+    from ._console import BaseConsole
 
 __all__ = [
     "DiskImageCachingMode",
@@ -117,7 +117,7 @@ class VirtioConsoleDeviceSerialPortConfiguration:
     Without an attachment the machine makes a `Console` for it, a new one each time: `VirtualMachine.console`.
     """
 
-    attachment: FileHandleSerialPortAttachment | FileSerialPortAttachment | Console | None = None
+    attachment: FileHandleSerialPortAttachment | FileSerialPortAttachment | BaseConsole | None = None
 
 
 # ---- Storage -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens to a machine: in order, numbered, and with who made it happen."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from ._native import Reference, ffi, lib
+from ._operation import Steps, begin
+from .errors import Error, TimeoutError, check, exception_of, make
+
+if TYPE_CHECKING:
+    from ._deadline import Deadline
+    from ._machine import VirtualMachineState
+
+__all__ = ["CAPACITY", "BaseEvents", "Event", "EventCause", "EventKind"]
+
+CAPACITY: Final[int] = lib.APPLEVZ_EVENT_CAPACITY
+
+
+class EventKind(enum.Enum):
+    """What happened."""
+
+    STATE_CHANGED = lib.APPLEVZ_EVENT_KIND_STATE_CHANGED
+    """The machine came from `state_before` into `state`."""
+    GUEST_STOPPED = lib.APPLEVZ_EVENT_KIND_GUEST_STOPPED
+    """The guest turned the machine off (`guestDidStopVirtualMachine:`)."""
+    STOPPED_WITH_ERROR = lib.APPLEVZ_EVENT_KIND_STOPPED_WITH_ERROR
+    """The machine stopped by an error (`virtualMachine:didStopWithError:`)."""
+
+
+class EventCause(enum.Enum):
+    """Who made it happen: one of the framework's verbs, or somebody who was not asked."""
+
+    HOST = lib.APPLEVZ_EVENT_CAUSE_HOST
+    """The host, or what runs the machine there: `Event.error` says why."""
+    GUEST = lib.APPLEVZ_EVENT_CAUSE_GUEST
+    """The guest, which may have been asked to stop before (`request_stop`, POWERDOWN)."""
+    START = lib.APPLEVZ_EVENT_CAUSE_START
+    PAUSE = lib.APPLEVZ_EVENT_CAUSE_PAUSE
+    RESUME = lib.APPLEVZ_EVENT_CAUSE_RESUME
+    STOP = lib.APPLEVZ_EVENT_CAUSE_STOP
+    SAVE = lib.APPLEVZ_EVENT_CAUSE_SAVE
+    RESTORE = lib.APPLEVZ_EVENT_CAUSE_RESTORE
+    DISCARD = lib.APPLEVZ_EVENT_CAUSE_DISCARD
+    """POWEROFF, from a state in which the framework stops no machine."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a machine, as its queue saw it.
+
+    The numbers of a machine's events begin with 1 and leave none out; of what `dropped` counts the numbers are missing
+    just before this one. `time` is in seconds since 1970, `monotonic_time` in those of the clock that
+    `time.clock_gettime(time.CLOCK_MONOTONIC)` reads. The states are the same in an event that is no change of them.
+    `error` is why a verb failed or the machine stopped.
+    """
+
+    number: int
+    dropped: int
+    time: float
+    monotonic_time: float
+    kind: EventKind
+    cause: EventCause
+    state_before: VirtualMachineState
+    state: VirtualMachineState
+    error: Error | None
+
+
+class BaseEvents:
+    """A machine's events, for a face to wait for."""
+
+    __slots__ = ("_handle",)
+
+    def __init__(self, handle: Reference) -> None:
+        """Made by the machine whose `handle` this is, which lives as long."""
+        self._handle = handle
+
+    def _take(self) -> Event | None:
+        from ._machine import VirtualMachineState
+
+        event = ffi.new("applevz_event *")
+        check(lib.applevz_machine_next_event(self._handle, event))
+        if not event.number:
+            return None
+        return Event(
+            number=event.number,
+            dropped=event.dropped,
+            time=event.time,
+            monotonic_time=event.monotonic_time,
+            kind=EventKind(event.kind),
+            cause=EventCause(event.cause),
+            state_before=VirtualMachineState(event.state_before),
+            state=VirtualMachineState(event.state),
+            error=exception_of(event.error) if event.error else None,
+        )
+
+    def _next(self, deadline: Deadline) -> Steps[Event]:
+        while (event := self._take()) is None:
+            if not (yield begin(lib.applevz_machine_wait_for_event, self._handle), deadline):
+                raise make(TimeoutError, f"Nothing happened to the machine within {deadline}.", "", "Allow more time.")
+        return event

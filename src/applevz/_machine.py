@@ -1,0 +1,310 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A virtual machine and its life, as far as that is the same for both faces: all but the waiting.
+
+    STOPPED ──start──▶ STARTING ──▶ RUNNING ──pause──▶ PAUSING ──▶ PAUSED
+       ▲                             │  ▲                            │
+       └──────── STOPPING ◀───stop───┘  └──── RESUMING ◀───resume────┘
+
+The guest can stop by itself at any moment, and a failure of the host leads to ERROR. The states, and which verb each
+accepts, are those of Apple's `VZVirtualMachine`; the verbs `start`, `shutdown` and `suspend` ask for a result instead:
+what is so already is no error.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import operator
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import ClassVar, Final, Generic, TypeVar
+
+from ._arguments import instance, items
+from ._builder import native_configuration
+from ._console import BaseConsole
+from ._deadline import Deadline
+from ._events import BaseEvents
+from ._native import Reference, ffi, lib
+from ._operation import Steps, begin
+from .configuration import VirtualMachineConfiguration
+from .errors import (
+    Error,
+    InvalidArgumentError,
+    InvalidStateError,
+    InvalidVirtualMachineStateError,
+    InvalidVirtualMachineStateTransitionError,
+    TimeoutError,
+    check,
+    exception_of,
+    make,
+)
+
+__all__ = ["BaseVirtualMachine", "ShutdownPolicy", "VirtualMachineState"]
+
+
+class VirtualMachineState(enum.IntEnum):
+    """Where a machine is in its life (`VZVirtualMachineState`)."""
+
+    STOPPED = lib.APPLEVZ_MACHINE_STATE_STOPPED
+    RUNNING = lib.APPLEVZ_MACHINE_STATE_RUNNING
+    PAUSED = lib.APPLEVZ_MACHINE_STATE_PAUSED
+    ERROR = lib.APPLEVZ_MACHINE_STATE_ERROR
+    STARTING = lib.APPLEVZ_MACHINE_STATE_STARTING
+    PAUSING = lib.APPLEVZ_MACHINE_STATE_PAUSING
+    RESUMING = lib.APPLEVZ_MACHINE_STATE_RESUMING
+    STOPPING = lib.APPLEVZ_MACHINE_STATE_STOPPING
+    SAVING = lib.APPLEVZ_MACHINE_STATE_SAVING
+    RESTORING = lib.APPLEVZ_MACHINE_STATE_RESTORING
+
+
+STOPPED: Final = VirtualMachineState.STOPPED
+RUNNING: Final = VirtualMachineState.RUNNING
+PAUSED: Final = VirtualMachineState.PAUSED
+ERROR: Final = VirtualMachineState.ERROR
+
+ConsoleKind = TypeVar("ConsoleKind", bound=BaseConsole)
+EventsKind = TypeVar("EventsKind", bound=BaseEvents)
+
+# The states in which a machine stays until something is done or happens. From the others it leads to one of these.
+_LASTING: Final = (STOPPED, RUNNING, PAUSED, ERROR)
+
+# The state is read often, and looking a value up in an enumeration takes longer than reading it.
+_STATES: Final[tuple[VirtualMachineState, ...]] = tuple(
+    VirtualMachineState(value) for value in range(len(VirtualMachineState))
+)
+_machine_state: Final[Callable[[Reference], int]] = lib.applevz_machine_state
+
+# Of the time for POWEROFF, and of this many seconds at most, the framework's own stop may take half.
+_STOP_AT_MOST: Final = 10.0
+
+
+class ShutdownPolicy(enum.Enum):
+    """How `VirtualMachine.shutdown` ends a machine."""
+
+    POWERDOWN = "powerdown"
+    """Asks the guest, as a power button does, and waits until it stopped by itself."""
+    HALT = "halt"
+    """Stops the machine without asking the guest, from the states that the framework stops machines from."""
+    POWEROFF = "poweroff"
+    """Stops the machine from any state."""
+
+
+class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
+    """A machine, what can be told of it without waiting, and its verbs as steps for a face to go through."""
+
+    __slots__ = ("__weakref__", "_configuration", "_consoles", "_events", "_handle")
+
+    _console_kind: ClassVar[type[BaseConsole]]
+    _events_kind: ClassVar[type[BaseEvents]]
+
+    def __init__(self, configuration: VirtualMachineConfiguration) -> None:
+        """Validates the configuration, with the errors of its `validate`, and makes a machine of it."""
+        self._configuration = configuration
+        with native_configuration(configuration, self._console_kind) as (native, consoles):
+            out = ffi.new("applevz_machine **")
+            check(lib.applevz_machine_create(native, out))
+            self._handle: Reference = ffi.gc(out[0], lib.applevz_machine_release)
+        # The configuration was asked for consoles of that kind.
+        self._consoles: tuple[ConsoleKind, ...] = tuple(consoles)  # type: ignore[arg-type]
+        self._events: EventsKind = self._events_kind(self._handle)  # type: ignore[assignment]
+        for console in self._consoles:
+            console.attach(self._handle)
+
+    def __repr__(self) -> str:
+        return f"<VirtualMachine {self.state.name}>"
+
+    # ---- What it is, without waiting ----
+
+    @property
+    def configuration(self) -> VirtualMachineConfiguration:
+        """The configuration that the machine was made from. Changing it does not change the machine."""
+        return self._configuration
+
+    @property
+    def consoles(self) -> tuple[ConsoleKind, ...]:
+        """The consoles of the serial ports that have one, in their order."""
+        return self._consoles
+
+    @property
+    def console(self) -> ConsoleKind:
+        """The first of `consoles`. Raises `InvalidStateError` if there is none."""
+        if not self._consoles:
+            raise make(
+                InvalidStateError,
+                "The machine has no console.",
+                "None of its serial ports has a Console as its attachment.",
+                "Leave `serial_ports` of the configuration out, or a serial port's `attachment`.",
+            )
+        return self._consoles[0]
+
+    @property
+    def events(self) -> EventsKind:
+        """What happened to the machine, for whoever takes it."""
+        return self._events
+
+    @property
+    def state(self) -> VirtualMachineState:
+        """The state that the machine announced last."""
+        return _STATES[_machine_state(self._handle)]
+
+    @property
+    def stop_error(self) -> Error | None:
+        """Why the machine stopped by an error since it was started last (`virtualMachine:didStopWithError:`)."""
+        error = lib.applevz_machine_copy_stop_error(self._handle)
+        return exception_of(error) if error else None
+
+    @property
+    def can_start(self) -> bool:
+        """Whether the framework's `start` would be accepted now."""
+        return self._accepts(lib.APPLEVZ_MACHINE_VERB_START)
+
+    @property
+    def can_pause(self) -> bool:
+        """Whether `pause` would be accepted now."""
+        return self._accepts(lib.APPLEVZ_MACHINE_VERB_PAUSE)
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether `resume` would be accepted now."""
+        return self._accepts(lib.APPLEVZ_MACHINE_VERB_RESUME)
+
+    @property
+    def can_stop(self) -> bool:
+        """Whether `stop` would be accepted now."""
+        return self._accepts(lib.APPLEVZ_MACHINE_VERB_STOP)
+
+    @property
+    def can_request_stop(self) -> bool:
+        """Whether `request_stop` would be accepted now."""
+        return self._accepts(lib.APPLEVZ_MACHINE_VERB_REQUEST_STOP)
+
+    def _accepts(self, verb: int) -> bool:
+        verbs = ffi.new("uint32_t *")
+        check(lib.applevz_machine_accepted_verbs(self._handle, verbs))
+        return bool(verbs[0] & verb)
+
+    # ---- The framework's verbs ----
+
+    def _pause(self, deadline: Deadline) -> Steps[None]:
+        return self._do(lib.applevz_machine_pause, "pause", deadline)
+
+    def _resume(self, deadline: Deadline) -> Steps[None]:
+        return self._do(lib.applevz_machine_resume, "resume", deadline)
+
+    def _stop(self, deadline: Deadline) -> Steps[None]:
+        return self._do(lib.applevz_machine_stop, "stop", deadline)
+
+    def _request_stop(self, deadline: Deadline) -> Steps[None]:
+        return self._do(lib.applevz_machine_request_stop, "ask its guest to stop", deadline)
+
+    def _wait(
+        self, state: VirtualMachineState | Iterable[VirtualMachineState], deadline: Deadline
+    ) -> Steps[VirtualMachineState]:
+        states = _states(state)
+        reached = yield from self._wait_for((*states, ERROR), deadline)
+        if reached is None:
+            names = " or ".join(one.name for one in states)
+            raise self._late(f"The machine did not come into the state {names} within {deadline}.")
+        if reached is ERROR and ERROR not in states:
+            raise self.stop_error or make(InvalidVirtualMachineStateError, "The machine is in the state ERROR.")
+        return reached
+
+    # ---- The verbs that ask for a result ----
+
+    def _start(self, deadline: Deadline) -> Steps[None]:
+        def step(state: VirtualMachineState) -> Steps[None]:
+            if state is PAUSED:
+                return self._resume(deadline)
+            return self._do(lib.applevz_machine_start, "start", deadline)
+
+        return self._bring_about((RUNNING,), step, deadline)
+
+    def _suspend(self, deadline: Deadline) -> Steps[None]:
+        return self._bring_about((PAUSED,), lambda _: self._pause(deadline), deadline)
+
+    def _shutdown(self, policy: ShutdownPolicy, deadline: Deadline) -> Steps[None]:
+        instance("policy", policy, (ShutdownPolicy,))
+        if policy is ShutdownPolicy.POWEROFF:
+            return self._power_off(deadline)
+        if policy is ShutdownPolicy.HALT:
+            return self._bring_about((STOPPED, ERROR), lambda _: self._stop(deadline), deadline)
+        return self._bring_about((STOPPED, ERROR), lambda state: self._power_down(state, deadline), deadline)
+
+    def _power_down(self, state: VirtualMachineState, deadline: Deadline) -> Steps[None]:
+        if state is PAUSED:
+            raise make(
+                InvalidVirtualMachineStateTransitionError,
+                "The guest of a paused machine cannot be asked to stop.",
+                "The machine is in the state PAUSED, in which its guest notices nothing.",
+                "Start the machine first, which resumes it, or stop it without asking: HALT or POWEROFF.",
+            )
+        yield from self._request_stop(deadline)
+        if (yield from self._wait_for((STOPPED, ERROR), deadline)) is None:
+            raise make(
+                TimeoutError,
+                f"The guest did not stop within {deadline}.",
+                f"It was asked to; the machine's state is {self.state.name}. A guest may ignore its power button, or "
+                "not have come so far as to notice it.",
+                "Allow more time, or stop the machine without asking: HALT or POWEROFF.",
+            )
+
+    def _power_off(self, deadline: Deadline) -> Steps[None]:
+        state = self.state
+        if state is STOPPED:
+            return
+        # A stop that is refused, fails or takes too long is no reason to leave the machine running.
+        if state in (RUNNING, PAUSED):
+            with suppress(Error):
+                yield begin(lib.applevz_machine_stop, self._handle), Deadline(deadline.remaining(_STOP_AT_MOST) / 2)
+        if self.state is not STOPPED:
+            yield from self._do(lib.applevz_machine_discard, "let go of what runs", deadline)
+
+    # ---- Waiting ----
+
+    def _do(self, verb: Callable[..., Reference], words: str, deadline: Deadline) -> Steps[None]:
+        if not (yield begin(verb, self._handle), deadline):
+            raise self._late(f"The machine did not {words} within {deadline}.")
+
+    def _wait_for(
+        self, states: tuple[VirtualMachineState, ...], deadline: Deadline
+    ) -> Steps[VirtualMachineState | None]:
+        """The one of `states` that the machine came to, and may have left since; None when the time is over."""
+        bits = functools.reduce(operator.or_, (1 << state for state in states))
+        operation = begin(lib.applevz_machine_wait_for_state, self._handle, bits)
+        if not (yield operation, deadline):
+            return None
+        reached: int = lib.applevz_operation_state(operation)
+        return _STATES[reached]
+
+    def _bring_about(
+        self,
+        goal: tuple[VirtualMachineState, ...],
+        step: Callable[[VirtualMachineState], Steps[None]],
+        deadline: Deadline,
+    ) -> Steps[None]:
+        """Takes `step` from a lasting state that is not of the `goal`; another is let lead to one of those first."""
+        while (state := self.state) not in goal:
+            if state not in _LASTING:
+                if (yield from self._wait_for(_LASTING, deadline)) is None:
+                    raise self._late(f"The machine stayed in the state {state.name} for {deadline}.")
+                continue
+            try:
+                yield from step(state)
+            except (InvalidVirtualMachineStateTransitionError, InvalidVirtualMachineStateError):
+                # Another thread or the guest may have come first: then what the machine does now decides.
+                if self.state is state:
+                    raise
+            else:
+                return
+
+    def _late(self, description: str) -> Error:
+        return make(TimeoutError, description, f"Its state is {self.state.name}.", "Allow more time.")
+
+
+def _states(given: VirtualMachineState | Iterable[VirtualMachineState]) -> tuple[VirtualMachineState, ...]:
+    if isinstance(given, VirtualMachineState):
+        return (given,)
+    states = tuple(items("state", given, (VirtualMachineState,)))
+    if not states:
+        raise make(InvalidArgumentError, "state is empty.", "", "Give a VirtualMachineState, or several.")
+    return states
