@@ -5,6 +5,8 @@
        ▲                             │  ▲                            │
        └──────── STOPPING ◀───stop───┘  └──── RESUMING ◀───resume────┘
 
+    PAUSED ──save_state──▶ SAVING ──▶ PAUSED        STOPPED ──restore_state──▶ RESTORING ──▶ PAUSED
+
 The guest can stop by itself at any moment, and a failure of the host leads to ERROR. The states, and which verb each
 accepts, are those of Apple's `VZVirtualMachine`; the verbs `start`, `shutdown` and `suspend` ask for a result instead:
 what is so already is no error.
@@ -20,7 +22,8 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Final
 
-from ._arguments import instance, items
+from ._arguments import PathLike, boolean, instance, items
+from ._arguments import path as path_argument
 from ._builder import native_configuration
 from ._deadline import Deadline
 from ._native import Reference, ffi, lib
@@ -207,6 +210,39 @@ class VirtualMachine:
         """Asks the guest of a running machine to stop, and returns when it was asked (`requestStopWithError:`)."""
         self._do(lib.applevz_machine_request_stop, "ask its guest to stop", Deadline(timeout))
 
+    def save_state(self, path: PathLike, timeout: float | None = None, overwrite: bool = False) -> None:
+        """Saves a paused machine to a new file, and leaves it paused (`saveMachineStateToURL:completionHandler:`).
+
+        The file is whole or not there, whatever happens meanwhile; one that is there already raises `SaveError`, which is
+        a `FileExistsError` then, or with `overwrite` is replaced once the new one is whole. It holds the memory that the
+        guest has used, and takes about as long to write as that does. It does not hold the disks: a machine is restored
+        with its disks as they were when it was saved. What else can go wrong is a `SaveError`, too, after which the
+        machine is paused as before. A state other than PAUSED raises `InvalidVirtualMachineStateError`. Saving that
+        outlasts `timeout` goes on.
+        """
+        arguments = _path_arguments(path)
+        boolean("overwrite", overwrite)
+        self._do(lib.applevz_machine_save_state, "save its state", Deadline(timeout), *arguments, overwrite)
+
+    def restore_state(self, path: PathLike, timeout: float | None = None) -> None:
+        """Brings a stopped machine into a saved state, and leaves it paused
+        (`restoreMachineStateFromURL:completionHandler:`).
+
+        The machine's configuration must be that of the one which was saved: processors, memory, devices and their order,
+        MAC addresses, disks, and the machine identifier, so name that and the addresses rather than leave them out; so
+        must QEMU's version. Otherwise, or where the file is damaged, it raises `RestoreError`, whose `failure_reason` says
+        what differs, and the machine is stopped as before. The guest's memory itself is checked for its length only.
+
+        On Linux the file is mapped privately: it is never changed, any number of machines run from it at once and share
+        what of it they only read. It must stay as it is while they do; it may be removed. All of them believe to be the
+        same machine, with the same MAC addresses and the same random numbers to come. A machine that was restored takes
+        longer to save: its memory is then streamed.
+
+        The guest goes on as if no time had passed, and so does its clock: `hwclock -s` in the guest sets it by the machine's
+        own, which has gone on.
+        """
+        self._do(lib.applevz_machine_restore_state, "restore its state", Deadline(timeout), *_path_arguments(path))
+
     def wait(
         self, state: VirtualMachineState | Iterable[VirtualMachineState], timeout: float | None = None
     ) -> VirtualMachineState:
@@ -242,11 +278,19 @@ class VirtualMachine:
 
         self._bring_about((RUNNING,), step, deadline)
 
-    def suspend(self, timeout: float | None = None) -> None:
+    def suspend(self, timeout: float | None = None, to: PathLike | None = None) -> None:
         """Sees to it that the machine is paused; its memory stays where it is. Does nothing to a paused one; one that
-        neither runs nor is on its way to it cannot be paused."""
+        neither runs nor is on its way to it cannot be paused.
+
+        With `to` the machine is then saved to that new file and stopped, to go on by `restore_state` at another time, in
+        another process. Where it cannot be saved, `save_state` says why and the machine is left paused.
+        """
         deadline = Deadline(timeout)
+        arguments = _path_arguments(to) if to is not None else ()
         self._bring_about((PAUSED,), lambda _: self._do(lib.applevz_machine_pause, "pause", deadline), deadline)
+        if to is not None:
+            self._do(lib.applevz_machine_save_state, "save its state", deadline, *arguments, False)
+            self._do(lib.applevz_machine_stop, "stop", deadline)
 
     def shutdown(self, policy: ShutdownPolicy = ShutdownPolicy.POWERDOWN, timeout: float | None = 60.0) -> None:
         """Sees to it that the machine is stopped. Does nothing to a stopped one.
@@ -298,8 +342,8 @@ class VirtualMachine:
 
     # ---- Waiting ----
 
-    def _do(self, verb: Callable[..., Reference], words: str, deadline: Deadline) -> None:
-        if not wait(begin(verb, self._handle), deadline):
+    def _do(self, verb: Callable[..., Reference], words: str, deadline: Deadline, *arguments: object) -> None:
+        if not wait(begin(verb, self._handle, *arguments), deadline):
             raise self._late(f"The machine did not {words} within {deadline}.")
 
     def _wait_for(self, states: tuple[VirtualMachineState, ...], deadline: Deadline) -> VirtualMachineState | None:
@@ -333,6 +377,11 @@ class VirtualMachine:
 
     def _late(self, description: str) -> Error:
         return make(TimeoutError, description, f"Its state is {self.state.name}.", "Allow more time.")
+
+
+def _path_arguments(path: PathLike) -> tuple[bytes, int]:
+    name = path_argument("path", path)
+    return name, len(name)
 
 
 def _states(given: VirtualMachineState | Iterable[VirtualMachineState]) -> tuple[VirtualMachineState, ...]:

@@ -30,8 +30,6 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
 }
 
 @implementation QEMUInstance {
-    QEMUCommandLine *_commandLine;
-    dispatch_queue_t _queue;
     NSString *_path;
     QMPConnection *_connection;
     QEMUDescriptor *_process; // a pidfd
@@ -77,8 +75,12 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     };
     _connection.eventHandler = ^(NSString *name, NSDictionary *data) {
         QEMUInstance *strong_self = weak_self;
-        if (strong_self.eventHandler != nil)
+        if ([name isEqualToString:@"MIGRATION"]) {
+            if (strong_self.migrationHandler != nil)
+                strong_self.migrationHandler([data[@"status"] description]);
+        } else if (strong_self.eventHandler != nil) {
             strong_self.eventHandler(name, data);
+        }
     };
     _connection.endHandler = ^(NSError *_Nullable failure) {
         [weak_self connectionEndedWithError:failure];
@@ -87,6 +89,7 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     // QEMU greets and answers in order: this is answered after the greeting, and its deadline is the greeting's too.
     [_connection execute:@"qmp_capabilities"
                arguments:nil
+              descriptor:nil
                  seconds:answer_seconds()
               completion:^(id result, NSError *refusal) {
                   (void)result;
@@ -160,6 +163,8 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     NSError *error = QEMUVersionErrorOfGreeting(greeting);
     if (error != nil)
         [self launchFailed:error];
+    else
+        _version = QEMUVersionOfGreeting(greeting);
 }
 
 - (void)prepare:(NSUInteger)index {
@@ -201,7 +206,18 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
 }
 
 - (void)execute:(NSString *)command arguments:(NSDictionary *)arguments completion:(QMPCompletion)completion {
-    [_connection execute:command arguments:arguments seconds:answer_seconds() completion:completion];
+    [self execute:command arguments:arguments descriptor:nil completion:completion];
+}
+
+- (void)execute:(NSString *)command
+      arguments:(NSDictionary *)arguments
+     descriptor:(QEMUDescriptor *)descriptor
+     completion:(QMPCompletion)completion {
+    [_connection execute:command
+               arguments:arguments
+              descriptor:descriptor
+                 seconds:answer_seconds()
+              completion:completion];
 }
 
 #pragma mark Ending
@@ -318,6 +334,7 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
 
 - (void)endNow {
     _eventHandler = nil;
+    _migrationHandler = nil;
     _endHandler = nil;
     _launchCompletion = nil;
     [self stopWatching];
