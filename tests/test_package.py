@@ -126,7 +126,7 @@ def test_enumerations_take_their_values_from_the_compiler() -> None:
 
 
 def test_capabilities_are_true_or_say_what_is_missing() -> None:
-    for name in ("virtualization", "hardware_acceleration", "command_line_additions"):
+    for name in ("virtualization", "hardware_acceleration", "command_line_additions", "save_restore"):
         capability = getattr(applevz.capabilities, name)
         assert capability.name == name
         assert bool(capability) is (capability.reason is None)

@@ -49,6 +49,8 @@ CFErrorRef applevz_capability_check(enum applevz_capability capability) {
                 return nil;
             return not_supported(@"Nothing is added to kernel command lines.",
                                  @"The platform boots Linux with the command line as it is given.", nil);
+        case APPLEVZ_CAPABILITY_SAVE_RESTORE:
+            return virtualization_missing() ?: applevz_save_restore_missing();
         }
         return applevz_invalid_argument(
             @"Unknown capability.", [NSString stringWithFormat:@"There is no capability with the number %d.", capability],

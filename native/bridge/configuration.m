@@ -161,6 +161,21 @@ CFErrorRef applevz_configuration_add_virtio_traditional_memory_balloon_device(ap
     });
 }
 
+CFErrorRef applevz_configuration_validate_save_restore_support(applevz_configuration *configuration) {
+    return applevz_guard(^NSError *_Nullable {
+        NSError *error = applevz_save_restore_missing();
+        if (error != nil)
+            return error;
+        id<AppleVZSaveRestoreValidation> object =
+            (id<AppleVZSaveRestoreValidation>)applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+        if ([object validateSaveRestoreSupportWithError:&error])
+            return nil;
+        return error ?: applevz_error(VZErrorDomain, VZErrorInvalidVirtualMachineConfiguration,
+                                      @"A machine of this configuration cannot be saved.",
+                                      @"The framework refused it without a reason.", nil);
+    });
+}
+
 CFErrorRef applevz_configuration_validate(applevz_configuration *configuration) {
     return applevz_guard(^NSError *_Nullable {
         NSError *error = nil;

@@ -33,6 +33,9 @@ typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSErro
 /// As perform:, and forgets the stop error when the verb is called.
 - (AppleVZOperation *)performStart:(AppleVZVerb)verb;
 
+/// The same for a verb that only a stopped machine accepts.
+- (AppleVZOperation *)performRestore:(AppleVZVerb)verb;
+
 /// Completes when the state is one of those whose bit is set.
 - (AppleVZOperation *)waitForStates:(uint32_t)states;
 

@@ -272,6 +272,14 @@ static bool is_refusal(NSError *_Nullable error) {
     }];
 }
 
+- (AppleVZOperation *)performRestore:(AppleVZVerb)verb {
+    return [self perform:^(VZVirtualMachine *machine, void (^completion)(NSError *)) {
+        if (machine.state == VZVirtualMachineStateStopped)
+            [self rememberStopError:nil];
+        verb(machine, completion);
+    }];
+}
+
 - (AppleVZOperation *)waitForStates:(uint32_t)states {
     AppleVZOperation *operation = [[AppleVZOperation alloc] init];
     [_waiters add:operation forStates:states];

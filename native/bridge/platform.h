@@ -22,4 +22,20 @@ NS_ASSUME_NONNULL_BEGIN
 - (void)setApplevzAddsToCommandLine:(BOOL)adds;
 @end
 
+// The framework's own, from macOS 14 on and on Apple's processors only; its headers do not declare them for others.
+
+@protocol AppleVZSaveRestore <NSObject>
+@optional
+- (void)saveMachineStateToURL:(NSURL *)url completionHandler:(void (^)(NSError *_Nullable error))completion;
+- (void)restoreMachineStateFromURL:(NSURL *)url completionHandler:(void (^)(NSError *_Nullable error))completion;
+@end
+
+@protocol AppleVZSaveRestoreValidation <NSObject>
+@optional
+- (BOOL)validateSaveRestoreSupportWithError:(NSError **)error;
+@end
+
+/// Why no machine's state can be saved or restored here; nil where it can.
+NSError *_Nullable applevz_save_restore_missing(void);
+
 NS_ASSUME_NONNULL_END

@@ -102,9 +102,10 @@ APPLEVZ_EXPORT uint64_t applevz_debug_live_handles(void);
 /* ---- What this host can do ----------------------------------------------------------------------------------- */
 
 enum applevz_capability {
-    APPLEVZ_CAPABILITY_VIRTUALIZATION,        /* machines can be run at all */
-    APPLEVZ_CAPABILITY_HARDWARE_ACCELERATION, /* … at the processor's own speed, not by emulation */
-    APPLEVZ_CAPABILITY_COMMAND_LINE_ADDITIONS /* the platform adds words to a Linux kernel's command line */
+    APPLEVZ_CAPABILITY_VIRTUALIZATION,         /* machines can be run at all */
+    APPLEVZ_CAPABILITY_HARDWARE_ACCELERATION,  /* … at the processor's own speed, not by emulation */
+    APPLEVZ_CAPABILITY_COMMAND_LINE_ADDITIONS, /* the platform adds words to a Linux kernel's command line */
+    APPLEVZ_CAPABILITY_SAVE_RESTORE            /* a machine's state can be saved to a file and restored from it */
 };
 
 /* NULL where the host has the capability; otherwise an error whose failure reason says what is missing. */
@@ -200,6 +201,9 @@ APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_entropy_device(
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_traditional_memory_balloon_device(
     applevz_configuration *configuration) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_validate(applevz_configuration *configuration) CF_RETURNS_RETAINED;
+/* Whether a machine of this configuration could be saved and restored here. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_validate_save_restore_support(
+    applevz_configuration *configuration) CF_RETURNS_RETAINED;
 
 /* ---- Operations: what takes time ----------------------------------------------------------------------------- */
 
@@ -285,6 +289,14 @@ APPLEVZ_EXPORT CFErrorRef applevz_machine_stop(applevz_machine *machine,
 /* Asks the guest to stop. Completes when it was asked. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_request_stop(applevz_machine *machine,
                                                        applevz_operation **operation) CF_RETURNS_RETAINED;
+/* Writes a paused machine's state to a file; the machine is paused afterwards, too. A file that is there already is refused,
+   or with `overwrite` replaced by the new one in one step, once that is whole. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_save_state(applevz_machine *machine, const char *path, size_t path_length,
+                                                     bool overwrite,
+                                                     applevz_operation **operation) CF_RETURNS_RETAINED;
+/* Brings a stopped machine into the state that was saved; it is paused afterwards, or stopped where that failed. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_restore_state(applevz_machine *machine, const char *path, size_t path_length,
+                                                        applevz_operation **operation) CF_RETURNS_RETAINED;
 /* Ends the machine from any state, by leaving the framework's object; the next verb is given a new, stopped one of the same
    configuration. What was under way on the old one fails with APPLEVZ_ERROR_OPERATION_CANCELLED. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_discard(applevz_machine *machine,

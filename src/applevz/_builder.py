@@ -34,7 +34,7 @@ from .configuration import (
 )
 from .errors import InvalidArgumentError, check, make
 
-__all__ = ["native_configuration", "validate"]
+__all__ = ["native_configuration", "validate", "validate_save_restore_support"]
 
 
 class _Owned(ExitStack):
@@ -97,6 +97,12 @@ def validate(configuration: VirtualMachineConfiguration) -> None:
     """Raises what `VirtualMachineConfiguration.validate` says."""
     with native_configuration(configuration, BaseConsole) as (handle, _):
         check(lib.applevz_configuration_validate(handle))
+
+
+def validate_save_restore_support(configuration: VirtualMachineConfiguration) -> None:
+    """Raises what `VirtualMachineConfiguration.validate_save_restore_support` says."""
+    with native_configuration(configuration, BaseConsole) as (handle, _):
+        check(lib.applevz_configuration_validate_save_restore_support(handle))
 
 
 def _set_boot_loader(handle: Reference, boot_loader: LinuxBootLoader) -> None:

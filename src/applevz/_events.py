@@ -99,6 +99,6 @@ class BaseEvents:
 
     def _next(self, deadline: Deadline) -> Steps[Event]:
         while (event := self._take()) is None:
-            if not (yield begin(lib.applevz_machine_wait_for_event, self._handle), deadline):
+            if (yield begin(lib.applevz_machine_wait_for_event, self._handle), deadline) is None:
                 raise make(TimeoutError, f"Nothing happened to the machine within {deadline}.", "", "Allow more time.")
         return event

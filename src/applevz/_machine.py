@@ -5,6 +5,8 @@
        ▲                             │  ▲                            │
        └──────── STOPPING ◀───stop───┘  └──── RESUMING ◀───resume────┘
 
+    PAUSED ──save_state──▶ SAVING ──▶ PAUSED        STOPPED ──restore_state──▶ RESTORING ──▶ PAUSED
+
 The guest can stop by itself at any moment, and a failure of the host leads to ERROR. The states, and which verb each
 accepts, are those of Apple's `VZVirtualMachine`; the verbs `start`, `shutdown` and `suspend` ask for a result instead:
 what is so already is no error.
@@ -19,7 +21,8 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import ClassVar, Final, Generic, TypeVar
 
-from ._arguments import instance, items
+from ._arguments import PathLike, boolean, instance, items
+from ._arguments import path as path_argument
 from ._builder import native_configuration
 from ._console import BaseConsole
 from ._deadline import Deadline
@@ -197,6 +200,14 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
     def _request_stop(self, deadline: Deadline) -> Steps[None]:
         return self._do(lib.applevz_machine_request_stop, "ask its guest to stop", deadline)
 
+    def _save_state(self, path: PathLike, overwrite: bool, deadline: Deadline) -> Steps[None]:
+        boolean("overwrite", overwrite)
+        arguments = _path_arguments(path)
+        return self._do(lib.applevz_machine_save_state, "save its state", deadline, *arguments, overwrite)
+
+    def _restore_state(self, path: PathLike, deadline: Deadline) -> Steps[None]:
+        return self._do(lib.applevz_machine_restore_state, "restore its state", deadline, *_path_arguments(path))
+
     def _wait(
         self, state: VirtualMachineState | Iterable[VirtualMachineState], deadline: Deadline
     ) -> Steps[VirtualMachineState]:
@@ -219,8 +230,16 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
 
         return self._bring_about((RUNNING,), step, deadline)
 
-    def _suspend(self, deadline: Deadline) -> Steps[None]:
-        return self._bring_about((PAUSED,), lambda _: self._pause(deadline), deadline)
+    def _suspend(self, deadline: Deadline, to: PathLike | None) -> Steps[None]:
+        arguments = () if to is None else _path_arguments(to)
+
+        def steps() -> Steps[None]:
+            yield from self._bring_about((PAUSED,), lambda _: self._pause(deadline), deadline)
+            if to is not None:
+                yield from self._do(lib.applevz_machine_save_state, "save its state", deadline, *arguments, False)
+                yield from self._stop(deadline)
+
+        return steps()
 
     def _shutdown(self, policy: ShutdownPolicy, deadline: Deadline) -> Steps[None]:
         instance("policy", policy, (ShutdownPolicy,))
@@ -261,8 +280,10 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
 
     # ---- Waiting ----
 
-    def _do(self, verb: Callable[..., Reference], words: str, deadline: Deadline) -> Steps[None]:
-        if not (yield begin(verb, self._handle), deadline):
+    def _do(
+        self, verb: Callable[..., Reference], words: str, deadline: Deadline, *arguments: object
+    ) -> Steps[None]:
+        if (yield begin(verb, self._handle, *arguments), deadline) is None:
             raise self._late(f"The machine did not {words} within {deadline}.")
 
     def _wait_for(
@@ -270,11 +291,8 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
     ) -> Steps[VirtualMachineState | None]:
         """The one of `states` that the machine came to, and may have left since; None when the time is over."""
         bits = functools.reduce(operator.or_, (1 << state for state in states))
-        operation = begin(lib.applevz_machine_wait_for_state, self._handle, bits)
-        if not (yield operation, deadline):
-            return None
-        reached: int = lib.applevz_operation_state(operation)
-        return _STATES[reached]
+        reached = yield begin(lib.applevz_machine_wait_for_state, self._handle, bits), deadline
+        return None if reached is None else _STATES[reached]
 
     def _bring_about(
         self,
@@ -299,6 +317,11 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
 
     def _late(self, description: str) -> Error:
         return make(TimeoutError, description, f"Its state is {self.state.name}.", "Allow more time.")
+
+
+def _path_arguments(path: PathLike) -> tuple[bytes, int]:
+    name = path_argument("path", path)
+    return name, len(name)
 
 
 def _states(given: VirtualMachineState | Iterable[VirtualMachineState]) -> tuple[VirtualMachineState, ...]:

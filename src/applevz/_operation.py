@@ -21,9 +21,10 @@ __all__ = ["DAY", "Steps", "begin", "result", "run"]
 
 Result = TypeVar("Result")
 
-# Yields an operation and until when to wait for it. Is sent whether it completed in time; what it failed with is
-# thrown. The operation is released when the wait is over.
-Steps = Generator[tuple[Reference, Deadline], bool, Result]
+# Yields an operation and until when to wait for it. Is sent None if it did not complete in time; otherwise, if it is a
+# wait for a state of the machine, the state that was reached. What it failed with is thrown. The operation is released
+# when the wait is over.
+Steps = Generator[tuple[Reference, Deadline], "int | None", Result]
 
 # A wait is asked for a day at a time: a duration of centuries has no meaning to a clock.
 DAY: Final = 86400.0
@@ -36,9 +37,11 @@ def begin(verb: Callable[..., Reference], *arguments: object) -> Reference:
     return ffi.gc(out[0], lib.applevz_operation_release)
 
 
-def result(operation: Reference) -> None:
-    """Raises what a completed operation failed with."""
+def result(operation: Reference) -> int:
+    """Raises what a completed operation failed with; the state that it waited for, if it did."""
     check(lib.applevz_operation_copy_error(operation))
+    state: int = lib.applevz_operation_state(operation)
+    return state
 
 
 def run(steps: Steps[Result]) -> Result:
@@ -47,25 +50,24 @@ def run(steps: Steps[Result]) -> Result:
         operation, deadline = next(steps)
         while True:
             try:
-                completed = _wait(operation, deadline)
+                outcome = _wait(operation, deadline)
             except Error as error:  # noqa: PERF203  # each wait has an outcome of its own
                 operation, deadline = steps.throw(error)
             else:
-                operation, deadline = steps.send(completed)
+                operation, deadline = steps.send(outcome)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
     finally:
         steps.close()
 
 
-def _wait(operation: Reference, deadline: Deadline) -> bool:
+def _wait(operation: Reference, deadline: Deadline) -> int | None:
     try:
         while True:
             ended = lib.applevz_operation_wait(operation, deadline.remaining(DAY))
             if ended == lib.APPLEVZ_WAIT_COMPLETED:
-                result(operation)
-                return True
+                return result(operation)
             if ended == lib.APPLEVZ_WAIT_TIMED_OUT and deadline.passed:
-                return False
+                return None
     finally:
         release(operation)

@@ -55,8 +55,15 @@ class Capabilities:
         """The platform adds words to a Linux kernel's command line, unless the boot loader is told not to."""
         return _capability("command_line_additions", lib.APPLEVZ_CAPABILITY_COMMAND_LINE_ADDITIONS)
 
+    @property
+    def save_restore(self) -> Capability:
+        """A machine can be saved to a file and restored from it; on a Mac from macOS 14 on, on Apple silicon."""
+        return _capability("save_restore", lib.APPLEVZ_CAPABILITY_SAVE_RESTORE)
+
     def __repr__(self) -> str:
-        return f"<{self.virtualization}, {self.hardware_acceleration}, {self.command_line_additions}>"
+        return (
+            f"<{self.virtualization}, {self.hardware_acceleration}, {self.command_line_additions}, {self.save_restore}>"
+        )
 
 
 capabilities = Capabilities()

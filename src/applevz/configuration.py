@@ -238,3 +238,13 @@ class VirtualMachineConfiguration:
         from ._builder import validate
 
         validate(self)
+
+    def validate_save_restore_support(self) -> None:
+        """Looks whether a machine of this could be saved to a file and restored; returns nothing if it could.
+
+        Raises the errors of `validate`, and `NotSupportedError` where the host saves no machines.
+        (`-[VZVirtualMachineConfiguration validateSaveRestoreSupportWithError:]`)
+        """
+        from ._builder import validate_save_restore_support
+
+        validate_save_restore_support(self)

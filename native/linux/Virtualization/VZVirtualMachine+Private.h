@@ -1,13 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
+#import "QEMU/QEMUInstance.h"
+#import "QEMU/QEMUSavedStateWriter.h"
 #import <Virtualization/Virtualization.h>
 
 NS_ASSUME_NONNULL_BEGIN
 
-@interface VZVirtualMachine ()
+@interface VZVirtualMachine () {
+    VZVirtualMachineConfiguration *_configuration;
+    QEMUInstance *_instance;  // from Starting or Restoring to the end of the process
+    QEMUStateStream *_stream; // of a machine that was saved, while it is Paused and can be saved again
+}
 
 /// The memory that the guest is asked to make do with. Takes effect when the machine runs, and anew at each start.
 - (void)setBalloonTarget:(uint64_t)bytes;
 
+// What the categories share with the verbs in VZVirtualMachine.m.
+
+/// Aborts in a debug build, off the machine's queue.
+- (void)checkQueue;
+/// Begins a verb, or refuses it: a completion is never called before the call that it belongs to has returned.
+- (BOOL)begin:(NSString *)verb
+      allowed:(BOOL)allowed
+         from:(NSString *)states
+        state:(VZVirtualMachineState)state
+   completion:(void (^)(NSError *_Nullable error))completion;
+/// Ends the verb under way. The state changes before the completion is called, which may begin the next verb.
+- (void)finishInState:(VZVirtualMachineState)state error:(nullable NSError *)error;
+/// Starts QEMU as _instance, which is nil again where that fails. From success on its end is taken care of.
+- (void)launch:(QEMUCommandLine *)commandLine completion:(void (^)(NSError *_Nullable error))completion;
+
+@end
+
+/// "paused": completes "the virtual machine is".
+NSString *VZNameOfState(VZVirtualMachineState state);
+
+@interface VZVirtualMachine (SaveRestorePrivate)
+/// QEMU ended in the state Restoring.
+- (void)restoringEnded:(QEMUEnd *)end;
 @end
 
 // The bridge asks for these by name, and works without them.

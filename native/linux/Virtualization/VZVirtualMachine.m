@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "VZVirtualMachine+Private.h"
-#import "QEMU/QEMUInstance.h"
 #import "VZConfiguration+Private.h"
 #import "VZErrors+Private.h"
 
 typedef void (^Completion)(NSError *_Nullable error);
 
-static NSString *name_of(VZVirtualMachineState state) {
+NSString *VZNameOfState(VZVirtualMachineState state) {
     static NSString *const names[] = {@"stopped",  @"running",  @"paused", @"in error",  @"starting",
                                       @"pausing",  @"resuming", @"stopping", @"saving", @"restoring"};
     return names[state];
@@ -24,10 +23,8 @@ static void set_up_observing(void) {
 }
 
 @implementation VZVirtualMachine {
-    VZVirtualMachineConfiguration *_configuration;
     VZVirtualMachineState _state;
     NSArray<VZMemoryBalloonDevice *> *_memoryBalloonDevices;
-    QEMUInstance *_instance;      // from Starting to the end of the process
     Completion _verbCompletion;   // of the verb that made the state a transitional one
     VZVirtualMachineState _stateBeforeStart;
     NSString *_shutdownReason;    // what QEMU said when the guest turned itself off, or somebody QEMU
@@ -132,7 +129,6 @@ static void set_up_observing(void) {
 
 #pragma mark Verbs
 
-/// Begins a verb, or refuses it: a completion is never called before the call that it belongs to has returned.
 - (BOOL)begin:(NSString *)verb
       allowed:(BOOL)allowed
          from:(NSString *)states
@@ -141,7 +137,7 @@ static void set_up_observing(void) {
     if (!allowed) {
         NSError *error = VZErrorWithReason(
             VZErrorInvalidVirtualMachineStateTransition, @"Invalid virtual machine state transition.",
-            [NSString stringWithFormat:@"%@: the virtual machine is %@.", verb, name_of(_state)],
+            [NSString stringWithFormat:@"%@: the virtual machine is %@.", verb, VZNameOfState(_state)],
             [NSString stringWithFormat:@"It can %@ when it is %@.", verb, states], nil);
         dispatch_async(_queue, ^{
             completion(error);
@@ -153,7 +149,6 @@ static void set_up_observing(void) {
     return YES;
 }
 
-/// Ends the verb under way. The state changes before the completion is called, which may begin the next verb.
 - (void)finishInState:(VZVirtualMachineState)state error:(NSError *)error {
     Completion completion = _verbCompletion;
     _verbCompletion = nil;
@@ -175,11 +170,11 @@ static void set_up_observing(void) {
     // What follows may fail at once, and is then no part of this call any more.
     __weak VZVirtualMachine *weak_self = self;
     dispatch_async(_queue, ^{
-        [weak_self launch];
+        [weak_self start];
     });
 }
 
-- (void)launch {
+- (void)start {
     NSError *error = nil;
     // Again: what was there when the machine was made may have gone, and QEMU would say so in its own words.
     QEMUCommandLine *commandLine = [_configuration validateWithError:&error]
@@ -189,6 +184,14 @@ static void set_up_observing(void) {
         [self finishInState:_stateBeforeStart error:error];
         return;
     }
+    __weak VZVirtualMachine *weak_self = self;
+    [self launch:commandLine
+        completion:^(NSError *failure) {
+            [weak_self launchedWithError:failure];
+        }];
+}
+
+- (void)launch:(QEMUCommandLine *)commandLine completion:(Completion)completion {
     _guestStopped = NO;
     _shutdownReason = nil;
     _instance = [[QEMUInstance alloc] initWithCommandLine:commandLine queue:_queue];
@@ -200,13 +203,17 @@ static void set_up_observing(void) {
         [weak_self instanceEnded:end];
     };
     [_instance launchWithCompletion:^(NSError *failure) {
-        [weak_self launchedWithError:failure];
+        VZVirtualMachine *strong_self = weak_self;
+        if (strong_self == nil)
+            return;
+        if (failure != nil)
+            strong_self->_instance = nil;
+        completion(failure);
     }];
 }
 
 - (void)launchedWithError:(NSError *)error {
     if (error != nil) {
-        _instance = nil;
         [self finishInState:_stateBeforeStart error:error];
         return;
     }
@@ -247,12 +254,15 @@ static void set_up_observing(void) {
 
 - (void)resumeWithCompletionHandler:(void (^)(NSError *))completionHandler {
     [self checkQueue];
-    if ([self begin:@"resume"
-            allowed:self.canResume
-               from:@"paused"
-              state:VZVirtualMachineStateResuming
-         completion:completionHandler])
-        [self execute:@"cont" to:VZVirtualMachineStateRunning orBackTo:VZVirtualMachineStatePaused];
+    if (![self begin:@"resume"
+             allowed:self.canResume
+                from:@"paused"
+               state:VZVirtualMachineStateResuming
+          completion:completionHandler])
+        return;
+    // It is the state of a machine that has not run since.
+    _stream = nil;
+    [self execute:@"cont" to:VZVirtualMachineStateRunning orBackTo:VZVirtualMachineStatePaused];
 }
 
 - (void)stopWithCompletionHandler:(void (^)(NSError *))completionHandler {
@@ -271,7 +281,8 @@ static void set_up_observing(void) {
     if (!self.canRequestStop)
         return VZRefuse(error, VZErrorWithReason(
                                    VZErrorInvalidVirtualMachineState, @"Invalid virtual machine state.",
-                                   [NSString stringWithFormat:@"requestStop: the virtual machine is %@.", name_of(_state)],
+                                   [NSString stringWithFormat:@"requestStop: the virtual machine is %@.",
+                                                              VZNameOfState(_state)],
                                    @"A guest can be asked to stop when it is running.", nil));
     [_instance execute:@"system_powerdown"
               arguments:nil
@@ -326,6 +337,7 @@ static void set_up_observing(void) {
 
 - (void)instanceEnded:(QEMUEnd *)end {
     _instance = nil;
+    _stream = nil;
     if (_state == VZVirtualMachineStateStopping) {
         [self finishInState:VZVirtualMachineStateStopped error:nil];
         return;
@@ -342,6 +354,10 @@ static void set_up_observing(void) {
     }
     if (_state == VZVirtualMachineStateStarting) {
         [self finishInState:_stateBeforeStart error:[end startError]];
+        return;
+    }
+    if (_state == VZVirtualMachineStateRestoring) {
+        [self restoringEnded:end];
         return;
     }
     NSError *error = [end stopError];

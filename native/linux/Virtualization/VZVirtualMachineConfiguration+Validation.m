@@ -83,6 +83,12 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
     return valid || VZRefuse(error, wrong);
 }
 
+// Every device that there is here can be saved: what is valid can be.
+- (BOOL)validateSaveRestoreSupportWithError:(NSError **)error
+{
+    return [self validateWithError:error];
+}
+
 - (BOOL)validateEverythingWithError:(NSError **)error
 {
     // Serial ports come before every part whose files are opened: a file would get the number of a port's descriptor

@@ -43,6 +43,9 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
     which value, stands against it. Files are looked at again each time. */
 - (BOOL)validateWithError:(NSError **)error;
 
+/*! Whether a machine of this configuration could be saved and restored. If not, error says why. */
+- (BOOL)validateSaveRestoreSupportWithError:(NSError **)error API_AVAILABLE(macos(14.0));
+
 /*! The range of memorySize, in bytes. */
 @property (class, readonly) uint64_t minimumAllowedMemorySize;
 @property (class, readonly) uint64_t maximumAllowedMemorySize;

@@ -57,25 +57,24 @@ async def run(steps: Steps[Result]) -> Result:
         operation, deadline = next(steps)
         while True:
             try:
-                completed = await _wait(operation, deadline)
+                outcome = await _wait(operation, deadline)
             except Error as error:  # noqa: PERF203  # each wait has an outcome of its own
                 operation, deadline = steps.throw(error)
             else:
-                operation, deadline = steps.send(completed)
+                operation, deadline = steps.send(outcome)
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
     finally:
         steps.close()
 
 
-async def _wait(operation: Reference, deadline: Deadline) -> bool:
+async def _wait(operation: Reference, deadline: Deadline) -> int | None:
     future: Future = asyncio.get_running_loop().create_future()
     with announced(operation, future):
         # What completed at the last moment did complete.
         if not await until(future, deadline) and not _completed(operation):
-            return False
-        result(operation)
-        return True
+            return None
+        return result(operation)
 
 
 @contextmanager

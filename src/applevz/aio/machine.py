@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
 
+from .._arguments import PathLike
 from .._deadline import Deadline
 from .._machine import BaseVirtualMachine, ShutdownPolicy, VirtualMachineState
 from ..errors import ForkedError
@@ -27,7 +28,8 @@ class VirtualMachine(BaseVirtualMachine[Console, Events]):
     A call begins when it is awaited, and takes `timeout`, in seconds, None for no limit; when the time is over
     `applevz.TimeoutError` is raised and the machine goes on with what it was told. Cancelling a call ends its wait the
     same way. No call needs a thread. Several loops in several threads may use one machine.
-    Every verb raises `Error`: what its machine refuses as `InvalidVirtualMachineStateTransitionError`.
+    Every verb raises `Error`: what the machine's state does not allow as `InvalidVirtualMachineStateTransitionError`,
+    and `request_stop` as `InvalidVirtualMachineStateError`.
     """
 
     __slots__ = ()
@@ -63,6 +65,38 @@ class VirtualMachine(BaseVirtualMachine[Console, Events]):
         """Asks the guest of a running machine to stop, and returns when it was asked (`requestStopWithError:`)."""
         await run(self._request_stop(Deadline(timeout)))
 
+    async def save_state(self, path: PathLike, timeout: float | None = None, overwrite: bool = False) -> None:
+        """Saves a paused machine to a new file, and leaves it paused (`saveMachineStateToURL:completionHandler:`).
+
+        The file is whole or not there, whatever happens meanwhile; one that is there already raises `SaveError`, which
+        is a `FileExistsError` then, or with `overwrite` is replaced once the new one is whole. It holds the memory that
+        the guest has used, and takes about as long to write as that does. It does not hold the disks: a machine is
+        restored with its disks as they were when it was saved. What else can go wrong is a `SaveError`, too, after
+        which the machine is paused as before. A state other than PAUSED raises `InvalidVirtualMachineStateError`.
+        Saving that outlasts `timeout` goes on.
+        """
+        await run(self._save_state(path, overwrite, Deadline(timeout)))
+
+    async def restore_state(self, path: PathLike, timeout: float | None = None) -> None:
+        """Brings a stopped machine into a saved state, and leaves it paused
+        (`restoreMachineStateFromURL:completionHandler:`).
+
+        The machine's configuration must be that of the one which was saved: processors, memory, devices and their
+        order, MAC addresses, disks, and the machine identifier, so name that and the addresses rather than leave them
+        out; so must QEMU's version. Otherwise, or where the file is damaged, it raises `RestoreError`, whose
+        `failure_reason` says what differs, and the machine is stopped as before. The guest's memory itself is checked
+        for its length only.
+
+        On Linux the file is mapped privately: it is never changed, any number of machines run from it at once and share
+        what of it they only read. It must stay as it is while they do; it may be removed. All of them believe to be the
+        same machine, with the same MAC addresses and the same random numbers to come. A machine that was restored takes
+        longer to save: its memory is then streamed.
+
+        The guest goes on as if no time had passed, and so does its clock: `hwclock -s` in the guest sets it by the
+        machine's own, which has gone on.
+        """
+        await run(self._restore_state(path, Deadline(timeout)))
+
     async def wait(
         self, state: VirtualMachineState | Iterable[VirtualMachineState], timeout: float | None = None
     ) -> VirtualMachineState:
@@ -81,10 +115,14 @@ class VirtualMachine(BaseVirtualMachine[Console, Events]):
         that is on its way, does nothing to a running one."""
         await run(self._start(Deadline(timeout)))
 
-    async def suspend(self, timeout: float | None = None) -> None:
+    async def suspend(self, timeout: float | None = None, to: PathLike | None = None) -> None:
         """Sees to it that the machine is paused; its memory stays where it is. Does nothing to a paused one; one that
-        neither runs nor is on its way to it cannot be paused."""
-        await run(self._suspend(Deadline(timeout)))
+        neither runs nor is on its way to it cannot be paused.
+
+        With `to` the machine is then saved to that new file and stopped, to go on by `restore_state` at another time,
+        in another process. Where it cannot be saved, `save_state` says why and the machine is left paused.
+        """
+        await run(self._suspend(Deadline(timeout), to))
 
     async def shutdown(self, policy: ShutdownPolicy = ShutdownPolicy.POWERDOWN, timeout: float | None = 60.0) -> None:
         """Sees to it that the machine is stopped. Does nothing to a stopped one.

@@ -4,6 +4,8 @@
 
 NS_ASSUME_NONNULL_BEGIN
 
+@class QEMUSavedState;
+
 /// A QMP command that is sent before the guest runs.
 @interface QEMUPreparation : NSObject
 @property (readonly) NSString *command;
@@ -18,8 +20,13 @@ NS_ASSUME_NONNULL_BEGIN
 
 /// The configuration must be valid. nil, with an error, where a file it names can no longer be opened.
 - (nullable instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration
-                                         error:(NSError **)error NS_DESIGNATED_INITIALIZER;
+                                         error:(NSError **)error;
 - (instancetype)init NS_UNAVAILABLE;
+
+/// The same, for a machine that waits for the saved state before it can run. The state was made by such a machine.
+- (nullable instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration
+                                    savedState:(nullable QEMUSavedState *)savedState
+                                         error:(NSError **)error NS_DESIGNATED_INITIALIZER;
 
 /// Without the program's name.
 @property (readonly) NSArray<NSString *> *arguments;
@@ -28,6 +35,12 @@ NS_ASSUME_NONNULL_BEGIN
 @property (readonly) NSArray<QEMUDescriptor *> *descriptors;
 
 @property (readonly) NSArray<QEMUPreparation *> *preparations;
+
+/// The file that holds the guest's memory and has no name, nil where the memory is a private mapping of a saved state.
+@property (readonly, nullable) QEMUDescriptor *memory;
+
+/// What QEMU decides of a machine besides its configuration, and a saved state depends on: names and values.
+@property (readonly) NSArray<NSArray<NSString *> *> *platformFields;
 
 @end
 

@@ -5,6 +5,7 @@
 #import "../VZHostFile+Private.h"
 #import "QEMUAccelerator.h"
 #import "QEMULinuxCommandLine.h"
+#import "QEMUSavedState.h"
 #import <fcntl.h>
 #import <sys/stat.h>
 #import <unistd.h>
@@ -32,6 +33,12 @@
 }
 
 - (instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration error:(NSError **)error {
+    return [self initWithConfiguration:configuration savedState:nil error:error];
+}
+
+- (instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration
+                           savedState:(QEMUSavedState *)savedState
+                                error:(NSError **)error {
     self = [super init];
     if (self == nil)
         return nil;
@@ -40,6 +47,8 @@
     _preparations = [NSMutableArray array];
     [self addBootLoader:(VZLinuxBootLoader *)configuration.bootLoader deviceCount:configuration.virtioDeviceCount];
     [self addMachine:configuration];
+    if (![self addMemory:configuration.memorySize savedState:savedState error:error])
+        return nil;
     // In this order, each kind in the order of the configuration: it is the order in which the guest finds them.
     NSUInteger index = 0;
     for (VZSerialPortConfiguration *port in configuration.serialPorts)
@@ -91,27 +100,55 @@ static NSString *json(NSDictionary *object) {
 
 - (void)addMachine:(VZVirtualMachineConfiguration *)configuration {
     [_arguments addObjectsFromArray:@[ @"-nodefaults", @"-no-user-config", @"-display", @"none", @"-S" ]];
-    if (_microvm) {
-        // acpi brings the power button. The kernel finds its devices by it, not by words on its command line.
-        [self add:@"-machine" value:@"microvm,acpi=on,rtc=on,isa-serial=off,auto-kernel-cmdline=off"];
+    // On microvm acpi brings the power button. The kernel finds its devices by it, not by words on its command line.
+    NSString *machine = _microvm ? @"microvm,acpi=on,rtc=on,isa-serial=off,auto-kernel-cmdline=off"
+                                 : @"q35,vmport=off,graphics=off";
+    [self add:@"-machine" value:[machine stringByAppendingString:@",memory-backend=memory"]];
+    if (_microvm)
         [self add:@"-global" value:@"virtio-mmio.force-legacy=false"];
-    } else {
-        [self add:@"-machine" value:@"q35,vmport=off,graphics=off"];
-    }
-    if (QEMUAccelerator.kvmMissingReason == nil) {
-        [self add:@"-accel" value:@"kvm"];
-        [self add:@"-cpu" value:@"host"];
-    } else {
-        [self add:@"-accel" value:@"tcg"];
-        // With ARAT, which it has, an idle guest lets its host sleep. Five-level page tables only make it slower.
-        [self add:@"-cpu" value:@"max,la57=off"];
-    }
+    BOOL accelerated = QEMUAccelerator.kvmMissingReason == nil;
+    NSString *accelerator = accelerated ? @"kvm" : @"tcg";
+    // With ARAT, which it has, an idle guest lets its host sleep. Five-level page tables only make it slower.
+    NSString *processor = accelerated ? @"host" : @"max,la57=off";
+    [self add:@"-accel" value:accelerator];
+    [self add:@"-cpu" value:processor];
+    _platformFields = @[
+        @[ @"QEMU's machine type", machine ],
+        @[ @"QEMU's accelerator", accelerator ],
+        @[ @"QEMU's processor model", processor ],
+    ];
     [self add:@"-smp" value:[NSString stringWithFormat:@"%lu", (unsigned long)configuration.CPUCount]];
     [self add:@"-m" value:[NSString stringWithFormat:@"%lluM", (unsigned long long)(configuration.memorySize >> 20)]];
     VZGenericPlatformConfiguration *platform = (VZGenericPlatformConfiguration *)configuration.platform;
     [self add:@"-uuid" value:platform.machineIdentifier.UUID.UUIDString];
     [self add:@"-chardev" value:[NSString stringWithFormat:@"socket,id=qmp,fd=%d", QEMUControlDescriptor]];
     [self add:@"-mon" value:@"chardev=qmp,mode=control"];
+}
+
+/// The guest's memory is a file, so that saving takes what the guest wrote to straight from it, and QEMU streams only the
+/// state of the devices. The file is a memfd: one on a disk would be written back all the time while the guest runs. A saved
+/// state that has memory is that file itself, mapped privately: what this guest writes stays with it, and what it only reads
+/// is shared with every other machine that runs from the same state.
+- (BOOL)addMemory:(uint64_t)size savedState:(QEMUSavedState *)savedState error:(NSError **)error {
+    NSError *cause = nil;
+    QEMUDescriptor *file = savedState.hasMemory ? savedState.file : [QEMUDescriptor memoryOfSize:size error:&cause];
+    if (file == nil)
+        return VZRefuse(error, VZErrorWithReason(VZErrorInternal, @"The virtual machine could not be started.",
+                                                 [NSString stringWithFormat:@"There is no file for the guest's memory: %@.",
+                                                                            VZSystemCallErrorText((int)cause.code)],
+                                                 nil, cause));
+    if (!savedState.hasMemory)
+        _memory = file;
+    [self add:@"-object" value:json(@{
+        @"qom-type" : @"memory-backend-file",
+        @"id" : @"memory",
+        @"mem-path" : [self pathOfDescriptor:file],
+        @"size" : @(size),
+        @"share" : [NSNumber numberWithBool:!savedState.hasMemory],
+    })];
+    if (savedState != nil)
+        [self add:@"-incoming" value:@"defer"];
+    return YES;
 }
 
 /// A virtio device at the next place: on microvm the one that QEMU takes by itself, from the last transport down, which is

@@ -16,6 +16,12 @@ NS_ASSUME_NONNULL_BEGIN
 /// Opens the file. nil, with an error of NSPOSIXErrorDomain, where it cannot be.
 + (nullable instancetype)openPath:(NSString *)path flags:(int)flags error:(NSError **)error;
 
+/// A file in memory, without a name, of that size and without data. nil, with an error of NSPOSIXErrorDomain.
++ (nullable instancetype)memoryOfSize:(uint64_t)size error:(NSError **)error;
+
+/// The same file, opened anew: with a position of its own. nil, with an error of NSPOSIXErrorDomain.
+- (nullable QEMUDescriptor *)reopenedWithError:(NSError **)error;
+
 /// Two ends of a stream socket; both non-blocking for whoever holds them.
 + (nullable NSArray<QEMUDescriptor *> *)socketPairWithError:(NSError **)error;
 

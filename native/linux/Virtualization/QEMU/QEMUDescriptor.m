@@ -3,6 +3,7 @@
 #import "../VZErrors+Private.h"
 #import <errno.h>
 #import <fcntl.h>
+#import <sys/mman.h>
 #import <sys/socket.h>
 #import <unistd.h>
 
@@ -44,6 +45,20 @@ enum { LOWEST_DESCRIPTOR = 3 };
         descriptor = open(path.UTF8String, flags | O_CLOEXEC | O_NOCTTY, 0666);
     while (descriptor < 0 && errno == EINTR);
     return [self adopt:descriptor path:path error:error];
+}
+
++ (instancetype)memoryOfSize:(uint64_t)size error:(NSError **)error {
+    QEMUDescriptor *memory = [self adopt:memfd_create("applevz", MFD_CLOEXEC) path:nil error:error];
+    if (memory != nil && ftruncate(memory.number, (off_t)size) != 0) {
+        if (error != NULL)
+            *error = VZSystemCallError(errno, nil);
+        return nil;
+    }
+    return memory;
+}
+
+- (QEMUDescriptor *)reopenedWithError:(NSError **)error {
+    return [QEMUDescriptor openPath:[NSString stringWithFormat:@"/proc/self/fd/%d", _number] flags:O_RDWR error:error];
 }
 
 + (NSArray<QEMUDescriptor *> *)adoptPair:(int *)descriptors result:(int)result error:(NSError **)error {

@@ -16,6 +16,9 @@ NS_ASSUME_NONNULL_BEGIN
 
 @property (nullable, copy) void (^eventHandler)(NSString *name, NSDictionary *data);
 
+/// What QEMU says of the migration that QEMUMigration has under way.
+@property (nullable, copy) void (^migrationHandler)(NSString *status);
+
 /// Called once, when a process that was launched successfully has ended and been reaped, and all that it said was heard.
 @property (nullable, copy) void (^endHandler)(QEMUEnd *end);
 
@@ -24,6 +27,20 @@ NS_ASSUME_NONNULL_BEGIN
 - (void)launchWithCompletion:(void (^)(NSError *_Nullable error))completion;
 
 - (void)execute:(NSString *)command arguments:(nullable NSDictionary *)arguments completion:(QMPCompletion)completion;
+
+/// The same, handing QEMU a descriptor with it.
+- (void)execute:(NSString *)command
+      arguments:(nullable NSDictionary *)arguments
+     descriptor:(nullable QEMUDescriptor *)descriptor
+     completion:(QMPCompletion)completion;
+
+@property (readonly) dispatch_queue_t queue;
+
+/// What it was started with.
+@property (readonly) QEMUCommandLine *commandLine;
+
+/// Its version, "7.2", once it was launched.
+@property (readonly, nullable) NSString *version;
 
 /// NO once it is certain that the process has ended or is about to; endHandler says more.
 @property (readonly) BOOL isAnswering;

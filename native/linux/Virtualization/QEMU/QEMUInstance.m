@@ -43,8 +43,6 @@ static void reap_later(QEMUDescriptor *process) {
 }
 
 @implementation QEMUInstance {
-    QEMUCommandLine *_commandLine;
-    dispatch_queue_t _queue;
     NSString *_path;
     QMPConnection *_connection;
     QEMUDescriptor *_process; // a pidfd
@@ -90,8 +88,12 @@ static void reap_later(QEMUDescriptor *process) {
     };
     _connection.eventHandler = ^(NSString *name, NSDictionary *data) {
         QEMUInstance *strong_self = weak_self;
-        if (strong_self.eventHandler != nil)
+        if ([name isEqualToString:@"MIGRATION"]) {
+            if (strong_self.migrationHandler != nil)
+                strong_self.migrationHandler([data[@"status"] description]);
+        } else if (strong_self.eventHandler != nil) {
             strong_self.eventHandler(name, data);
+        }
     };
     _connection.endHandler = ^(NSError *_Nullable failure) {
         [weak_self connectionEndedWithError:failure];
@@ -100,6 +102,7 @@ static void reap_later(QEMUDescriptor *process) {
     // QEMU greets and answers in order: this is answered after the greeting, and its deadline is the greeting's too.
     [_connection execute:@"qmp_capabilities"
                arguments:nil
+              descriptor:nil
                  seconds:answer_seconds()
               completion:^(id result, NSError *refusal) {
                   (void)result;
@@ -173,6 +176,8 @@ static void reap_later(QEMUDescriptor *process) {
     NSError *error = QEMUVersionErrorOfGreeting(greeting);
     if (error != nil)
         [self launchFailed:error];
+    else
+        _version = QEMUVersionOfGreeting(greeting);
 }
 
 - (void)prepare:(NSUInteger)index {
@@ -212,7 +217,18 @@ static void reap_later(QEMUDescriptor *process) {
 }
 
 - (void)execute:(NSString *)command arguments:(NSDictionary *)arguments completion:(QMPCompletion)completion {
-    [_connection execute:command arguments:arguments seconds:answer_seconds() completion:completion];
+    [self execute:command arguments:arguments descriptor:nil completion:completion];
+}
+
+- (void)execute:(NSString *)command
+      arguments:(NSDictionary *)arguments
+     descriptor:(QEMUDescriptor *)descriptor
+     completion:(QMPCompletion)completion {
+    [_connection execute:command
+               arguments:arguments
+              descriptor:descriptor
+                 seconds:answer_seconds()
+              completion:completion];
 }
 
 #pragma mark Ending
@@ -338,6 +354,7 @@ static void reap_later(QEMUDescriptor *process) {
 
 - (void)endNow {
     _eventHandler = nil;
+    _migrationHandler = nil;
     _endHandler = nil;
     _launchCompletion = nil;
     [self stopWatching];

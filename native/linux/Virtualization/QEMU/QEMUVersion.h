@@ -9,4 +9,7 @@ NSError *_Nullable QEMUVersionErrorOfGreeting(NSDictionary *greeting);
 /// The same of a program that ended before it greeted, by its --version. nil also where that tells nothing.
 NSError *_Nullable QEMUVersionErrorOfProgram(NSString *path);
 
+/// The version, "7.2", of a greeting that has no error. The third number is left out: it changes nothing in what machines are.
+NSString *QEMUVersionOfGreeting(NSDictionary *greeting);
+
 NS_ASSUME_NONNULL_END

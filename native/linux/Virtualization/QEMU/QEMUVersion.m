@@ -32,6 +32,11 @@ NSError *QEMUVersionErrorOfGreeting(NSDictionary *greeting) {
     return version_error([version[@"major"] intValue], [version[@"minor"] intValue]);
 }
 
+NSString *QEMUVersionOfGreeting(NSDictionary *greeting) {
+    NSDictionary *version = greeting[@"version"][@"qemu"];
+    return [NSString stringWithFormat:@"%@.%@", version[@"major"], version[@"minor"]];
+}
+
 NSError *QEMUVersionErrorOfProgram(NSString *path) {
     __attribute__((objc_precise_lifetime)) QEMUDescriptor *nowhere = [QEMUDescriptor openPath:@"/dev/null" flags:O_RDWR error:NULL];
     __attribute__((objc_precise_lifetime)) NSArray<QEMUDescriptor *> *output = [QEMUDescriptor pipeWithError:NULL];

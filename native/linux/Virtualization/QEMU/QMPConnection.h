@@ -24,9 +24,11 @@ typedef void (^QMPCompletion)(id _Nullable result, NSError *_Nullable error);
 
 - (void)open;
 
-/// Sends the command. One that is not answered within `seconds` ends the connection with an error that says so.
+/// Sends the command, and with it the descriptor for QEMU's `getfd`. One that is not answered within `seconds` ends the
+/// connection with an error that says so.
 - (void)execute:(NSString *)command
       arguments:(nullable NSDictionary *)arguments
+     descriptor:(nullable QEMUDescriptor *)descriptor
         seconds:(NSTimeInterval)seconds
      completion:(QMPCompletion)completion;
 

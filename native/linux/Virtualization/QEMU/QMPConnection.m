@@ -3,6 +3,7 @@
 #import "../VZErrors+Private.h"
 #import "../VZHostFile+Private.h"
 #import <errno.h>
+#import <string.h>
 #import <sys/socket.h>
 
 // A line of QMP is a few kilobytes; what is longer than this is not from QEMU.
@@ -31,6 +32,8 @@ static NSError *protocol_error(NSString *reason) {
     dispatch_source_t _deadlines; // while there are commands
     NSMutableData *_received;
     NSMutableData *_unsent;
+    uint64_t _sent; // bytes, since the beginning
+    NSMutableDictionary<NSNumber *, QEMUDescriptor *> *_descriptors; // by the byte that each travels with
     NSMutableDictionary<NSNumber *, QMPCommand *> *_commands;
     uint64_t _lastIdentifier;
     BOOL _ended;
@@ -43,6 +46,7 @@ static NSError *protocol_error(NSString *reason) {
         _queue = queue;
         _received = [NSMutableData data];
         _unsent = [NSMutableData data];
+        _descriptors = [NSMutableDictionary dictionary];
         _commands = [NSMutableDictionary dictionary];
     }
     return self;
@@ -191,6 +195,7 @@ static NSError *protocol_error(NSString *reason) {
 
 - (void)execute:(NSString *)name
       arguments:(NSDictionary *)arguments
+     descriptor:(QEMUDescriptor *)descriptor
         seconds:(NSTimeInterval)seconds
      completion:(QMPCompletion)completion {
     if (_ended) {
@@ -212,17 +217,49 @@ static NSError *protocol_error(NSString *reason) {
     NSData *line = [NSJSONSerialization dataWithJSONObject:message options:0 error:NULL];
     _commands[identifier] = command;
     [self watchDeadlines];
+    if (descriptor != nil)
+        _descriptors[@(_sent + _unsent.length)] = descriptor;
     [_unsent appendData:line];
     [_unsent appendBytes:"\n" length:1];
     [self send];
+}
+
+/// sendmsg of the bytes from the one given, with the descriptor that travels with it, up to the next that has one.
+- (ssize_t)sendFrom:(NSUInteger)start {
+    NSNumber *here = @(_sent + start);
+    uint64_t end = _sent + _unsent.length;
+    for (NSNumber *position in _descriptors)
+        if (position.unsignedLongLongValue > here.unsignedLongLongValue)
+            end = MIN(end, position.unsignedLongLongValue);
+    struct iovec part = {.iov_base = (char *)_unsent.mutableBytes + start, .iov_len = (size_t)(end - _sent) - start};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    QEMUDescriptor *descriptor = _descriptors[here];
+    if (descriptor != nil) {
+        int number = descriptor.number;
+        message.msg_control = control.space;
+        message.msg_controllen = sizeof control.space;
+        control.header.cmsg_level = SOL_SOCKET;
+        control.header.cmsg_type = SCM_RIGHTS;
+        control.header.cmsg_len = CMSG_LEN(sizeof number);
+        memcpy(CMSG_DATA(&control.header), &number, sizeof number);
+    }
+    ssize_t count = sendmsg(_socket.number, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    int error = errno;
+    if (count > 0)
+        [_descriptors removeObjectForKey:here];
+    errno = error;
+    return count;
 }
 
 - (void)send {
     NSUInteger sent = 0;
     BOOL full = NO;
     while (!full && sent < _unsent.length) {
-        ssize_t count = send(_socket.number, (const char *)_unsent.bytes + sent, _unsent.length - sent,
-                             MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t count = [self sendFrom:sent];
         if (count >= 0)
             sent += (NSUInteger)count;
         else if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -231,12 +268,15 @@ static NSError *protocol_error(NSString *reason) {
             break; // the other end is gone, and reading says so
     }
     if (!full) {
+        _sent += _unsent.length;
         _unsent.length = 0;
+        [_descriptors removeAllObjects];
         if (_writable != nil)
             dispatch_source_cancel(_writable);
         _writable = nil;
         return;
     }
+    _sent += sent;
     [_unsent replaceBytesInRange:NSMakeRange(0, sent) withBytes:NULL length:0];
     if (_writable == nil)
         _writable = [self sourceOfType:DISPATCH_SOURCE_TYPE_WRITE

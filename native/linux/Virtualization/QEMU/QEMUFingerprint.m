@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "QEMUFingerprint.h"
+#import "../VZConfiguration+Private.h"
+#import "../VZHostFile+Private.h"
+#import <sys/stat.h>
+
+typedef NSArray<NSString *> Field;
+
+static Field *number_field(NSString *name, uint64_t value) {
+    return @[ name, [NSString stringWithFormat:@"%llu", (unsigned long long)value] ];
+}
+
+static NSArray<Field *> *disk_fields(VZVirtioBlockDeviceConfiguration *device, NSUInteger index) {
+    VZDiskImageStorageDeviceAttachment *attachment = (VZDiskImageStorageDeviceAttachment *)device.attachment;
+    NSString *name = [NSString stringWithFormat:@"storageDevices[%lu]", (unsigned long)index];
+    NSString *path = attachment.resolvedPath;
+    NSMutableArray<Field *> *fields = [NSMutableArray array];
+    [fields addObject:@[ [name stringByAppendingString:@".blockDeviceIdentifier"], VZQuoted(device.blockDeviceIdentifier) ]];
+    [fields addObject:@[ [name stringByAppendingString:@".attachment.URL"], VZQuoted(path) ]];
+    [fields addObject:@[ [name stringByAppendingString:@".attachment.readOnly"], attachment.isReadOnly ? @"YES" : @"NO" ]];
+    struct stat status;
+    if (path == nil || stat(path.fileSystemRepresentation, &status) != 0 || !S_ISREG(status.st_mode))
+        return fields;
+    [fields addObject:number_field([NSString stringWithFormat:@"the size of %@", name], (uint64_t)status.st_size)];
+    // A guest knows its disk by heart: run on one that was written since, it destroys it.
+    [fields addObject:@[
+        [NSString stringWithFormat:@"the time when %@ was written last", name],
+        [NSString stringWithFormat:@"%lld.%09ld s", (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec],
+    ]];
+    return fields;
+}
+
+NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *configuration, QEMUCommandLine *commandLine) {
+    NSMutableArray<Field *> *fields = [NSMutableArray array];
+    [fields addObject:number_field(@"CPUCount", configuration.CPUCount)];
+    [fields addObject:number_field(@"memorySize", configuration.memorySize)];
+    // The counts before the devices, so that a device more is not told as the difference of two others.
+    [fields addObject:number_field(@"serialPorts.count", configuration.serialPorts.count)];
+    [fields addObject:number_field(@"storageDevices.count", configuration.storageDevices.count)];
+    [fields addObject:number_field(@"networkDevices.count", configuration.networkDevices.count)];
+    [fields addObject:number_field(@"entropyDevices.count", configuration.entropyDevices.count)];
+    [fields addObject:number_field(@"memoryBalloonDevices.count", configuration.memoryBalloonDevices.count)];
+    VZGenericPlatformConfiguration *platform = (VZGenericPlatformConfiguration *)configuration.platform;
+    [fields addObject:@[ @"platform.machineIdentifier", platform.machineIdentifier.UUID.UUIDString ]];
+    for (NSUInteger i = 0; i < configuration.storageDevices.count; i++)
+        [fields addObjectsFromArray:disk_fields((VZVirtioBlockDeviceConfiguration *)configuration.storageDevices[i], i)];
+    for (NSUInteger i = 0; i < configuration.networkDevices.count; i++) {
+        VZNetworkDeviceConfiguration *device = configuration.networkDevices[i];
+        NSString *name = [NSString stringWithFormat:@"networkDevices[%lu]", (unsigned long)i];
+        [fields addObject:@[ [name stringByAppendingString:@".MACAddress"], device.MACAddress.string ]];
+        [fields addObject:@[
+            [name stringByAppendingString:@".attachment"],
+            device.attachment != nil ? NSStringFromClass([device.attachment class]) : @"nil",
+        ]];
+    }
+    [fields addObjectsFromArray:commandLine.platformFields];
+    return fields;
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "QEMUMigration.h"
+#import "../VZErrors+Private.h"
+
+// How often a QEMU that says nothing is asked whether it still answers: one that does not is given up.
+enum { WATCH_SECONDS = 2 };
+
+static NSString *const DescriptorName = @"state";
+
+typedef void (^Completion)(NSError *_Nullable error);
+
+/// Ends the migration under way, if it is still this one.
+static void finish(QEMUInstance *instance, NSError *_Nullable error, Completion completion) {
+    if (instance.migrationHandler == nil)
+        return;
+    // The handler may be what keeps the completion.
+    Completion last = completion;
+    instance.migrationHandler = nil;
+    last(error);
+}
+
+/// Why QEMU says that it failed.
+static void finish_failed(QEMUInstance *instance, Completion completion) {
+    __weak QEMUInstance *weak_instance = instance;
+    [instance execute:@"query-migrate"
+            arguments:nil
+           completion:^(NSDictionary *result, NSError *refusal) {
+               QEMUInstance *strong_instance = weak_instance;
+               // One that cannot read its state ends.
+               if (strong_instance == nil || (refusal != nil && !strong_instance.isAnswering))
+                   return;
+               NSString *words = refusal.localizedFailureReason
+                                     ?: [result[@"error-desc"] description] ?: @"QEMU gave no reason.";
+               finish(strong_instance, VZErrorWithReason(VZErrorInternal, @"QEMU could not move the machine's state.", words, nil,
+                                                  nil), completion);
+           }];
+}
+
+static void watch(QEMUInstance *instance) {
+    __weak QEMUInstance *weak_instance = instance;
+    dispatch_after(dispatch_time(DISPATCH_TIME_NOW, WATCH_SECONDS * (int64_t)NSEC_PER_SEC), instance.queue, ^{
+        QEMUInstance *strong_instance = weak_instance;
+        if (strong_instance == nil || strong_instance.migrationHandler == nil || !strong_instance.isAnswering)
+            return;
+        [strong_instance execute:@"query-status"
+                       arguments:nil
+                      completion:^(id result, NSError *refusal) {
+                          (void)result;
+                          (void)refusal; // an answer that does not come ends the connection, and the process with it
+                          QEMUInstance *answering = weak_instance;
+                          if (answering != nil)
+                              watch(answering);
+                      }];
+    });
+}
+
+/// One command after the other; then QEMU's events.
+static void execute(QEMUInstance *instance, NSArray<NSArray *> *commands, QEMUDescriptor *file, Completion completion) {
+    if (commands.count == 0) {
+        watch(instance);
+        return;
+    }
+    NSString *name = commands[0][0];
+    NSDictionary *arguments = commands[0][1];
+    NSArray<NSArray *> *rest = [commands subarrayWithRange:NSMakeRange(1, commands.count - 1)];
+    __weak QEMUInstance *weak_instance = instance;
+    [instance execute:name
+            arguments:arguments
+           descriptor:[name isEqualToString:@"getfd"] ? file : nil
+           completion:^(id result, NSError *refusal) {
+               (void)result;
+               QEMUInstance *strong_instance = weak_instance;
+               if (strong_instance == nil || (refusal != nil && !strong_instance.isAnswering))
+                   return;
+               if (refusal == nil)
+                   execute(strong_instance, rest, file, completion);
+               else
+                   finish(strong_instance, refusal, completion);
+           }];
+}
+
+static void migrate(QEMUInstance *instance, NSString *command, QEMUDescriptor *file, BOOL withMemory,
+                    Completion completion) {
+    __weak QEMUInstance *weak_instance = instance;
+    instance.migrationHandler = ^(NSString *status) {
+        QEMUInstance *strong_instance = weak_instance;
+        if (strong_instance == nil)
+            return;
+        if ([status isEqualToString:@"completed"])
+            finish(strong_instance, nil, completion);
+        else if ([status isEqualToString:@"failed"] || [status isEqualToString:@"cancelled"])
+            finish_failed(strong_instance, completion);
+    };
+    NSArray *capabilities = @[
+        // With it QEMU refuses a stream that has what is shared memory here, and writes one in another form.
+        @{@"capability" : @"x-ignore-shared", @"state" : [NSNumber numberWithBool:!withMemory]},
+        @{@"capability" : @"events", @"state" : @YES},
+    ];
+    execute(instance, @[
+        @[ @"migrate-set-capabilities", @{@"capabilities" : capabilities} ],
+        // By default it keeps to what a network carries.
+        @[ @"migrate-set-parameters", @{@"max-bandwidth" : @(1LL << 40)} ],
+        @[ @"getfd", @{@"fdname" : DescriptorName} ],
+        @[ command, @{@"uri" : [@"fd:" stringByAppendingString:DescriptorName]} ],
+    ], file, completion);
+}
+
+void QEMUMigrationSend(QEMUInstance *instance, QEMUDescriptor *file, BOOL withMemory, Completion completion) {
+    migrate(instance, @"migrate", file, withMemory, completion);
+}
+
+void QEMUMigrationReceive(QEMUInstance *instance, QEMUDescriptor *file, BOOL withMemory, Completion completion) {
+    migrate(instance, @"migrate-incoming", file, withMemory, completion);
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "QEMUDescriptor.h"
+
+NS_ASSUME_NONNULL_BEGIN
+
+/// A saved state in its file, which was looked at and is whole. QEMUSavedStateFormat.h says what is in it.
+@interface QEMUSavedState : NSObject
+
+/// nil, with an error of VZErrorRestore, where the file cannot be opened or is not a whole saved state of a version that is
+/// known here. Reads the stream through, but not the memory, of which only the length is checked.
+- (nullable instancetype)initWithPath:(NSString *)path error:(NSError **)error NS_DESIGNATED_INITIALIZER;
+- (instancetype)init NS_UNAVAILABLE;
+
+@property (readonly) QEMUDescriptor *file;
+
+/// Whether the memory is in the file, to be mapped. Otherwise it is in the stream.
+@property (readonly) BOOL hasMemory;
+
+/// The version of the QEMU that wrote it: "7.2".
+@property (readonly) NSString *version;
+
+/// nil where the fields are those that the state was saved with; otherwise an error of VZErrorRestore that names the first
+/// one that differs, with both values.
+- (nullable NSError *)errorOfFields:(NSArray<NSArray<NSString *> *> *)fields;
+
+/// The file, opened anew, at the beginning of the stream. nil, with an error of NSPOSIXErrorDomain.
+- (nullable QEMUDescriptor *)streamWithError:(NSError **)error;
+
+@end
+
+/// VZErrorRestore.
+NSError *QEMURestoreError(NSString *reason, NSString *_Nullable suggestion, NSError *_Nullable underlying);
+
+NS_ASSUME_NONNULL_END

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "QEMUSavedState.h"
+#import "../VZErrors+Private.h"
+#import "../VZHostFile+Private.h"
+#import "QEMUSavedStateFormat.h"
+#import <errno.h>
+#import <string.h>
+#import <sys/mman.h>
+#import <sys/stat.h>
+#import <unistd.h>
+
+NSError *QEMURestoreError(NSString *reason, NSString *suggestion, NSError *underlying) {
+    return VZErrorWithReason(VZErrorRestore, @"The virtual machine could not be restored.", reason, suggestion, underlying);
+}
+
+static NSString *const SaveAgain = @"Use another saved state, or start the machine.";
+
+@implementation QEMUSavedState {
+    NSString *_path;
+    VZHostFile *_hostFile; // owns what _file is a duplicate of
+    qemu_saved_state_trailer _trailer;
+    NSArray<NSArray<NSString *> *> *_fields;
+}
+
+- (instancetype)initWithPath:(NSString *)path error:(NSError **)error {
+    self = [super init];
+    if (self == nil)
+        return nil;
+    _path = path;
+    NSString *reason = nil;
+    NSString *suggestion = SaveAgain;
+    NSError *cause = nil;
+    int number = 0;
+    // For writing too, which nobody does: QEMU opens the file that it maps so.
+    VZHostFile *file = [[VZHostFile alloc] initWithPath:path
+                                               writable:YES
+                                           blockDevices:NO
+                                                 reason:&reason
+                                            errorNumber:&number];
+    if (file == nil) {
+        cause = number != 0 ? VZSystemCallError(number, path) : nil;
+        suggestion = @"Name a file that saving made, and that this user may read and write.";
+    } else {
+        _hostFile = file;
+        _file = [QEMUDescriptor duplicateOf:file.fileDescriptor error:&cause];
+        reason = _file == nil ? @"cannot be opened: too many files are open" : [self wrongWithSize:file.size];
+    }
+    if (reason == nil)
+        return self;
+    VZRefuse(error, QEMURestoreError([NSString stringWithFormat:@"The saved state %@%@.",
+                                                                [reason hasPrefix:@"is \""] ? @""
+                                                                                            : [VZQuoted(path)
+                                                                                                  stringByAppendingString:@" "],
+                                                                reason], suggestion, cause));
+    return nil;
+}
+
+/// What is wrong with the file; nil if nothing is.
+- (NSString *)wrongWithSize:(uint64_t)size {
+    if (size < sizeof _trailer)
+        return [NSString stringWithFormat:@"is truncated, or not a saved state: it has %llu bytes",
+                                          (unsigned long long)size];
+    if (pread(_file.number, &_trailer, sizeof _trailer, (off_t)(size - sizeof _trailer)) != (ssize_t)sizeof _trailer)
+        return @"cannot be read";
+    if (memcmp(_trailer.magic, qemu_saved_state_magic, sizeof _trailer.magic) != 0)
+        return @"is truncated, or not a saved state: its end is not that of one";
+    if (_trailer.version != QEMU_SAVED_STATE_VERSION)
+        return [NSString stringWithFormat:@"is of format version %llu; this library reads version %d",
+                                          (unsigned long long)_trailer.version, QEMU_SAVED_STATE_VERSION];
+    if (_trailer.trailer_checksum !=
+        qemu_saved_state_checksum(0, &_trailer, offsetof(qemu_saved_state_trailer, trailer_checksum)))
+        return @"is damaged: the checksum of its trailer is not right";
+    // With the trailer's checksum right, the sum cannot be made to overflow by damage.
+    uint64_t whole = _trailer.memory_length + _trailer.stream_length + _trailer.description_length + sizeof _trailer;
+    if (whole != size)
+        return [NSString stringWithFormat:@"is damaged: it has %llu bytes where it had %llu", (unsigned long long)size,
+                                          (unsigned long long)whole];
+    return [self wrongWithContents];
+}
+
+- (NSString *)wrongWithContents {
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t start = _trailer.memory_length / page * page;
+    uint64_t skipped = _trailer.memory_length - start;
+    size_t length = (size_t)(skipped + _trailer.stream_length + _trailer.description_length);
+    char *bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, _file.number, (off_t)start);
+    if (bytes == MAP_FAILED)
+        return [NSString stringWithFormat:@"cannot be read: %@", VZSystemCallErrorText(errno)];
+    const char *stream = bytes + skipped;
+    const char *description = stream + _trailer.stream_length;
+    NSString *wrong = nil;
+    if (_trailer.description_checksum != qemu_saved_state_checksum(0, description, _trailer.description_length))
+        wrong = @"is damaged: the checksum of its description is not right";
+    else if (_trailer.stream_checksum != qemu_saved_state_checksum(0, stream, _trailer.stream_length))
+        wrong = @"is damaged: the checksum of its devices' state is not right";
+    else if (![self takeDescription:[NSData dataWithBytes:description length:(NSUInteger)_trailer.description_length]])
+        wrong = @"is damaged: its description has not the form of one";
+    munmap(bytes, length);
+    return wrong;
+}
+
+static BOOL is_field(id object) {
+    return [object isKindOfClass:[NSArray class]] && [object count] == 2 && [object[0] isKindOfClass:[NSString class]] &&
+           [object[1] isKindOfClass:[NSString class]];
+}
+
+- (BOOL)takeDescription:(NSData *)data {
+    NSDictionary *description = nil;
+    @try {
+        description = [NSJSONSerialization JSONObjectWithData:data options:0 error:NULL];
+    } @catch (NSException *exception) {
+        return NO;
+    }
+    if (![description isKindOfClass:[NSDictionary class]] || ![description[@"qemu"] isKindOfClass:[NSString class]] ||
+        ![description[@"fields"] isKindOfClass:[NSArray class]])
+        return NO;
+    _version = description[@"qemu"];
+    _fields = description[@"fields"];
+    for (id field in _fields)
+        if (!is_field(field))
+            return NO;
+    return YES;
+}
+
+- (BOOL)hasMemory {
+    return _trailer.memory_length > 0;
+}
+
+- (NSError *)errorOfFields:(NSArray<NSArray<NSString *> *> *)fields {
+    for (NSUInteger i = 0; i < MAX(fields.count, _fields.count); i++) {
+        NSArray<NSString *> *ours = i < fields.count ? fields[i] : nil;
+        NSArray<NSString *> *saved = i < _fields.count ? _fields[i] : nil;
+        if ([ours isEqual:saved])
+            continue;
+        NSString *was = saved == nil                     ? @"without it"
+                        : [saved[0] isEqual:ours[0]] ? [@"with " stringByAppendingString:saved[1]]
+                                                     : [NSString stringWithFormat:@"with %@ %@", saved[0], saved[1]];
+        return QEMURestoreError(
+            [NSString stringWithFormat:@"%@ %@; the saved state %@ was made %@.", (ours ?: saved)[0],
+                                       ours != nil ? [@"is " stringByAppendingString:ours[1]] : @"is not there",
+                                       VZQuoted(_path), was],
+            @"Restore it in a machine with the configuration that it was saved with.", nil);
+    }
+    return nil;
+}
+
+- (QEMUDescriptor *)streamWithError:(NSError **)error {
+    QEMUDescriptor *stream = [_file reopenedWithError:error];
+    if (stream != nil)
+        lseek(stream.number, (off_t)_trailer.memory_length, SEEK_SET);
+    return stream;
+}
+
+@end

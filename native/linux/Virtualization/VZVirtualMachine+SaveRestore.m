@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "QEMU/QEMUFingerprint.h"
+#import "QEMU/QEMUMigration.h"
+#import "QEMU/QEMUSavedState.h"
+#import "VZConfiguration+Private.h"
+#import "VZErrors+Private.h"
+#import "VZHostFile+Private.h"
+#import "VZVirtualMachine+Private.h"
+
+typedef void (^Completion)(NSError *_Nullable error);
+
+/// Files are read and written there, at the disk's pace; the machine's queue stays free.
+static dispatch_queue_t file_queue(void) {
+    return dispatch_get_global_queue(QOS_CLASS_USER_INITIATED, 0);
+}
+
+@implementation VZVirtualMachine (SaveRestore)
+
+#pragma mark Saving
+
+- (void)saveMachineStateToURL:(NSURL *)saveFileURL completionHandler:(void (^)(NSError *))completionHandler {
+    [self checkQueue];
+    if (self.state != VZVirtualMachineStatePaused) {
+        NSError *error = VZErrorWithReason(
+            VZErrorInvalidVirtualMachineState, @"Invalid virtual machine state.",
+            [NSString stringWithFormat:@"save: the virtual machine is %@.", VZNameOfState(self.state)],
+            @"It can be saved when it is paused.", nil);
+        dispatch_async(self.queue, ^{
+            completionHandler(error);
+        });
+        return;
+    }
+    [self begin:@"save" allowed:YES from:@"paused" state:VZVirtualMachineStateSaving completion:completionHandler];
+    __weak VZVirtualMachine *weak_self = self;
+    dispatch_async(self.queue, ^{
+        [weak_self saveToURL:saveFileURL];
+    });
+}
+
+- (void)saveToURL:(NSURL *)url {
+    // QEMU may have ended since, and has told so.
+    if (self.state != VZVirtualMachineStateSaving)
+        return;
+    NSString *reason = nil;
+    NSString *path = VZPathOfFileURL(url, &reason);
+    NSError *cause = nil;
+    QEMUStateStream *stream = path != nil ? _stream ?: [[QEMUStateStream alloc] initWithError:&cause] : nil;
+    if (stream == nil) {
+        reason = path == nil ? [@"saveFileURL " stringByAppendingString:reason]
+                             : [NSString stringWithFormat:@"There is no file for the stream from QEMU: %@",
+                                                          VZSystemCallErrorText((int)cause.code)];
+        [self finishInState:VZVirtualMachineStatePaused
+                      error:QEMUSaveError([reason stringByAppendingString:@"."], nil, cause)];
+        return;
+    }
+    if (stream == _stream) {
+        [self write:stream to:path];
+        return;
+    }
+    __weak VZVirtualMachine *weak_self = self;
+    QEMUMigrationSend(_instance, stream.file, _instance.commandLine.memory == nil, ^(NSError *error) {
+        VZVirtualMachine *strong_self = weak_self;
+        if (strong_self == nil)
+            return;
+        if (error != nil) {
+            [strong_self finishInState:VZVirtualMachineStatePaused
+                                 error:QEMUSaveError(error.localizedFailureReason, nil, error)];
+            return;
+        }
+        strong_self->_stream = stream;
+        [strong_self write:stream to:path];
+    });
+}
+
+- (void)write:(QEMUStateStream *)stream to:(NSString *)path {
+    QEMUInstance *instance = _instance;
+    NSArray<NSArray<NSString *> *> *fields = QEMUFingerprint(_configuration, instance.commandLine);
+    QEMUDescriptor *memory = instance.commandLine.memory;
+    NSString *version = instance.version;
+    dispatch_queue_t queue = self.queue;
+    __weak VZVirtualMachine *weak_self = self;
+    dispatch_async(file_queue(), ^{
+        NSError *error = nil;
+        BOOL written = QEMUWriteSavedState(path, memory, stream, version, fields, &error);
+        NSError *failure = written ? nil : error;
+        dispatch_async(queue, ^{
+            VZVirtualMachine *strong_self = weak_self;
+            // Where QEMU ended meanwhile, the verb has failed with that; the file may be there, and is whole then.
+            if (strong_self != nil && strong_self->_instance == instance && strong_self.state == VZVirtualMachineStateSaving)
+                [strong_self finishInState:VZVirtualMachineStatePaused error:failure];
+        });
+    });
+}
+
+#pragma mark Restoring
+
+- (void)restoreMachineStateFromURL:(NSURL *)saveFileURL completionHandler:(void (^)(NSError *))completionHandler {
+    [self checkQueue];
+    if (![self begin:@"restore"
+             allowed:self.state == VZVirtualMachineStateStopped
+                from:@"stopped"
+               state:VZVirtualMachineStateRestoring
+          completion:completionHandler])
+        return;
+    VZVirtualMachineConfiguration *configuration = _configuration;
+    dispatch_queue_t queue = self.queue;
+    __weak VZVirtualMachine *weak_self = self;
+    dispatch_async(file_queue(), ^{
+        NSError *error = nil;
+        NSString *reason = nil;
+        NSString *path = VZPathOfFileURL(saveFileURL, &reason);
+        QEMUSavedState *state = nil;
+        if (path == nil)
+            error = QEMURestoreError([NSString stringWithFormat:@"saveFileURL %@.", reason], nil, nil);
+        // Not by the file: a machine that cannot be made now cannot be restored.
+        else if ([configuration validateWithError:&error])
+            state = [[QEMUSavedState alloc] initWithPath:path error:&error];
+        NSError *failure = error;
+        dispatch_async(queue, ^{
+            [weak_self launchFrom:state error:failure];
+        });
+    });
+}
+
+- (void)launchFrom:(QEMUSavedState *)state error:(NSError *)error {
+    QEMUCommandLine *commandLine = nil;
+    if (state != nil)
+        commandLine = [[QEMUCommandLine alloc] initWithConfiguration:_configuration savedState:state error:&error];
+    if (commandLine != nil)
+        error = [state errorOfFields:QEMUFingerprint(_configuration, commandLine)];
+    QEMUDescriptor *stream = nil;
+    if (commandLine != nil && error == nil)
+        stream = [state streamWithError:&error];
+    if (stream == nil) {
+        [self finishInState:VZVirtualMachineStateStopped error:[self restoreErrorOf:error]];
+        return;
+    }
+    __weak VZVirtualMachine *weak_self = self;
+    [self launch:commandLine
+        completion:^(NSError *failure) {
+            VZVirtualMachine *strong_self = weak_self;
+            if (failure == nil)
+                [strong_self receive:stream of:state];
+            else
+                [strong_self finishInState:VZVirtualMachineStateStopped error:[strong_self restoreErrorOf:failure]];
+        }];
+}
+
+- (void)receive:(QEMUDescriptor *)stream of:(QEMUSavedState *)state {
+    if (![state.version isEqualToString:_instance.version]) {
+        [self giveUpRestoring:QEMURestoreError(
+                                  [NSString stringWithFormat:@"The version of QEMU is %@; the saved state was made with %@.",
+                                                             _instance.version, state.version],
+                                  @"Name that version's program in the environment variable APPLEVZ_QEMU.", nil)];
+        return;
+    }
+    __weak VZVirtualMachine *weak_self = self;
+    QEMUMigrationReceive(_instance, stream, !state.hasMemory, ^(NSError *error) {
+        VZVirtualMachine *strong_self = weak_self;
+        if (error == nil)
+            [strong_self finishInState:VZVirtualMachineStatePaused error:nil];
+        else
+            [strong_self giveUpRestoring:error];
+    });
+}
+
+- (void)giveUpRestoring:(NSError *)error {
+    [_instance endNow];
+    _instance = nil;
+    [self finishInState:VZVirtualMachineStateStopped error:[self restoreErrorOf:error]];
+}
+
+- (void)restoringEnded:(QEMUEnd *)end {
+    [self finishInState:VZVirtualMachineStateStopped error:[self restoreErrorOf:[end startError]]];
+}
+
+/// Whatever goes wrong is an error of restoring; what it was is in its reason and below it.
+- (NSError *)restoreErrorOf:(NSError *)error {
+    if ([error.domain isEqualToString:VZErrorDomain] && error.code == VZErrorRestore)
+        return error;
+    return QEMURestoreError(error.localizedFailureReason ?: [error.localizedDescription stringByAppendingString:@"."],
+                            error.localizedRecoverySuggestion, error);
+}
+
+@end
