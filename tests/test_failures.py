@@ -23,7 +23,7 @@ import applevz
 from applevz import ShutdownPolicy, VirtualMachineState
 from applevz._deadline import Deadline
 from applevz._native import lib
-from applevz._operation import begin, wait
+from applevz._operation import run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no QEMU under Apple's framework")
 
@@ -319,7 +319,7 @@ def test_a_start_that_is_refused_changes_nothing_for_the_one_under_way(machine, 
         vm.start(timeout=0.1)
     assert vm.state is VirtualMachineState.STARTING
     with pytest.raises(applevz.InvalidVirtualMachineStateTransitionError):
-        wait(begin(lib.applevz_machine_start, vm._handle), Deadline(PATIENCE))
+        run(vm._do(lib.applevz_machine_start, "start", Deadline(PATIENCE)))
 
     assert vm.wait(VirtualMachineState.STOPPED, timeout=PATIENCE) is VirtualMachineState.STOPPED
     script()
