@@ -139,10 +139,11 @@ static NSString *json(NSDictionary *object) {
                                                  nil, cause));
     if (!savedState.hasMemory)
         _memory = file;
+    // Opened anew there: a memory backend takes no descriptor set.
     [self add:@"-object" value:json(@{
         @"qom-type" : @"memory-backend-file",
         @"id" : @"memory",
-        @"mem-path" : [self pathOfDescriptor:file],
+        @"mem-path" : [NSString stringWithFormat:@"/proc/self/fd/%lu", (unsigned long)[self inherit:file]],
         @"size" : @(size),
         @"share" : [NSNumber numberWithBool:!savedState.hasMemory],
     })];
