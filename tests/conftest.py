@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +24,14 @@ def guest_files() -> Path:
     """The folder of the default guest's files."""
     subprocess.run([sys.executable, ROOT / "tests" / "guest" / "prepare.py"], check=True)
     return ROOT / "build" / "guest"
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Ctrl-C is KeyboardInterrupt, also where the tests run in the background of a shell, which has them ignore it."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
 
 
 @pytest.fixture
