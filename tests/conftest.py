@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -65,3 +66,14 @@ def machine(
 def boot(machine: Callable[..., applevz.VirtualMachine]) -> Callable[..., Guest]:
     """Boots a machine of `configure`'s configuration."""
     return lambda **fields: Guest(machine(**fields)).start()
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Has machines run on a QEMU that follows a script."""
+
+    def use(**script: Any) -> None:
+        monkeypatch.setenv("APPLEVZ_QEMU", str(Path(__file__).with_name("scripted_qemu.py")))
+        monkeypatch.setenv("SCRIPTED_QEMU", json.dumps(script))
+
+    return use

@@ -27,20 +27,6 @@ from applevz._operation import run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no QEMU under Apple's framework")
 
-SCRIPTED = Path(__file__).with_name("scripted_qemu.py")
-
-
-@pytest.fixture
-def script(monkeypatch):
-    """Has machines run on a QEMU that follows a script."""
-
-    def use(**script):
-        monkeypatch.setenv("APPLEVZ_QEMU", str(SCRIPTED))
-        monkeypatch.setenv("SCRIPTED_QEMU", json.dumps(script))
-
-    return use
-
-
 def qemu_of_this_process(before):
     (process,) = children() - before
     return process

@@ -26,3 +26,9 @@ def test_machines_of_several_threads_leave_no_handle_and_no_error_behind(program
 
     result = programs.run("machine", flavour, str(guest_files / "vmlinux"), "3", "4", timeout=200)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("flavour", ["O3", "address", "thread"])
+def test_channels_tell_of_each_completion_once_whoever_announces_releases_and_reads(programs, flavour):
+    result = programs.run("channel", flavour, "4", "400", timeout=200)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")

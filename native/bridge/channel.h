@@ -17,8 +17,7 @@ typedef struct applevz_announcement {
 @interface AppleVZChannel : NSObject
 
 /// nil, with the error, where the process has no descriptors left.
-- (nullable instancetype)initWithError:(NSError *_Nullable *_Nonnull)error NS_DESIGNATED_INITIALIZER;
-- (instancetype)init NS_UNAVAILABLE;
+- (nullable instancetype)initWithError:(NSError *_Nullable *_Nonnull)error;
 
 @property (readonly) int descriptor;
 
