@@ -63,14 +63,19 @@ CFErrorRef applevz_machine_save_state(applevz_machine *machine, const char *path
 }
 
 CFErrorRef applevz_machine_restore_state(applevz_machine *machine, const char *path, size_t path_length,
-                                         applevz_operation **operation) {
+                                         bool private_mapping, applevz_operation **operation) {
     return applevz_guard(^NSError *_Nullable {
         NSError *error = applevz_save_restore_missing();
         NSURL *url = error == nil ? applevz_file_url(path, path_length, @"path", &error) : nil;
         if (url == nil)
             return error;
         AppleVZVerb verb = ^(VZVirtualMachine *object, void (^completion)(NSError *)) {
-            [(id<AppleVZSaveRestore>)object restoreMachineStateFromURL:url completionHandler:completion];
+            id<AppleVZSaveRestore> restoring = (id<AppleVZSaveRestore>)object;
+            SEL mapping = @selector(applevzRestoreMachineStateByMappingURL:completionHandler:);
+            if (private_mapping && [object respondsToSelector:mapping])
+                [restoring applevzRestoreMachineStateByMappingURL:url completionHandler:completion];
+            else
+                [restoring restoreMachineStateFromURL:url completionHandler:completion];
         };
         *operation = applevz_hand_over_handle([applevz_borrowed(AppleVZMachine, machine) performRestore:verb]);
         return nil;

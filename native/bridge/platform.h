@@ -28,6 +28,9 @@ NS_ASSUME_NONNULL_BEGIN
 @optional
 - (void)saveMachineStateToURL:(NSURL *)url completionHandler:(void (^)(NSError *_Nullable error))completion;
 - (void)restoreMachineStateFromURL:(NSURL *)url completionHandler:(void (^)(NSError *_Nullable error))completion;
+/// What a platform may have beyond it: the machine runs on the file itself, mapped privately.
+- (void)applevzRestoreMachineStateByMappingURL:(NSURL *)url
+                             completionHandler:(void (^)(NSError *_Nullable error))completion;
 @end
 
 @protocol AppleVZSaveRestoreValidation <NSObject>

@@ -294,8 +294,10 @@ APPLEVZ_EXPORT CFErrorRef applevz_machine_request_stop(applevz_machine *machine,
 APPLEVZ_EXPORT CFErrorRef applevz_machine_save_state(applevz_machine *machine, const char *path, size_t path_length,
                                                      bool overwrite,
                                                      applevz_operation **operation) CF_RETURNS_RETAINED;
-/* Brings a stopped machine into the state that was saved; it is paused afterwards, or stopped where that failed. */
+/* Brings a stopped machine into the state that was saved; it is paused afterwards, or stopped where that failed. With
+   `private_mapping`, where the platform can, it runs on the file itself, mapped privately, rather than on a copy. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_restore_state(applevz_machine *machine, const char *path, size_t path_length,
+                                                        bool private_mapping,
                                                         applevz_operation **operation) CF_RETURNS_RETAINED;
 /* Ends the machine from any state, by leaving the framework's object; the next verb is given a new, stopped one of the same
    configuration. What was under way on the old one fails with APPLEVZ_ERROR_OPERATION_CANCELLED. */

@@ -205,8 +205,10 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
         arguments = _path_arguments(path)
         return self._do(lib.applevz_machine_save_state, "save its state", deadline, *arguments, overwrite)
 
-    def _restore_state(self, path: PathLike, deadline: Deadline) -> Steps[None]:
-        return self._do(lib.applevz_machine_restore_state, "restore its state", deadline, *_path_arguments(path))
+    def _restore_state(self, path: PathLike, private: bool, deadline: Deadline) -> Steps[None]:
+        boolean("private", private)
+        arguments = _path_arguments(path)
+        return self._do(lib.applevz_machine_restore_state, "restore its state", deadline, *arguments, private)
 
     def _wait(
         self, state: VirtualMachineState | Iterable[VirtualMachineState], deadline: Deadline

@@ -57,7 +57,7 @@ class Capabilities:
 
     @property
     def save_restore(self) -> Capability:
-        """A machine can be saved to a file and restored from it; on a Mac from macOS 14 on, on Apple silicon."""
+        """A machine's state can be saved to a file and restored from it. A Mac needs macOS 14 and Apple silicon."""
         return _capability("save_restore", lib.APPLEVZ_CAPABILITY_SAVE_RESTORE)
 
     def __repr__(self) -> str:

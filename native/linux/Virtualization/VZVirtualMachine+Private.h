@@ -7,8 +7,9 @@ NS_ASSUME_NONNULL_BEGIN
 
 @interface VZVirtualMachine () {
     VZVirtualMachineConfiguration *_configuration;
-    QEMUInstance *_instance;  // from Starting or Restoring to the end of the process
-    QEMUStateStream *_stream; // of a machine that was saved, while it is Paused and can be saved again
+    QEMUInstance *_instance;     // from Starting or Restoring to the end of the process
+    QEMUCommandLine *_restoring; // what QEMU is started with in the state Restoring, until it reads the saved state
+    QEMUStateStream *_stream;    // of a machine that was saved, while it is Paused and can be saved again
 }
 
 /// The memory that the guest is asked to make do with. Takes effect when the machine runs, and anew at each start.
@@ -39,12 +40,19 @@ NSString *VZNameOfState(VZVirtualMachineState state);
 - (void)restoringEnded:(QEMUEnd *)end;
 @end
 
-// The bridge asks for these by name, and works without them.
+// The bridge asks for the rest by name, and works without it.
 @interface VZVirtualMachine (Host)
 /// Why no machine can be run here; nil where one can.
 + (nullable NSError *)applevzUnsupportedError;
 /// Why machines are emulated here; nil where the processor runs them.
 + (nullable NSError *)applevzHardwareAccelerationError;
+@end
+
+@interface VZVirtualMachine (SaveRestore)
+/// As restoreMachineStateFromURL:, by mapping the file rather than copying what is in it. It must then stay as it is while
+/// the machine runs, and can be shared by many.
+- (void)applevzRestoreMachineStateByMappingURL:(NSURL *)saveFileURL
+                             completionHandler:(void (^)(NSError *_Nullable error))completionHandler;
 @end
 
 @interface VZMemoryBalloonDevice ()

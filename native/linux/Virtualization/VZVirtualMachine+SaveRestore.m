@@ -81,7 +81,11 @@ static dispatch_queue_t file_queue(void) {
     __weak VZVirtualMachine *weak_self = self;
     dispatch_async(file_queue(), ^{
         NSError *error = nil;
-        BOOL written = QEMUWriteSavedState(path, memory, stream, version, fields, &error);
+        BOOL written;
+        // A file that is not to stay is gone, and its room free, before anybody hears of it.
+        @autoreleasepool {
+            written = QEMUWriteSavedState(path, memory, stream, version, fields, &error);
+        }
         NSError *failure = written ? nil : error;
         dispatch_async(queue, ^{
             VZVirtualMachine *strong_self = weak_self;
@@ -95,6 +99,15 @@ static dispatch_queue_t file_queue(void) {
 #pragma mark Restoring
 
 - (void)restoreMachineStateFromURL:(NSURL *)saveFileURL completionHandler:(void (^)(NSError *))completionHandler {
+    [self restoreFromURL:saveFileURL mapped:NO completion:completionHandler];
+}
+
+- (void)applevzRestoreMachineStateByMappingURL:(NSURL *)saveFileURL
+                             completionHandler:(void (^)(NSError *))completionHandler {
+    [self restoreFromURL:saveFileURL mapped:YES completion:completionHandler];
+}
+
+- (void)restoreFromURL:(NSURL *)saveFileURL mapped:(BOOL)mapped completion:(Completion)completionHandler {
     [self checkQueue];
     if (![self begin:@"restore"
              allowed:self.state == VZVirtualMachineStateStopped
@@ -115,6 +128,7 @@ static dispatch_queue_t file_queue(void) {
         // Not by the file: a machine that cannot be made now cannot be restored.
         else if ([configuration validateWithError:&error])
             state = [[QEMUSavedState alloc] initWithPath:path error:&error];
+        state.isMapped = mapped;
         NSError *failure = error;
         dispatch_async(queue, ^{
             [weak_self launchFrom:state error:failure];
@@ -135,15 +149,42 @@ static dispatch_queue_t file_queue(void) {
         [self finishInState:VZVirtualMachineStateStopped error:[self restoreErrorOf:error]];
         return;
     }
+    // The memory is copied while QEMU starts, which does not look at it before it reads the stream.
+    BOOL copies = state.hasMemory && !state.isMapped;
+    __block int pending = copies ? 2 : 1;
+    __block NSError *first = nil;
+    _restoring = commandLine;
     __weak VZVirtualMachine *weak_self = self;
-    [self launch:commandLine
-        completion:^(NSError *failure) {
-            VZVirtualMachine *strong_self = weak_self;
-            if (failure == nil)
-                [strong_self receive:stream of:state];
-            else
-                [strong_self finishInState:VZVirtualMachineStateStopped error:[strong_self restoreErrorOf:failure]];
-        }];
+    Completion ready = ^(NSError *failure) {
+        first = first ?: failure;
+        VZVirtualMachine *strong_self = weak_self;
+        // QEMU may have ended meanwhile, and the machine be doing something else.
+        if (--pending > 0 || strong_self == nil || strong_self->_restoring != commandLine)
+            return;
+        strong_self->_restoring = nil;
+        if (first != nil)
+            [strong_self giveUpRestoring:first];
+        else
+            [strong_self receive:stream of:state];
+    };
+    [self launch:commandLine completion:ready];
+    if (copies)
+        [self copyMemoryOf:state to:commandLine.memory completion:ready];
+}
+
+- (void)copyMemoryOf:(QEMUSavedState *)state to:(QEMUDescriptor *)memory completion:(Completion)completion {
+    dispatch_queue_t queue = self.queue;
+    dispatch_async(file_queue(), ^{
+        NSError *cause = nil;
+        BOOL copied = [state copyMemoryTo:memory error:&cause];
+        NSError *error = copied ? nil
+                                : QEMURestoreError([NSString stringWithFormat:@"The memory cannot be copied: %@.",
+                                                                              VZSystemCallErrorText((int)cause.code)],
+                                                   nil, cause);
+        dispatch_async(queue, ^{
+            completion(error);
+        });
+    });
 }
 
 - (void)receive:(QEMUDescriptor *)stream of:(QEMUSavedState *)state {
@@ -171,6 +212,7 @@ static dispatch_queue_t file_queue(void) {
 }
 
 - (void)restoringEnded:(QEMUEnd *)end {
+    _restoring = nil;
     [self finishInState:VZVirtualMachineStateStopped error:[self restoreErrorOf:[end startError]]];
 }
 

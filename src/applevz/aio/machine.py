@@ -77,7 +77,7 @@ class VirtualMachine(BaseVirtualMachine[Console, Events]):
         """
         await run(self._save_state(path, overwrite, Deadline(timeout)))
 
-    async def restore_state(self, path: PathLike, timeout: float | None = None) -> None:
+    async def restore_state(self, path: PathLike, timeout: float | None = None, private: bool = False) -> None:
         """Brings a stopped machine into a saved state, and leaves it paused
         (`restoreMachineStateFromURL:completionHandler:`).
 
@@ -87,15 +87,16 @@ class VirtualMachine(BaseVirtualMachine[Console, Events]):
         `failure_reason` says what differs, and the machine is stopped as before. The guest's memory itself is checked
         for its length only.
 
-        On Linux the file is mapped privately: it is never changed, any number of machines run from it at once and share
-        what of it they only read. It must stay as it is while they do; it may be removed. All of them believe to be the
-        same machine, with the same MAC addresses and the same random numbers to come. A machine that was restored takes
-        longer to save: its memory is then streamed.
+        The machine gets a copy of the memory that is in the file. With `private`, on Linux, it runs on the file itself,
+        mapped privately: that is faster, and any number of machines run from one file at once and share what of it they
+        only read. The file is never changed; it must stay as it is while they run, but may be removed. Such a machine
+        takes longer to save, the longer the more memory it has. All that are restored from one file believe to be the
+        same machine, with the same MAC addresses and the same random numbers to come.
 
         The guest goes on as if no time had passed, and so does its clock: `hwclock -s` in the guest sets it by the
         machine's own, which has gone on.
         """
-        await run(self._restore_state(path, Deadline(timeout)))
+        await run(self._restore_state(path, private, Deadline(timeout)))
 
     async def wait(
         self, state: VirtualMachineState | Iterable[VirtualMachineState], timeout: float | None = None
@@ -120,7 +121,8 @@ class VirtualMachine(BaseVirtualMachine[Console, Events]):
         neither runs nor is on its way to it cannot be paused.
 
         With `to` the machine is then saved to that new file and stopped, to go on by `restore_state` at another time,
-        in another process. Where it cannot be saved, `save_state` says why and the machine is left paused.
+        in another process. The file gets a copy of the memory, as `save_state` writes it. Where it cannot be saved, the
+        error is that of `save_state` and the machine is left paused.
         """
         await run(self._suspend(Deadline(timeout), to))
 

@@ -126,18 +126,19 @@ static NSString *json(NSDictionary *object) {
 }
 
 /// The guest's memory is a file, so that saving takes what the guest wrote to straight from it, and QEMU streams only the
-/// state of the devices. The file is a memfd: one on a disk would be written back all the time while the guest runs. A saved
-/// state that has memory is that file itself, mapped privately: what this guest writes stays with it, and what it only reads
-/// is shared with every other machine that runs from the same state.
+/// state of the devices. The file is a memfd: one on a disk would be written back all the time while the guest runs. Or it is
+/// that of a saved state, mapped privately: what this guest writes stays with it, and what it only reads is shared with every
+/// other machine that runs from the same state.
 - (BOOL)addMemory:(uint64_t)size savedState:(QEMUSavedState *)savedState error:(NSError **)error {
     NSError *cause = nil;
-    QEMUDescriptor *file = savedState.hasMemory ? savedState.file : [QEMUDescriptor memoryOfSize:size error:&cause];
+    BOOL mapped = savedState.hasMemory && savedState.isMapped;
+    QEMUDescriptor *file = mapped ? savedState.file : [QEMUDescriptor memoryOfSize:size error:&cause];
     if (file == nil)
         return VZRefuse(error, VZErrorWithReason(VZErrorInternal, @"The virtual machine could not be started.",
                                                  [NSString stringWithFormat:@"There is no file for the guest's memory: %@.",
                                                                             VZSystemCallErrorText((int)cause.code)],
                                                  nil, cause));
-    if (!savedState.hasMemory)
+    if (!mapped)
         _memory = file;
     // Opened anew there: a memory backend takes no descriptor set.
     [self add:@"-object" value:json(@{
@@ -145,7 +146,7 @@ static NSString *json(NSDictionary *object) {
         @"id" : @"memory",
         @"mem-path" : [NSString stringWithFormat:@"/proc/self/fd/%lu", (unsigned long)[self inherit:file]],
         @"size" : @(size),
-        @"share" : [NSNumber numberWithBool:!savedState.hasMemory],
+        @"share" : [NSNumber numberWithBool:!mapped],
     })];
     if (savedState != nil)
         [self add:@"-incoming" value:@"defer"];

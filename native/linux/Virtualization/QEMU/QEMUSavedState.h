@@ -13,8 +13,14 @@ NS_ASSUME_NONNULL_BEGIN
 
 @property (readonly) QEMUDescriptor *file;
 
-/// Whether the memory is in the file, to be mapped. Otherwise it is in the stream.
+/// Whether the memory is in the file as it is. Otherwise it is in the stream.
 @property (readonly) BOOL hasMemory;
+
+/// Whether a machine is to run on the memory in the file itself, mapped privately, rather than on a copy.
+@property BOOL isMapped;
+
+/// Copies the memory to a file without data. NO, with an error of NSPOSIXErrorDomain.
+- (BOOL)copyMemoryTo:(QEMUDescriptor *)memory error:(NSError **)error;
 
 /// The version of the QEMU that wrote it: "7.2".
 @property (readonly) NSString *version;

@@ -2,6 +2,7 @@
 #import "QEMUSavedState.h"
 #import "../VZErrors+Private.h"
 #import "../VZHostFile+Private.h"
+#import "QEMUMemoryCopy.h"
 #import "QEMUSavedStateFormat.h"
 #import <errno.h>
 #import <string.h>
@@ -68,7 +69,7 @@ static NSString *const SaveAgain = @"Use another saved state, or start the machi
         return [NSString stringWithFormat:@"is of format version %llu; this library reads version %d",
                                           (unsigned long long)_trailer.version, QEMU_SAVED_STATE_VERSION];
     if (_trailer.trailer_checksum !=
-        qemu_saved_state_checksum(0, &_trailer, offsetof(qemu_saved_state_trailer, trailer_checksum)))
+        qemu_saved_state_checksum(&_trailer, offsetof(qemu_saved_state_trailer, trailer_checksum)))
         return @"is damaged: the checksum of its trailer is not right";
     // With the trailer's checksum right, the sum cannot be made to overflow by damage.
     uint64_t whole = _trailer.memory_length + _trailer.stream_length + _trailer.description_length + sizeof _trailer;
@@ -89,9 +90,9 @@ static NSString *const SaveAgain = @"Use another saved state, or start the machi
     const char *stream = bytes + skipped;
     const char *description = stream + _trailer.stream_length;
     NSString *wrong = nil;
-    if (_trailer.description_checksum != qemu_saved_state_checksum(0, description, _trailer.description_length))
+    if (_trailer.description_checksum != qemu_saved_state_checksum(description, _trailer.description_length))
         wrong = @"is damaged: the checksum of its description is not right";
-    else if (_trailer.stream_checksum != qemu_saved_state_checksum(0, stream, _trailer.stream_length))
+    else if (_trailer.stream_checksum != qemu_saved_state_checksum(stream, _trailer.stream_length))
         wrong = @"is damaged: the checksum of its devices' state is not right";
     else if (![self takeDescription:[NSData dataWithBytes:description length:(NSUInteger)_trailer.description_length]])
         wrong = @"is damaged: its description has not the form of one";
@@ -124,6 +125,11 @@ static BOOL is_field(id object) {
 
 - (BOOL)hasMemory {
     return _trailer.memory_length > 0;
+}
+
+- (BOOL)copyMemoryTo:(QEMUDescriptor *)memory error:(NSError **)error {
+    int failure = qemu_copy_memory(_file.number, (off_t)_trailer.memory_length, memory.number);
+    return failure == 0 || VZRefuse(error, VZSystemCallError(failure, nil));
 }
 
 - (NSError *)errorOfFields:(NSArray<NSArray<NSString *> *> *)fields {

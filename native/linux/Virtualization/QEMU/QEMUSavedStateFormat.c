@@ -9,9 +9,9 @@ static uint64_t mix(uint64_t sum, uint64_t word) {
     return sum ^ sum >> 32;
 }
 
-uint64_t qemu_saved_state_checksum(uint64_t before, const void *bytes, uint64_t length) {
+uint64_t qemu_saved_state_checksum(const void *bytes, uint64_t length) {
     const char *position = bytes;
-    uint64_t sum = before;
+    uint64_t sum = 1;
     for (uint64_t left = length; left > 0;) {
         uint64_t word = 0;
         size_t taken = left < sizeof word ? (size_t)left : sizeof word;

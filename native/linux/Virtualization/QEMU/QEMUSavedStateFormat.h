@@ -32,8 +32,7 @@ _Static_assert(sizeof(qemu_saved_state_trailer) == 72, "no padding");
 
 static const char qemu_saved_state_magic[16] = "applevz state\r\n";
 
-/// Against damage, not against malice. `before` is the sum of what stands before, 0 at the beginning; each part but the last
-/// is a multiple of 8 bytes long.
-uint64_t qemu_saved_state_checksum(uint64_t before, const void *bytes, uint64_t length);
+/// Against damage, not against malice.
+uint64_t qemu_saved_state_checksum(const void *bytes, uint64_t length);
 
 #endif

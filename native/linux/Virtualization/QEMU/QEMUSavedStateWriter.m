@@ -2,6 +2,7 @@
 #import "QEMUSavedStateWriter.h"
 #import "../VZErrors+Private.h"
 #import "../VZHostFile+Private.h"
+#import "QEMUMemoryCopy.h"
 #import "QEMUSavedStateFormat.h"
 #import <errno.h>
 #import <fcntl.h>
@@ -10,9 +11,6 @@
 #import <sys/mman.h>
 #import <sys/stat.h>
 #import <unistd.h>
-
-// How much is mapped at a time: what is read once need not stay mapped.
-enum { PART_LENGTH = 16 * 1024 * 1024 };
 
 NSError *QEMUSaveError(NSString *reason, NSString *suggestion, NSError *underlying) {
     return VZErrorWithReason(VZErrorSave, @"The virtual machine could not be saved.", reason, suggestion, underlying);
@@ -29,62 +27,23 @@ NSError *QEMUSaveError(NSString *reason, NSString *suggestion, NSError *underlyi
 
 @end
 
-#pragma mark Writing bytes; 0 or errno
-
-static int write_at(int file, const char *bytes, size_t length, off_t position) {
-    while (length > 0) {
-        ssize_t count = pwrite(file, bytes, length, position);
-        if (count < 0 && errno == EINTR)
-            continue;
-        if (count <= 0)
-            return count < 0 ? errno : EIO;
-        bytes += count;
-        length -= (size_t)count;
-        position += count;
-    }
-    return 0;
-}
-
-/// Copies a range of a file in memory, whose pages are there already: mapping them saves a copy. `checksum` may be NULL.
-static int copy_range(int from, off_t start, off_t end, int to, off_t position, uint64_t *checksum) {
-    while (start < end) {
-        size_t length = (size_t)MIN(end - start, (off_t)PART_LENGTH);
-        void *bytes = mmap(NULL, length, PROT_READ, MAP_SHARED | MAP_POPULATE, from, start);
-        if (bytes == MAP_FAILED)
-            return errno;
-        if (checksum != NULL)
-            *checksum = qemu_saved_state_checksum(*checksum, bytes, length);
-        int failure = write_at(to, bytes, length, position);
-        munmap(bytes, length);
-        if (failure != 0)
-            return failure;
-        start += (off_t)length;
-        position += (off_t)length;
-    }
-    return 0;
-}
-
-/// Copies what the guest wrote to; the rest stays a hole.
-static int copy_memory(int memory, off_t length, int file) {
-    if (ftruncate(file, length) != 0)
-        return errno;
-    off_t end = 0;
-    for (;;) {
-        off_t start = lseek(memory, end, SEEK_DATA);
-        if (start < 0)
-            return errno == ENXIO ? 0 : errno;
-        end = lseek(memory, start, SEEK_HOLE);
-        if (end < 0)
-            return errno;
-        int failure = copy_range(memory, start, end, file, start, NULL);
-        if (failure != 0)
-            return failure;
-    }
-}
+#pragma mark Writing, which gives 0 or errno
 
 static uint64_t size_of(int file) {
     struct stat status;
     return fstat(file, &status) == 0 ? (uint64_t)status.st_size : 0;
+}
+
+static int copy_stream(int stream, uint64_t length, int file, off_t position, uint64_t *checksum) {
+    if (length == 0)
+        return 0;
+    void *bytes = mmap(NULL, (size_t)length, PROT_READ, MAP_SHARED, stream, 0);
+    if (bytes == MAP_FAILED)
+        return errno;
+    *checksum = qemu_saved_state_checksum(bytes, length);
+    int failure = qemu_write_at(file, bytes, (size_t)length, position);
+    munmap(bytes, (size_t)length);
+    return failure;
 }
 
 static int write_everything(int file, QEMUDescriptor *memory, QEMUStateStream *stream, NSData *description) {
@@ -92,22 +51,22 @@ static int write_everything(int file, QEMUDescriptor *memory, QEMUStateStream *s
         .memory_length = memory != nil ? size_of(memory.number) : 0,
         .stream_length = size_of(stream.file.number),
         .description_length = description.length,
-        .description_checksum = qemu_saved_state_checksum(0, description.bytes, description.length),
+        .description_checksum = qemu_saved_state_checksum(description.bytes, description.length),
         .version = QEMU_SAVED_STATE_VERSION,
     };
     memcpy(trailer.magic, qemu_saved_state_magic, sizeof trailer.magic);
-    int failure = memory != nil ? copy_memory(memory.number, (off_t)trailer.memory_length, file) : 0;
+    int failure = memory != nil ? qemu_copy_memory(memory.number, (off_t)trailer.memory_length, file) : 0;
     off_t position = (off_t)trailer.memory_length;
     if (failure == 0)
-        failure = copy_range(stream.file.number, 0, (off_t)trailer.stream_length, file, position, &trailer.stream_checksum);
+        failure = copy_stream(stream.file.number, trailer.stream_length, file, position, &trailer.stream_checksum);
     position += (off_t)trailer.stream_length;
     if (failure == 0)
-        failure = write_at(file, description.bytes, description.length, position);
+        failure = qemu_write_at(file, description.bytes, description.length, position);
     position += (off_t)description.length;
     trailer.trailer_checksum =
-        qemu_saved_state_checksum(0, &trailer, offsetof(qemu_saved_state_trailer, trailer_checksum));
+        qemu_saved_state_checksum(&trailer, offsetof(qemu_saved_state_trailer, trailer_checksum));
     if (failure == 0)
-        failure = write_at(file, (const char *)&trailer, sizeof trailer, position);
+        failure = qemu_write_at(file, (const char *)&trailer, sizeof trailer, position);
     while (failure == 0 && fsync(file) != 0)
         if (errno != EINTR)
             failure = errno;

@@ -1,0 +1,582 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A machine's state in a file: a guest goes on where it was, in another machine, in another process, in many at once;
+and whatever goes wrong leaves no file, the file as it was, and machines that obey."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from guest_machine import PATIENCE, PROMPT, Guest
+from processes import children, eventually
+
+import applevz
+from applevz import VirtualMachineState
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the file is that of the Linux classes")
+
+PAUSED, STOPPED, RUNNING = VirtualMachineState.PAUSED, VirtualMachineState.STOPPED, VirtualMachineState.RUNNING
+TRAILER = 72
+SCRIPTED = Path(__file__).with_name("scripted_qemu.py")
+
+
+@pytest.fixture
+def identifier() -> applevz.GenericMachineIdentifier:
+    return applevz.GenericMachineIdentifier.random()
+
+
+@pytest.fixture
+def make(machine, identifier) -> Callable[..., applevz.VirtualMachine]:
+    """Makes machines that can be restored from each other's states."""
+    return lambda **fields: machine(**{"platform": applevz.GenericPlatformConfiguration(identifier), **fields})
+
+
+@pytest.fixture
+def saved(make, tmp_path) -> Path:
+    """A state of a guest that has the words "still here" in a variable of its shell and in a file in its memory."""
+    path = tmp_path / "machine.state"
+    vm = make()
+    guest = Guest(vm).start()
+    guest.run("word='still here'; echo $word > /tmp-word")
+    vm.suspend(timeout=PATIENCE, to=path)
+    assert vm.state is STOPPED
+    return path
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def go_on(vm: applevz.VirtualMachine) -> Guest:
+    assert vm.state is PAUSED
+    vm.start(timeout=PATIENCE)
+    return Guest(vm)
+
+
+def remembers(guest: Guest) -> bool:
+    return guest.run("echo $word; cat /tmp-word") == "still here\nstill here"
+
+
+# ---- What was there is there again -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_a_guest_goes_on_where_it_was_in_another_machine(make, saved, private):
+    before = digest(saved)
+    vm = make()
+    vm.restore_state(saved, timeout=PATIENCE, private=private)
+    guest = go_on(vm)
+    assert remembers(guest)
+    guest.run("dd if=/dev/zero of=/filled bs=1M count=30 2>&1")
+    vm.shutdown(timeout=PATIENCE)
+    assert digest(saved) == before
+
+
+def test_the_same_machine_is_restored_from_what_it_saved_itself(make, tmp_path):
+    vm = make()
+    guest = Guest(vm).start()
+    guest.run("word=one")
+    vm.pause(timeout=PATIENCE)
+    vm.save_state(tmp_path / "one", timeout=PATIENCE)
+    assert vm.state is PAUSED
+    vm.start(timeout=PATIENCE)
+    assert guest.run("echo $word; word=two") == "one"
+    vm.stop(timeout=PATIENCE)
+
+    vm.restore_state(tmp_path / "one", timeout=PATIENCE)
+    assert go_on(vm).run("echo $word") == "one"
+
+
+def test_a_guest_that_counts_goes_on_counting_in_another_process(make, guest_files, identifier, tmp_path):
+    path = tmp_path / "machine.state"
+    vm = make()
+    Guest(vm).start()
+    vm.console.write(b"beat\n")
+    vm.console.read_until(b"beat 5\n", timeout=PATIENCE)
+    vm.suspend(timeout=PATIENCE, to=path)
+    program = f"""
+import applevz
+from pathlib import Path
+boot_loader = applevz.LinuxBootLoader({str(guest_files / "vmlinux")!r}, {str(guest_files / "initrd.cpio.gz")!r},
+                                      "console=hvc0 quiet")
+platform = applevz.GenericPlatformConfiguration(applevz.GenericMachineIdentifier({identifier.data_representation!r}))
+with applevz.VirtualMachine(applevz.VirtualMachineConfiguration(boot_loader, memory_size="256MiB",
+                                                                platform=platform)) as vm:
+    vm.restore_state({str(path)!r}, timeout=60)
+    vm.start(timeout=60)
+    print(vm.console.read_until(b"\\n", timeout=60).decode(), end="")
+    print(vm.console.read_until(b"\\n", timeout=60).decode(), end="")
+"""
+    words = subprocess.check_output([sys.executable, "-c", program], text=True, timeout=200)
+    first, second = (int(line.split()[1]) for line in words.splitlines())
+    assert second == first + 1
+    assert first > 5
+
+
+def test_many_clones_run_from_one_file_at_once_and_leave_it_as_it_was(make, saved):
+    before, processes = digest(saved), children()
+    clones = [make() for _ in range(8)]
+    for clone in clones:
+        clone.restore_state(saved, timeout=PATIENCE, private=True)
+    guests = [go_on(clone) for clone in clones]
+    assert all(remembers(guest) for guest in guests)
+    for number, guest in enumerate(guests):
+        guest.run(f"word={number}; dd if=/dev/urandom of=/filled bs=1M count=3 2>&1")
+    assert [guest.run("echo $word") for guest in guests] == [str(number) for number in range(8)]
+    assert len(children() - processes) == 8
+    for clone in clones:
+        clone.stop(timeout=PATIENCE)
+    assert digest(saved) == before
+    assert children() == processes
+
+
+def test_a_clone_runs_on_when_its_file_is_removed(make, saved):
+    vm = make()
+    vm.restore_state(saved, timeout=PATIENCE, private=True)
+    saved.unlink()
+    assert remembers(go_on(vm))
+
+
+@pytest.mark.parametrize("private", [False, True])
+def test_a_restored_machine_is_saved_again_and_again(make, saved, tmp_path, private):
+    path = saved
+    for number in range(3):
+        vm = make()
+        vm.restore_state(path, timeout=PATIENCE, private=private)
+        guest = go_on(vm)
+        assert remembers(guest)
+        assert guest.run(f"echo $count; count={number}") == ("" if number == 0 else str(number - 1))
+        path = tmp_path / f"state {number}"
+        vm.suspend(timeout=PATIENCE, to=path)
+
+
+def test_a_paused_machine_is_saved_twice(make, tmp_path):
+    vm = make()
+    Guest(vm).start().run("word=kept")
+    vm.pause(timeout=PATIENCE)
+    vm.save_state(tmp_path / "one", timeout=PATIENCE)
+    vm.save_state(tmp_path / "two", timeout=PATIENCE)
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+    vm.start(timeout=PATIENCE)
+    Guest(vm).run("word=newer")
+    vm.pause(timeout=PATIENCE)
+    vm.save_state(tmp_path / "one", timeout=PATIENCE, overwrite=True)
+    vm.stop(timeout=PATIENCE)
+    assert sorted(os.listdir(tmp_path)) == ["one", "two"]
+
+    for name, word in (("one", "newer"), ("two", "kept")):
+        vm.restore_state(tmp_path / name, timeout=PATIENCE)
+        assert go_on(vm).run("echo $word") == word
+        vm.stop(timeout=PATIENCE)
+
+
+def test_a_machine_with_every_device_is_restored(make, tmp_path):
+    image = tmp_path / "disk.img"
+    image.write_bytes(bytes(1 << 20))
+    fields = {
+        "storage_devices": [
+            applevz.VirtioBlockDeviceConfiguration(applevz.DiskImageStorageDeviceAttachment(image), "serial")
+        ],
+        "network_devices": [applevz.VirtioNetworkDeviceConfiguration(mac_address="0a:1b:2c:3d:4e:5f")],
+        "entropy_devices": [applevz.VirtioEntropyDeviceConfiguration()],
+        "memory_balloon_devices": [applevz.VirtioTraditionalMemoryBalloonDeviceConfiguration()],
+    }
+    vm = make(**fields)
+    guest = Guest(vm).start()
+    assert "eth0" in guest.run("dhcp")
+    guest.run("echo before > /dev/vda; sync")
+    vm.suspend(timeout=PATIENCE, to=tmp_path / "state")
+
+    vm = make(**fields)
+    vm.restore_state(tmp_path / "state", timeout=PATIENCE)
+    guest = go_on(vm)
+    assert guest.run("head -c 6 /dev/vda; cat /sys/block/vda/serial") == "beforeserial"
+    assert "eth0" in guest.run("dhcp")
+    assert len(guest.run("head -c 16 /dev/hwrng | od -An -tx1 2>&1")) > 0
+    guest.run("echo after > /dev/vda; sync; echo 3 > /proc/sys/vm/drop_caches")
+    assert guest.run("head -c 5 /dev/vda") == "after"
+    vm.stop(timeout=PATIENCE)
+
+    # The guest of the saved state would not find the disk that it knows.
+    with pytest.raises(applevz.RestoreError, match=r"the time when storageDevices\[0\] was written last"):
+        vm.restore_state(tmp_path / "state", timeout=PATIENCE)
+
+
+def test_a_guest_sets_its_clock_by_the_machines_after_it_was_restored(make, saved):
+    # What passes while nothing runs.
+    time.sleep(3)
+    vm = make()
+    vm.restore_state(saved, timeout=PATIENCE)
+    guest = go_on(vm)
+    assert time.time() - float(guest.run("date +%s")) > 2
+    guest.run("hwclock -s -u")
+    assert abs(time.time() - float(guest.run("date +%s"))) < 2.5
+
+
+def test_memory_that_the_guest_never_used_takes_no_room(make, tmp_path):
+    vm = make(memory_size="2GiB")
+    Guest(vm).start()
+    vm.suspend(timeout=PATIENCE, to=tmp_path / "state")
+    status = (tmp_path / "state").stat()
+    assert status.st_size > 2 << 30
+    assert status.st_blocks * 512 < 400 << 20
+
+
+# ---- States and arguments ----------------------------------------------------------------------------------------
+
+
+def test_saving_needs_a_paused_machine_and_restoring_a_stopped_one(make, saved, tmp_path):
+    vm = make()
+    for _ in ("stopped", "running"):
+        state = vm.state
+        with pytest.raises(applevz.InvalidVirtualMachineStateError, match="can be saved when it is paused|save: "):
+            vm.save_state(tmp_path / "other", timeout=PATIENCE)
+        assert vm.state is state
+        vm.start(timeout=PATIENCE)
+    for _ in ("running", "paused"):
+        state = vm.state
+        with pytest.raises(applevz.InvalidVirtualMachineStateTransitionError, match="restore: "):
+            vm.restore_state(saved, timeout=PATIENCE)
+        assert vm.state is state
+        vm.suspend(timeout=PATIENCE)
+    assert os.listdir(tmp_path) == [saved.name]
+
+
+def test_a_machine_is_saving_while_it_is_saved_and_restoring_while_it_is_restored(make, tmp_path, saved, monkeypatch):
+    vm = make()
+    seen: list[VirtualMachineState] = []
+
+    def watch(state: VirtualMachineState) -> threading.Thread:
+        thread = threading.Thread(target=lambda: seen.append(vm.wait(state, timeout=PATIENCE)))
+        thread.start()
+        return thread
+
+    thread = watch(VirtualMachineState.RESTORING)
+    vm.restore_state(saved, timeout=PATIENCE)
+    thread.join()
+    thread = watch(VirtualMachineState.SAVING)
+    vm.save_state(tmp_path / "other", timeout=PATIENCE)
+    thread.join()
+    assert seen == [VirtualMachineState.RESTORING, VirtualMachineState.SAVING]
+
+
+def test_a_file_that_exists_is_refused_and_stays(make, tmp_path):
+    path = tmp_path / "precious"
+    path.write_text("precious")
+    vm = make()
+    vm.start(timeout=PATIENCE)
+    vm.pause(timeout=PATIENCE)
+    with pytest.raises(applevz.SaveError, match="File exists") as caught:
+        vm.save_state(path, timeout=PATIENCE)
+    assert isinstance(caught.value, FileExistsError)
+    assert path.read_text() == "precious"
+    assert vm.state is PAUSED
+    vm.save_state(path, timeout=PATIENCE, overwrite=True)
+    vm.stop(timeout=PATIENCE)
+    vm.restore_state(path, timeout=PATIENCE)
+    assert vm.state is PAUSED
+    assert os.listdir(tmp_path) == ["precious"]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("nowhere/state", FileNotFoundError), ("file/state", NotADirectoryError)])
+def test_a_folder_that_is_none_is_the_systems_error(make, tmp_path, name, kind):
+    (tmp_path / "file").write_text("")
+    vm = make()
+    vm.start(timeout=PATIENCE)
+    vm.pause(timeout=PATIENCE)
+    with pytest.raises(applevz.SaveError) as caught:
+        vm.save_state(tmp_path / name, timeout=PATIENCE)
+    assert isinstance(caught.value, kind)
+    assert name in caught.value.failure_reason
+    vm.start(timeout=PATIENCE)
+    assert vm.state is RUNNING
+
+
+def test_a_missing_file_is_the_systems_error(make, tmp_path):
+    vm = make()
+    with pytest.raises(applevz.RestoreError) as caught:
+        vm.restore_state(tmp_path / "nowhere", timeout=PATIENCE)
+    assert isinstance(caught.value, FileNotFoundError)
+    assert str(tmp_path / "nowhere") in caught.value.failure_reason
+    assert vm.state is STOPPED
+
+
+@pytest.mark.parametrize("argument", [{"path": 3}, {"path": "a\0b"}, {"path": "x", "overwrite": 1}])
+def test_arguments_are_refused_by_name(make, argument):
+    name = "overwrite" if "overwrite" in argument else "path"
+    with pytest.raises((applevz.InvalidArgumentError, applevz.InvalidArgumentTypeError), match=name):
+        make().save_state(**argument)
+
+
+def test_a_configuration_that_is_valid_can_be_saved_and_one_that_is_not_cannot(configure):
+    configure().validate_save_restore_support()
+    assert applevz.capabilities.save_restore
+    with pytest.raises(applevz.InvalidVirtualMachineConfigurationError, match="CPUCount"):
+        configure(cpu_count=100000).validate_save_restore_support()
+
+
+# ---- Files that are not what they should be ----------------------------------------------------------------------
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 100)
+
+
+def shorten_memory(path: Path) -> None:
+    # The memory's first page is gone; everything behind it is whole.
+    path.write_bytes(path.read_bytes()[4096:])
+
+
+def flip(from_end: int) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        with path.open("r+b") as file:
+            file.seek(-from_end, os.SEEK_END)
+            byte = file.read(1)[0]
+            file.seek(-from_end, os.SEEK_END)
+            file.write(bytes([byte ^ 1]))
+
+    return change
+
+
+def newer(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(-24, os.SEEK_END)
+        file.write((2).to_bytes(8, "little"))
+
+
+DAMAGE = {
+    "cut off": (cut, "truncated"),
+    "empty": (lambda path: os.truncate(path, 0), "truncated, or not a saved state: it has 0 bytes"),
+    "another file": (lambda path: path.write_bytes(b"x" * 5000), "not a saved state"),
+    "memory too short": (shorten_memory, "damaged: it has"),
+    "the trailer": (flip(TRAILER - 4), "checksum of its trailer"),
+    "the description": (flip(TRAILER + 20), "checksum of its description"),
+    "the devices": (flip(TRAILER + 50000), "checksum of its devices' state"),
+    "a newer version": (newer, "format version 2; this library reads version 1"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_file_that_is_not_a_whole_state_is_refused_in_words(make, saved, kind):
+    change, words = DAMAGE[kind]
+    change(saved)
+    before, vm = children(), make()
+    with pytest.raises(applevz.RestoreError) as caught:
+        vm.restore_state(saved, timeout=PATIENCE)
+    assert words in caught.value.failure_reason
+    assert str(saved) in caught.value.failure_reason
+    assert vm.state is STOPPED
+    assert children() == before
+    vm.start(timeout=PATIENCE)
+
+
+DIFFERENCES = {
+    "CPUCount": ({"cpu_count": 2}, "CPUCount is 2; ", "with 1."),
+    "memorySize": ({"memory_size": "257MiB"}, f"memorySize is {257 << 20}; ", f"with {256 << 20}."),
+    "an identifier": ({"platform": applevz.GenericPlatformConfiguration()}, "platform.machineIdentifier is ", "with "),
+    "a device more": (
+        {"entropy_devices": [applevz.VirtioEntropyDeviceConfiguration()]},
+        "entropyDevices.count is 1; ",
+        "with 0.",
+    ),
+    "a device less": ({"serial_ports": []}, "serialPorts.count is 0; ", "with 1."),
+}
+
+
+@pytest.mark.parametrize("kind", DIFFERENCES)
+def test_a_state_of_another_configuration_is_refused_with_both_values(make, saved, kind):
+    fields, ours, theirs = DIFFERENCES[kind]
+    vm = make(**fields)
+    with pytest.raises(applevz.RestoreError) as caught:
+        vm.restore_state(saved, timeout=PATIENCE)
+    assert ours in caught.value.failure_reason
+    assert theirs in caught.value.failure_reason
+    assert vm.state is STOPPED
+    assert "configuration" in caught.value.recovery_suggestion
+
+
+def test_another_address_or_disk_is_refused_with_both_values(make, tmp_path):
+    one, two = tmp_path / "one.img", tmp_path / "two.img"
+    for image in (one, two):
+        image.write_bytes(bytes(1 << 20))
+
+    def fields(address="0a:1b:2c:3d:4e:5f", image=one):
+        disk = applevz.DiskImageStorageDeviceAttachment(image)
+        return {
+            "network_devices": [applevz.VirtioNetworkDeviceConfiguration(mac_address=address)],
+            "storage_devices": [applevz.VirtioBlockDeviceConfiguration(disk)],
+        }
+
+    vm = make(**fields())
+    vm.start(timeout=PATIENCE)
+    vm.suspend(timeout=PATIENCE, to=tmp_path / "state")
+    with pytest.raises(applevz.RestoreError) as caught:
+        make(**fields(address="0a:1b:2c:3d:4e:60")).restore_state(tmp_path / "state", timeout=PATIENCE)
+    assert "networkDevices[0].MACAddress is 0a:1b:2c:3d:4e:60; " in caught.value.failure_reason
+    assert "with 0a:1b:2c:3d:4e:5f." in caught.value.failure_reason
+    with pytest.raises(applevz.RestoreError) as caught:
+        make(**fields(image=two)).restore_state(tmp_path / "state", timeout=PATIENCE)
+    assert str(one) in caught.value.failure_reason
+    assert str(two) in caught.value.failure_reason
+
+
+def test_a_state_of_another_qemu_is_refused_with_both_versions(make, saved, monkeypatch):
+    vm = make()
+    before = children()
+    monkeypatch.setenv("APPLEVZ_QEMU", str(SCRIPTED))
+    monkeypatch.setenv("SCRIPTED_QEMU", json.dumps({"version": [9, 1]}))
+    with pytest.raises(applevz.RestoreError, match=r"version of QEMU is 9\.1; the saved state was made with \d"):
+        vm.restore_state(saved, timeout=PATIENCE)
+    assert vm.state is STOPPED
+    assert children() == before
+
+
+def test_a_qemu_that_cannot_read_the_state_is_an_error_with_its_last_words(make, saved, monkeypatch):
+    vm = make()
+    words = subprocess.check_output(["qemu-system-x86_64", "--version"], text=True)
+    version = [int(number) for number in re.findall(r"\d+", words)[:2]]
+    monkeypatch.setenv("APPLEVZ_QEMU", str(SCRIPTED))
+    monkeypatch.setenv("SCRIPTED_QEMU", json.dumps({"version": version, "after": {"migrate-incoming": "kill"}}))
+    with pytest.raises(applevz.RestoreError, match="signal 9"):
+        vm.restore_state(saved, timeout=PATIENCE)
+    assert vm.state is STOPPED
+
+
+# ---- The host fails ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(tmp_path) -> Iterator[Path]:
+    """A file system with room for 16 MiB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], check=False).returncode != 0:
+        pytest.skip("this user cannot mount a file system")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_full_disk_leaves_no_file_and_a_machine_that_is_paused_and_obeys(make, small, tmp_path, overwrite):
+    vm = make()
+    guest = Guest(vm).start()
+    guest.run("word=kept")
+    vm.pause(timeout=PATIENCE)
+    with pytest.raises(applevz.SaveError, match="No space left on device") as caught:
+        vm.save_state(small / "state", timeout=PATIENCE, overwrite=overwrite)
+    assert isinstance(caught.value, OSError)
+    assert os.listdir(small) == []
+    assert os.statvfs(small).f_bavail == os.statvfs(small).f_blocks
+    assert vm.state is PAUSED
+    vm.save_state(tmp_path / "state", timeout=PATIENCE)
+    vm.start(timeout=PATIENCE)
+    assert guest.run("echo $word") == "kept"
+    vm.stop(timeout=PATIENCE)
+    vm.restore_state(tmp_path / "state", timeout=PATIENCE)
+    assert go_on(vm).run("echo $word") == "kept"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_qemu_that_dies_while_it_is_saved_is_an_error_and_leaves_no_file(make, tmp_path, monkeypatch, how):
+    before = children()
+    vm = make()
+    vm.start(timeout=PATIENCE)
+    vm.pause(timeout=PATIENCE)
+    (qemu,) = children() - before
+    # Read at each command: short enough for the test, long enough for the answers before.
+    monkeypatch.setenv("APPLEVZ_QEMU_TIMEOUT", "0.5")
+    os.kill(qemu, signal.SIGSTOP)
+    if how is signal.SIGKILL:
+        threading.Timer(0.1, os.kill, (qemu, signal.SIGKILL)).start()
+    with pytest.raises(applevz.InternalError, match="signal 9" if how is signal.SIGKILL else "did not answer"):
+        vm.save_state(tmp_path / "state", timeout=PATIENCE)
+    assert vm.state is VirtualMachineState.ERROR
+    assert os.listdir(tmp_path) == []
+    assert eventually(lambda: children() == before)
+    monkeypatch.delenv("APPLEVZ_QEMU_TIMEOUT")
+    Guest(vm).start()
+
+
+def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_file_or_none(guest_files, make, identifier, tmp_path):
+    program = f"""
+import sys, applevz
+boot_loader = applevz.LinuxBootLoader({str(guest_files / "vmlinux")!r}, {str(guest_files / "initrd.cpio.gz")!r},
+                                      "console=hvc0 quiet")
+platform = applevz.GenericPlatformConfiguration(applevz.GenericMachineIdentifier({identifier.data_representation!r}))
+vm = applevz.VirtualMachine(applevz.VirtualMachineConfiguration(boot_loader, memory_size="256MiB", platform=platform))
+vm.start()
+vm.console.read_until(b"guest# ", timeout=100)
+vm.pause()
+print("saving", flush=True)
+vm.save_state(sys.argv[1])
+"""
+    for delay in (0.0, 0.01, 0.03, 0.06):
+        path = tmp_path / f"state {delay}"
+        process = subprocess.Popen([sys.executable, "-c", program, path], stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "saving\n"
+        time.sleep(delay)
+        process.kill()
+        process.communicate()
+        assert set(os.listdir(tmp_path)) <= {path.name}
+        if path.exists():
+            vm = make()
+            vm.restore_state(path, timeout=PATIENCE)
+            assert vm.state is PAUSED
+            vm.stop(timeout=PATIENCE)
+            path.unlink()
+
+
+def test_a_machine_that_is_let_go_while_it_is_saved_leaves_nothing(make, tmp_path):
+    before = children()
+    vm = make()
+    Guest(vm).start()
+    vm.pause(timeout=PATIENCE)
+    with pytest.raises(applevz.TimeoutError):
+        vm.save_state(tmp_path / "state", timeout=0)
+    vm.shutdown(applevz.ShutdownPolicy.POWEROFF, timeout=PATIENCE)
+    assert vm.state is STOPPED
+    assert eventually(lambda: children() == before)
+    vm.start(timeout=PATIENCE)
+
+
+def test_saving_and_restoring_leave_no_descriptors_and_no_processes(make, saved, tmp_path):
+    def descriptors() -> set[str]:
+        gc.collect()
+        return set(os.listdir("/proc/self/fd"))
+
+    vm = make()
+    before, processes = None, children()
+    for number in range(6):
+        vm.restore_state(saved, timeout=PATIENCE, private=number % 2 == 0)
+        vm.save_state(tmp_path / f"{number}", timeout=PATIENCE)
+        vm.stop(timeout=PATIENCE)
+        flip(TRAILER + 20)(tmp_path / f"{number}")
+        with pytest.raises(applevz.RestoreError):
+            vm.restore_state(tmp_path / f"{number}", timeout=PATIENCE)
+        (tmp_path / f"{number}").unlink()
+        # The first rounds open what is opened once.
+        if number == 1:
+            before = len(descriptors())
+    assert children() == processes
+    assert eventually(lambda: len(descriptors()) <= before)
+
+
+def test_the_prompt_of_a_restored_guest_comes_once(make, saved):
+    vm = make()
+    vm.restore_state(saved, timeout=PATIENCE)
+    vm.start(timeout=PATIENCE)
+    vm.console.write(b"echo once\n")
+    assert vm.console.read_until(PROMPT, timeout=PATIENCE) == b"once\n" + PROMPT
