@@ -166,6 +166,34 @@ def test_without_file_descriptors_starting_fails_and_stopping_does_not(machine):
     stopped.start(timeout=PATIENCE)
 
 
+def test_a_process_that_never_had_a_descriptor_to_spare_gets_an_error_too(guest_files):
+    program = PROGRAM.replace(
+        "vm.start()",
+        """
+import os, resource
+lowest = os.dup(0)
+os.close(lowest)
+for spare in range(40):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + spare, 4096))
+    try:
+        vm.start(timeout=60)
+    except applevz.Error as error:
+        assert "Too many open files" in str(error), error
+    else:
+        break
+assert 0 < spare < 39, spare
+""",
+    ).format(then="")
+    done = subprocess.run(
+        [sys.executable, "-c", program, guest_files / "vmlinux", guest_files / "initrd.cpio.gz"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "running\n"), done.stderr
+
+
 # ---- QEMU misbehaves --------------------------------------------------------------------------------------------
 
 MISBEHAVIOUR = {

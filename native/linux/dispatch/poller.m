@@ -116,9 +116,9 @@ void dispatch_poller_perform_sync(DISPATCH_NOESCAPE dispatch_block_t block) {
     poller.last_request = &request.next;
     pthread_mutex_unlock(&poller.lock);
     wake();
-    worker_pool_wait_begin();
+    // A worker that waits here is not replaced by another: what the poller performs goes one after the other, so that of
+    // many workers all but one would wait beside this one. It waits for nothing that a worker would have to do.
     thread_event_wait(&request.done);
-    worker_pool_wait_end();
 }
 
 static void perform_requests(void) {

@@ -125,7 +125,10 @@ static void reap_later(QEMUDescriptor *process) {
     NSArray<QEMUDescriptor *> *control = [QEMUDescriptor socketPairWithError:&cause];
     NSArray<QEMUDescriptor *> *words = control != nil ? [QEMUDescriptor pipeWithError:&cause] : nil;
     QEMUDescriptor *nowhere = words != nil ? [QEMUDescriptor openPath:@"/dev/null" flags:O_RDWR error:&cause] : nil;
-    if (nowhere == nil)
+    int poller = nowhere != nil ? dispatch_poller_start() : 0;
+    if (poller != 0)
+        cause = VZSystemCallError(poller, nil);
+    if (cause != nil)
         return VZRefuse(error, start_error([NSString stringWithFormat:@"No file descriptors for QEMU: %@.",
                                                                       VZSystemCallErrorText((int)cause.code)], cause));
 
