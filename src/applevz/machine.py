@@ -69,9 +69,9 @@ class VirtualMachine(BaseVirtualMachine[Console, Events]):
         The file is whole or not there, whatever happens meanwhile; one that is there already raises `SaveError`, which
         is a `FileExistsError` then, or with `overwrite` is replaced once the new one is whole. It holds the memory that
         the guest has used, and takes about as long to write as that does. It does not hold the disks: a machine is
-        restored with its disks as they were when it was saved. What else can go wrong is a `SaveError`, too, after which
-        the machine is paused as before. A state other than PAUSED raises `InvalidVirtualMachineStateError`. Saving that
-        outlasts `timeout` goes on.
+        restored with its disks as they were when it was saved. What else can go wrong is a `SaveError`, too, after
+        which the machine is paused as before. A state other than PAUSED raises `InvalidVirtualMachineStateError`.
+        Saving that outlasts `timeout` goes on.
         """
         run(self._save_state(path, overwrite, Deadline(timeout)))
 

@@ -89,6 +89,13 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
 /*! Lets a machine that is Paused run on. */
 - (void)resumeWithCompletionHandler:(void (^)(NSError *_Nullable errorOrNil))completionHandler;
 
+/*! Asks the guest to turn itself off; YES if it was asked. Once it did, the delegate hears of it. */
+- (BOOL)requestStopWithError:(NSError **)error;
+
+@end
+
+@interface VZVirtualMachine (VZSaveRestore)
+
 /*! Writes the machine's state to a new file at that URL, from which a machine of the same configuration can be restored.
     Only a machine that is Paused can be saved; it is Saving meanwhile and Paused again afterwards, whether it was saved or
     not (VZErrorSave). A file that is there already is not touched. */
@@ -99,9 +106,6 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
     and Paused afterwards, or Stopped again where the state cannot be restored (VZErrorRestore). */
 - (void)restoreMachineStateFromURL:(NSURL *)saveFileURL
                  completionHandler:(void (^)(NSError *_Nullable errorOrNil))completionHandler API_AVAILABLE(macos(14.0));
-
-/*! Asks the guest to turn itself off; YES if it was asked. Once it did, the delegate hears of it. */
-- (BOOL)requestStopWithError:(NSError **)error;
 
 @end
 
