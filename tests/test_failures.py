@@ -25,6 +25,7 @@ from applevz._native import lib
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no QEMU under Apple's framework")
 
+
 def qemu_of_this_process(before):
     (process,) = children() - before
     return process
