@@ -325,8 +325,11 @@ def test_a_cancelled_call_leaves_its_machine_on_its_way_and_nothing_else(vm, scr
             held = left()
             for _ in range(1 if first or goal is VirtualMachineState.PAUSED else 5):
                 await cancelled(call(machine))
-            # No operation, no channel, no watched descriptor: at once, not when something else happens.
-            assert left() == held
+            # No operation and no channel: at once, not when something else happens. What machines of other tests give
+            # back meanwhile does not count.
+            handles, descriptors = left()
+            assert handles == held[0]
+            assert descriptors <= held[1]
             os.kill(qemu, signal.SIGCONT)
             assert await machine.wait(goal, timeout=PATIENCE) is goal
             await machine.stop(timeout=PATIENCE)
