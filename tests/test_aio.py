@@ -22,6 +22,7 @@ from processes import children, eventually
 import applevz
 from applevz import ShutdownPolicy, VirtualMachineState, aio
 from applevz._native import lib
+from applevz.aio import _loop
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="there is no QEMU under Apple's framework")
 
@@ -57,6 +58,7 @@ def nothing_left():
     before = left()[0]
     yield
     assert left()[0] == before
+    assert not _loop._channels
 
 
 @pytest.fixture
@@ -329,6 +331,7 @@ def test_a_cancelled_call_leaves_its_machine_on_its_way_and_nothing_else(vm, scr
             # back meanwhile does not count.
             handles, descriptors = left()
             assert handles == held[0]
+            assert not _loop._channels
             assert descriptors <= held[1]
             os.kill(qemu, signal.SIGCONT)
             assert await machine.wait(goal, timeout=PATIENCE) is goal
@@ -572,7 +575,6 @@ def test_a_turn_that_is_handed_to_one_who_is_cancelled_goes_to_the_next():
         # The first gives its turn to the second, which is cancelled before it runs again.
         tasks[0].cancel()
         await asyncio.sleep(0)
-        await asyncio.sleep(0)
         tasks[1].cancel()
         os.write(guest.writing, b"line\n")
         assert await tasks[2] == b"line\n"
@@ -605,13 +607,17 @@ def test_closing_wakes_whoever_waits():
         tasks = [asyncio.create_task(console.read()), asyncio.create_task(console.read())]
         tasks.append(asyncio.create_task(console.write(bytes(1 << 22))))
         await asyncio.sleep(0.01)
+        number = console._from_guest
         console.close()
         console.close()
+        # The number is free for another file at once. What the loop watches then is that file, for its owner.
+        other = []
+        while number not in other:
+            other += os.pipe()
+        asyncio.get_running_loop().add_reader(number, len, "")
         outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
         assert [type(outcome) for outcome in outcomes] == [applevz.InvalidStateError] * 3
-        # The numbers are free for other files at once, which the loop then does not watch.
-        other = os.pipe()
-        assert not asyncio.get_running_loop().remove_reader(other[0])
+        assert asyncio.get_running_loop().remove_reader(number)
         for end in other:
             os.close(end)
 
