@@ -22,6 +22,7 @@ from processes import children, eventually
 import applevz
 from applevz import ShutdownPolicy, VirtualMachineState, aio
 from applevz._native import lib
+from applevz.aio import _loop
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="there is no QEMU under Apple's framework")
 
@@ -31,21 +32,33 @@ SHUTDOWN = json.dumps(
 
 
 def left():
-    """What a program may leave behind."""
+    """What a program may leave behind: handles and descriptors."""
     gc.collect()
     return lib.applevz_debug_live_handles(), len(os.listdir("/dev/fd"))
 
 
-@pytest.fixture
-def nothing_left(guest_files):
-    """Fails if the test leaves a handle or a descriptor."""
-    # What waits by blocking takes a pipe from a pool, which keeps it: it is there before.
-    asyncio.run(asyncio.sleep(0))
-    with contextlib.suppress(applevz.Error), applevz.VirtualMachine(applevz.VirtualMachineConfiguration()):
-        pass
-    before = left()
+@pytest.fixture(scope="module", autouse=True)
+def no_descriptors_left(guest_files):
+    """Fails if the tests leave descriptors. A machine may give some back seconds after its end."""
+    kernel, initial_ramdisk = guest_files / "vmlinux", guest_files / "initrd.cpio.gz"
+    boot_loader = applevz.LinuxBootLoader(kernel, initial_ramdisk, "console=hvc0")
+    # The first machine brings what all later ones share.
+    with applevz.VirtualMachine(applevz.VirtualMachineConfiguration(boot_loader)) as machine:
+        machine.start(timeout=PATIENCE)
+    del machine
+    gc.collect()
+    before = left()[1]
     yield
-    assert eventually(lambda: left() == before, seconds=10), f"{before} became {left()}"
+    assert eventually(lambda: left()[1] <= before, seconds=30), f"{before} became {left()[1]}"
+
+
+@pytest.fixture
+def nothing_left():
+    """Fails if the test leaves a handle."""
+    before = left()[0]
+    yield
+    assert left()[0] == before
+    assert not _loop._channels
 
 
 @pytest.fixture
@@ -69,15 +82,11 @@ AWAITED = {
 def public(kind):
     """The members of a class that a program uses, by the blocking face's names."""
     members = {}
-    for name, member in inspect.getmembers_static(kind) if hasattr(inspect, "getmembers_static") else static(kind):
-        name = ASYNCHRONOUS.get(name, name)
+    for found in dir(kind):
+        name = ASYNCHRONOUS.get(found, found)
         if not name.startswith("_") or name in ASYNCHRONOUS.values() or name == "__init__":
-            members[name] = member
+            members[name] = inspect.getattr_static(kind, found)
     return members
-
-
-def static(kind):
-    return [(name, inspect.getattr_static(kind, name)) for name in dir(kind)]
 
 
 def test_both_faces_have_the_same_names_and_all_that_does_not_wait_is_the_same_object():
@@ -184,14 +193,17 @@ def test_a_hundred_machines_are_driven_from_one_loop_without_a_thread_for_any(vm
         for _ in range(100):
             await everybody.acquire()
         assert len(children()) - before == 100
+        # While nothing happens there are the poller, and what was there before.
+        while len(os.listdir("/proc/self/task")) > threads + 2:
+            await asyncio.sleep(0.1)
         stop.set()
         return await lives
 
     everybody = stop = None
     before, threads = len(children()), threading.active_count()
     assert asyncio.run(main()) == [list(range(1, 17))] * 100
-    # The poller, and the workers that the machines' queues may have at once.
-    assert most <= threads + 1 + (os.cpu_count() or 1) + 2
+    # The poller, and what the pool of workers may grow to while all machines start at once.
+    assert most <= threads + 1 + 64
 
 
 @linux
@@ -214,13 +226,18 @@ def test_a_block_that_fails_stops_its_machine_from_any_state(vm, script, nothing
     script(answers={"stop": ""})
 
     async def main():
-        with pytest.raises(ZeroDivisionError):
-            async with vm() as machine:
+        machine = vm()
+
+        async def block():
+            async with machine:
                 await machine.start(timeout=PATIENCE)
                 with pytest.raises(applevz.TimeoutError):
                     await machine.pause(timeout=0.05)
                 assert machine.state is VirtualMachineState.PAUSING
                 raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await block()
         assert machine.state is VirtualMachineState.STOPPED
 
     asyncio.run(main())
@@ -310,8 +327,12 @@ def test_a_cancelled_call_leaves_its_machine_on_its_way_and_nothing_else(vm, scr
             held = left()
             for _ in range(1 if first or goal is VirtualMachineState.PAUSED else 5):
                 await cancelled(call(machine))
-            # No operation, no channel, no watched descriptor: at once, not when something else happens.
-            assert left() == held
+            # No operation and no channel: at once, not when something else happens. What machines of other tests give
+            # back meanwhile does not count.
+            handles, descriptors = left()
+            assert handles == held[0]
+            assert not _loop._channels
+            assert descriptors <= held[1]
             os.kill(qemu, signal.SIGCONT)
             assert await machine.wait(goal, timeout=PATIENCE) is goal
             await machine.stop(timeout=PATIENCE)
@@ -336,7 +357,7 @@ def test_a_cancelled_start_goes_on_and_the_machine_can_be_ended(vm, script, noth
 
 @linux
 @pytest.mark.parametrize("verb", ["start", "stop", "request_stop"])
-def test_a_call_cancelled_in_its_first_moment_leaves_a_machine_that_obeys(vm, script, nothing_left, verb):
+def test_a_call_cancelled_in_its_first_moment_is_done_all_the_same(vm, script, nothing_left, verb):
     script()
 
     async def main():
@@ -349,10 +370,11 @@ def test_a_call_cancelled_in_its_first_moment_leaves_a_machine_that_obeys(vm, sc
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
-                await machine.start(timeout=PATIENCE)
-                await machine.stop(timeout=PATIENCE)
+                goal = VirtualMachineState.STOPPED if verb == "stop" else VirtualMachineState.RUNNING
+                assert await machine.wait(goal, timeout=PATIENCE) is goal
+                if verb != "stop":
+                    await machine.stop(timeout=PATIENCE)
 
-    # A stop that was begun may be refused by the start that follows, or be overtaken by it: never anything else.
     asyncio.run(main())
 
 
@@ -553,7 +575,6 @@ def test_a_turn_that_is_handed_to_one_who_is_cancelled_goes_to_the_next():
         # The first gives its turn to the second, which is cancelled before it runs again.
         tasks[0].cancel()
         await asyncio.sleep(0)
-        await asyncio.sleep(0)
         tasks[1].cancel()
         os.write(guest.writing, b"line\n")
         assert await tasks[2] == b"line\n"
@@ -586,13 +607,17 @@ def test_closing_wakes_whoever_waits():
         tasks = [asyncio.create_task(console.read()), asyncio.create_task(console.read())]
         tasks.append(asyncio.create_task(console.write(bytes(1 << 22))))
         await asyncio.sleep(0.01)
+        number = console._from_guest
         console.close()
         console.close()
+        # The number is free for another file at once. What the loop watches then is that file, for its owner.
+        other = []
+        while number not in other:
+            other += os.pipe()
+        asyncio.get_running_loop().add_reader(number, len, "")
         outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 10)
         assert [type(outcome) for outcome in outcomes] == [applevz.InvalidStateError] * 3
-        # The numbers are free for other files at once, which the loop then does not watch.
-        other = os.pipe()
-        assert not asyncio.get_running_loop().remove_reader(other[0])
+        assert asyncio.get_running_loop().remove_reader(number)
         for end in other:
             os.close(end)
 
@@ -611,7 +636,7 @@ def test_the_lines_of_a_guest_end_with_its_machine(vm, script, nothing_left):
 
             async def follow():
                 async for line in machine.console:
-                    lines.append(line)
+                    lines.append(line)  # noqa: PERF401  # each is looked at as it comes
 
             following = asyncio.create_task(follow())
             while len(lines) < 2:

@@ -27,6 +27,7 @@ from applevz._operation import run
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no QEMU under Apple's framework")
 
+
 def qemu_of_this_process(before):
     (process,) = children() - before
     return process

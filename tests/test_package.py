@@ -112,8 +112,9 @@ def test_what_is_public_and_its_own_is_exported() -> None:
 
 
 def test_public_methods_say_what_they_do() -> None:
-    for kind in (applevz.VirtualMachine, applevz.Console, applevz.CFError, applevz.Error, applevz.Capability):
-        for name, member in vars(kind).items():
+    own = applevz.VirtualMachine, applevz.Console, applevz.Events, applevz.CFError, applevz.Error, applevz.Capability
+    for kind in own:
+        for name, member in ((name, inspect.getattr_static(kind, name)) for name in dir(kind)):
             if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, property)):
                 assert member.__doc__, f"{kind.__name__}.{name}"
 
