@@ -27,7 +27,7 @@ def guest_files() -> Path:
     return ROOT / "build" / "guest"
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def interruptible() -> Iterator[None]:
     """Ctrl-C is KeyboardInterrupt, also where the tests run in the background of a shell, which has them ignore it."""
     previous = signal.signal(signal.SIGINT, signal.default_int_handler)

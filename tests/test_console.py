@@ -201,7 +201,6 @@ def test_a_signal_s_handler_runs_while_a_console_waits(console: Console, guest: 
         signal.signal(signal.SIGALRM, previous)
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_a_wait(console: Console) -> None:
     threading.Timer(0.1, signal.raise_signal, [signal.SIGINT]).start()
     with pytest.raises(KeyboardInterrupt):

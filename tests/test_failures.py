@@ -533,7 +533,6 @@ def test_a_forked_child_cannot_harm_its_parents_machine(machine):
     assert guest.run("echo still here") == "still here"
 
 
-@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_a_wait_and_the_machine_still_obeys(machine):
     vm = machine()
     before = children()
