@@ -51,48 +51,39 @@ CFErrorRef applevz_machine_start(applevz_machine *machine, applevz_operation **o
     });
 }
 
-CFErrorRef applevz_machine_pause(applevz_machine *machine, applevz_operation **operation) {
+static CFErrorRef begin(applevz_machine *machine, applevz_operation **operation, AppleVZVerb verb) {
     return applevz_guard(^NSError *_Nullable {
-        AppleVZVerb verb = ^(VZVirtualMachine *object, void (^completion)(NSError *)) {
-            [object pauseWithCompletionHandler:completion];
-        };
         *operation = applevz_hand_over_handle([applevz_borrowed(AppleVZMachine, machine) perform:verb]);
         return nil;
+    });
+}
+
+CFErrorRef applevz_machine_pause(applevz_machine *machine, applevz_operation **operation) {
+    return begin(machine, operation, ^(VZVirtualMachine *object, void (^completion)(NSError *)) {
+        [object pauseWithCompletionHandler:completion];
     });
 }
 
 CFErrorRef applevz_machine_resume(applevz_machine *machine, applevz_operation **operation) {
-    return applevz_guard(^NSError *_Nullable {
-        AppleVZVerb verb = ^(VZVirtualMachine *object, void (^completion)(NSError *)) {
-            [object resumeWithCompletionHandler:completion];
-        };
-        *operation = applevz_hand_over_handle([applevz_borrowed(AppleVZMachine, machine) perform:verb]);
-        return nil;
+    return begin(machine, operation, ^(VZVirtualMachine *object, void (^completion)(NSError *)) {
+        [object resumeWithCompletionHandler:completion];
     });
 }
 
 CFErrorRef applevz_machine_stop(applevz_machine *machine, applevz_operation **operation) {
-    return applevz_guard(^NSError *_Nullable {
-        AppleVZVerb verb = ^(VZVirtualMachine *object, void (^completion)(NSError *)) {
-            [object stopWithCompletionHandler:completion];
-        };
-        *operation = applevz_hand_over_handle([applevz_borrowed(AppleVZMachine, machine) perform:verb]);
-        return nil;
+    return begin(machine, operation, ^(VZVirtualMachine *object, void (^completion)(NSError *)) {
+        [object stopWithCompletionHandler:completion];
     });
 }
 
 CFErrorRef applevz_machine_request_stop(applevz_machine *machine, applevz_operation **operation) {
-    return applevz_guard(^NSError *_Nullable {
-        AppleVZVerb verb = ^(VZVirtualMachine *object, void (^completion)(NSError *)) {
-            NSError *error = nil;
-            if ([object requestStopWithError:&error])
-                completion(nil);
-            else
-                completion(error ?: applevz_error(VZErrorDomain, VZErrorInternal, @"The guest could not be asked to stop.",
-                                                  @"The framework gave no reason.", nil));
-        };
-        *operation = applevz_hand_over_handle([applevz_borrowed(AppleVZMachine, machine) perform:verb]);
-        return nil;
+    return begin(machine, operation, ^(VZVirtualMachine *object, void (^completion)(NSError *)) {
+        NSError *error = nil;
+        if ([object requestStopWithError:&error])
+            completion(nil);
+        else
+            completion(error ?: applevz_error(VZErrorDomain, VZErrorInternal, @"The guest could not be asked to stop.",
+                                              @"The framework gave no reason.", nil));
     });
 }
 
