@@ -118,7 +118,7 @@ class Toolchain:
 
     def sources(self) -> list[str]:
         """The source files of the native library, in a fixed order."""
-        files = sorted((NATIVE / "bridge").glob("*.m"))
+        files = sorted((NATIVE / "bridge").rglob("*.m"))
         if not self.macos:
             files += self.linux_sources(*LINUX_PARTS)
         return [str(file) for file in files]
@@ -296,7 +296,7 @@ def typecheck_macos(sdk: str | None = None) -> None:
     jobs = [
         [clang, "-target", target, *flags, str(source)]
         for target in MACOS_TARGETS
-        for source in sorted((NATIVE / "bridge").glob("*.m"))
+        for source in sorted((NATIVE / "bridge").rglob("*.m"))
     ]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         list(pool.map(_run, jobs))

@@ -16,6 +16,9 @@ NSError *applevz_invalid_argument(NSString *description, NSString *reason, NSStr
 /// For a framework that refuses a configuration and does not say why.
 NSError *applevz_refused_without_reason(void);
 
+/// For an initializer of the framework's that gave neither an object nor an error.
+NSError *applevz_refused_without_error(NSString *what);
+
 NSError *applevz_error_from_exception(NSException *exception);
 
 NS_ASSUME_NONNULL_END

@@ -49,6 +49,11 @@ NSError *applevz_refused_without_reason(void) {
                          @"The framework refused it without a reason.", nil);
 }
 
+NSError *applevz_refused_without_error(NSString *what) {
+    return applevz_error(VZErrorDomain, VZErrorInternal, [NSString stringWithFormat:@"The %@ could not be made.", what],
+                         @"The framework gave neither an object nor an error.", nil);
+}
+
 NSError *applevz_error_from_exception(NSException *exception) {
     return applevz_error(AppleVZErrorDomain, APPLEVZ_BRIDGE_ERROR_EXCEPTION,
                          @"The virtualization framework raised an exception.",

@@ -12,11 +12,14 @@ NS_ASSUME_NONNULL_BEGIN
 /// The first call decides; later ones change nothing.
 - (void)completeWithError:(nullable NSError *)error;
 
-/// Completes a wait for a state with the one that was reached.
-- (void)completeWithState:(enum applevz_machine_state)state;
+/// Completes with a number: a wait for a state with the one that was reached.
+- (void)completeWithValue:(int64_t)value;
 
-/// The state that a wait for one completed with.
-@property (readonly) enum applevz_machine_state state;
+/// Completes with a file descriptor, which is the operation's from here on: closed with it unless somebody takes it.
+- (void)completeWithDescriptor:(int)descriptor;
+
+/// What it completed with, 0 without anything. A descriptor is the caller's from here on, and given once: then it is -1.
+- (int64_t)takeValue;
 
 - (enum applevz_wait_result)waitForSeconds:(double)seconds;
 

@@ -6,6 +6,7 @@
 #import "wake_pipe.h"
 #import <pthread.h>
 #import <time.h>
+#import <unistd.h>
 
 static double monotonic_seconds(void) {
     struct timespec now;
@@ -17,7 +18,8 @@ static double monotonic_seconds(void) {
     pthread_mutex_t _lock; // guards all that follows
     BOOL _completed;
     NSError *_error;
-    enum applevz_machine_state _state;
+    int64_t _value;
+    BOOL _ownsDescriptor; // _value is a descriptor that nobody has taken
     applevz_wake_pipe *_waiters;
     AppleVZChannel *_channel;
     applevz_announcement _announcement; // the channel's lock guards it while it is queued
@@ -32,23 +34,33 @@ static double monotonic_seconds(void) {
 
 - (void)dealloc {
     [_channel withdraw:&_announcement];
+    if (_ownsDescriptor)
+        close((int)_value);
     pthread_mutex_destroy(&_lock);
 }
 
 - (void)completeWithError:(NSError *)error {
-    [self completeWithError:error state:APPLEVZ_MACHINE_STATE_STOPPED];
+    [self completeWithError:error value:0 ownsDescriptor:NO];
 }
 
-- (void)completeWithState:(enum applevz_machine_state)state {
-    [self completeWithError:nil state:state];
+- (void)completeWithValue:(int64_t)value {
+    [self completeWithError:nil value:value ownsDescriptor:NO];
 }
 
-- (void)completeWithError:(NSError *)error state:(enum applevz_machine_state)state {
+- (void)completeWithDescriptor:(int)descriptor {
+    if (![self completeWithError:nil value:descriptor ownsDescriptor:YES])
+        close(descriptor);
+}
+
+/// NO where it had completed before.
+- (BOOL)completeWithError:(NSError *)error value:(int64_t)value ownsDescriptor:(BOOL)ownsDescriptor {
     pthread_mutex_lock(&_lock);
-    if (!_completed) {
+    BOOL first = !_completed;
+    if (first) {
         _completed = YES;
         _error = error;
-        _state = state;
+        _value = value;
+        _ownsDescriptor = ownsDescriptor;
         // Under the lock: a waiter takes itself out of the list under it too, so no pipe here is back in the pool.
         for (applevz_wake_pipe *waiter = _waiters; waiter != NULL; waiter = waiter->next)
             applevz_wake_pipe_wake(waiter);
@@ -56,6 +68,7 @@ static double monotonic_seconds(void) {
         [_channel enqueue:&_announcement];
     }
     pthread_mutex_unlock(&_lock);
+    return first;
 }
 
 - (BOOL)announceTo:(AppleVZChannel *)channel token:(uint64_t)token {
@@ -85,11 +98,15 @@ static double monotonic_seconds(void) {
     return completed;
 }
 
-- (enum applevz_machine_state)state {
+- (int64_t)takeValue {
     pthread_mutex_lock(&_lock);
-    enum applevz_machine_state state = _state;
+    int64_t value = _value;
+    if (_ownsDescriptor) {
+        _ownsDescriptor = NO;
+        _value = -1;
+    }
     pthread_mutex_unlock(&_lock);
-    return state;
+    return value;
 }
 
 - (NSError *)error {
@@ -165,8 +182,8 @@ CFErrorRef applevz_operation_copy_error(applevz_operation *operation) {
     });
 }
 
-enum applevz_machine_state applevz_operation_state(applevz_operation *operation) {
-    return applevz_borrowed(AppleVZOperation, operation).state;
+int64_t applevz_operation_take_value(applevz_operation *operation) {
+    return [applevz_borrowed(AppleVZOperation, operation) takeValue];
 }
 
 CFErrorRef applevz_operation_announce(applevz_operation *operation, applevz_channel *channel, uint64_t token) {

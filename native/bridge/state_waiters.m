@@ -38,7 +38,7 @@
         if (operation == nil)
             continue;
         if ((waiter.states & (UINT32_C(1) << _current)) != 0)
-            [operation completeWithState:_current];
+            [operation completeWithValue:_current];
         else if (_cancellation != nil)
             [operation completeWithError:_cancellation];
         else

@@ -220,6 +220,9 @@ enum applevz_wait_result {
 APPLEVZ_EXPORT enum applevz_wait_result applevz_operation_wait(applevz_operation *operation, double seconds);
 /* After completion: NULL for success, otherwise the error, each time with a reference of its own. */
 APPLEVZ_EXPORT CFErrorRef applevz_operation_copy_error(applevz_operation *operation) CF_RETURNS_RETAINED;
+/* After success, what the verb says that it completes with; otherwise 0. A file descriptor is the caller's from here on and
+   is given once, -1 another time; one that nobody takes is closed with the operation. */
+APPLEVZ_EXPORT int64_t applevz_operation_take_value(applevz_operation *operation);
 APPLEVZ_EXPORT void applevz_operation_release(applevz_operation *operation);
 
 /* ---- Channels: completions that a descriptor announces --------------------------------------------------------- */
@@ -303,11 +306,10 @@ APPLEVZ_EXPORT CFErrorRef applevz_machine_restore_state(applevz_machine *machine
    configuration. What was under way on the old one fails with APPLEVZ_ERROR_OPERATION_CANCELLED. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_discard(applevz_machine *machine,
                                                   applevz_operation **operation) CF_RETURNS_RETAINED;
-/* Completes when the machine's state is one of `states`: bit 1 << state for each. */
+/* Completes when the machine's state is one of `states`: bit 1 << state for each. Its value is that state, which the machine
+   may have left since. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_wait_for_state(applevz_machine *machine, uint32_t states,
                                                          applevz_operation **operation) CF_RETURNS_RETAINED;
-/* The state that such a wait completed with, which the machine may have left since. */
-APPLEVZ_EXPORT enum applevz_machine_state applevz_operation_state(applevz_operation *operation);
 /* The error of virtualMachine:didStopWithError:, with a reference of its own, or NULL: the guest has not stopped with an
    error since the last start. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_copy_stop_error(applevz_machine *machine) CF_RETURNS_RETAINED;

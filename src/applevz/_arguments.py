@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import operator
 import os
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from .errors import InvalidArgumentError, InvalidArgumentTypeError, make
 
 __all__ = [
+    "HasFileDescriptor",
     "PathLike",
     "boolean",
     "descriptor",
@@ -25,6 +26,13 @@ __all__ = [
 
 # A file's name: text, bytes, or an object that has one.
 PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+class HasFileDescriptor(Protocol):
+    """A file, a socket, a pipe: what has a descriptor."""
+
+    def fileno(self) -> int: ...
+
 
 _MAXIMUM: Final = 2**64 - 1
 

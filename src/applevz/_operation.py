@@ -21,9 +21,8 @@ __all__ = ["DAY", "Steps", "begin", "result", "run"]
 
 Result = TypeVar("Result")
 
-# Yields an operation and until when to wait for it. Is sent None if it did not complete in time; otherwise, if it is a
-# wait for a state of the machine, the state that was reached. What it failed with is thrown. The operation is released
-# when the wait is over.
+# Yields an operation and until when to wait for it. Is sent None if it did not complete in time, otherwise what it
+# completed with (0 without anything). What it failed with is thrown. The operation is released when the wait is over.
 Steps = Generator[tuple[Reference, Deadline], "int | None", Result]
 
 # A wait is asked for a day at a time: a duration of centuries has no meaning to a clock.
@@ -38,10 +37,10 @@ def begin(verb: Callable[..., Reference], *arguments: object) -> Reference:
 
 
 def result(operation: Reference) -> int:
-    """Raises what a completed operation failed with; the state that it waited for, if it did."""
+    """Raises what a completed operation failed with; otherwise what it completed with. A descriptor is the caller's."""
     check(lib.applevz_operation_copy_error(operation))
-    state: int = lib.applevz_operation_state(operation)
-    return state
+    value: int = lib.applevz_operation_take_value(operation)
+    return value
 
 
 def run(steps: Steps[Result]) -> Result:

@@ -5,15 +5,25 @@
 
 NS_ASSUME_NONNULL_BEGIN
 
+/// A device that does something while its machine runs. Everything happens on the machine's queue; the machine keeps its
+/// devices, so that they hold no reference to it that would keep it.
+@protocol VZRuntimeDevice <NSObject>
+@optional
+/// QEMU is ready to let the guest begin, or go on where it was saved; it does after all devices were told.
+- (void)instanceReady:(QEMUInstance *)instance;
+/// QEMU said something, to all devices.
+- (void)takeEvent:(NSString *)name data:(NSDictionary *)data;
+/// QEMU has ended, or never came to be ready.
+- (void)instanceEnded;
+@end
+
 @interface VZVirtualMachine () {
     VZVirtualMachineConfiguration *_configuration;
+    NSArray<id<VZRuntimeDevice>> *_devices; // each kind in the order of the configuration
     QEMUInstance *_instance;     // from Starting or Restoring to the end of the process
     QEMUCommandLine *_restoring; // what QEMU is started with in the state Restoring, until it reads the saved state
     QEMUStateStream *_stream;    // of a machine that was saved, while it is Paused and can be saved again
 }
-
-/// The memory that the guest is asked to make do with. Takes effect when the machine runs, and anew at each start.
-- (void)setBalloonTarget:(uint64_t)bytes;
 
 // What the categories share with the verbs in VZVirtualMachine.m.
 
@@ -29,11 +39,19 @@ NS_ASSUME_NONNULL_BEGIN
 - (void)finishInState:(VZVirtualMachineState)state error:(nullable NSError *)error;
 /// Starts QEMU as _instance, which is nil again where that fails. From success on its end is taken care of.
 - (void)launch:(QEMUCommandLine *)commandLine completion:(void (^)(NSError *_Nullable error))completion;
+/// Tells the devices that _instance is ready.
+- (void)tellDevicesOfInstance;
+/// Forgets _instance, which has ended or is left, and tells the devices.
+- (void)leaveInstance;
 
 @end
 
 /// "paused": completes "the virtual machine is".
 NSString *VZNameOfState(VZVirtualMachineState state);
+
+@interface VZVirtualMachine (DevicesPrivate)
+- (NSArray<id<VZRuntimeDevice>> *)devicesOfConfiguration;
+@end
 
 @interface VZVirtualMachine (SaveRestorePrivate)
 /// QEMU ended in the state Restoring.
@@ -59,8 +77,8 @@ NSString *VZNameOfState(VZVirtualMachineState state);
 - (instancetype)initForSubclass;
 @end
 
-@interface VZVirtioTraditionalMemoryBalloonDevice ()
-- (instancetype)initWithMachine:(VZVirtualMachine *)machine memorySize:(uint64_t)memorySize;
+@interface VZVirtioTraditionalMemoryBalloonDevice () <VZRuntimeDevice>
+- (instancetype)initWithMemorySize:(uint64_t)memorySize;
 @end
 
 NS_ASSUME_NONNULL_END

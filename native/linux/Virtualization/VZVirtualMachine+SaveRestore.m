@@ -198,16 +198,18 @@ static dispatch_queue_t file_queue(void) {
     __weak VZVirtualMachine *weak_self = self;
     QEMUMigrationReceive(_instance, stream, !state.hasMemory, ^(NSError *error) {
         VZVirtualMachine *strong_self = weak_self;
-        if (error == nil)
-            [strong_self finishInState:VZVirtualMachineStatePaused error:nil];
-        else
+        if (error != nil) {
             [strong_self giveUpRestoring:error];
+            return;
+        }
+        [strong_self tellDevicesOfInstance];
+        [strong_self finishInState:VZVirtualMachineStatePaused error:nil];
     });
 }
 
 - (void)giveUpRestoring:(NSError *)error {
     [_instance endNow];
-    _instance = nil;
+    [self leaveInstance];
     [self finishInState:VZVirtualMachineStateStopped error:[self restoreErrorOf:error]];
 }
 

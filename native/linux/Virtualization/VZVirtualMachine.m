@@ -24,12 +24,14 @@ static void set_up_observing(void) {
 
 @implementation VZVirtualMachine {
     VZVirtualMachineState _state;
-    NSArray<VZMemoryBalloonDevice *> *_memoryBalloonDevices;
     Completion _verbCompletion;   // of the verb that made the state a transitional one
     VZVirtualMachineState _stateBeforeStart;
     NSString *_shutdownReason;    // what QEMU said when the guest turned itself off, or somebody QEMU
     BOOL _guestStopped;
 }
+
+// In VZVirtualMachine+Devices.m.
+@dynamic memoryBalloonDevices;
 
 #pragma mark Making
 
@@ -52,11 +54,7 @@ static void set_up_observing(void) {
         return nil;
     _configuration = [configuration copy];
     _queue = queue;
-    NSMutableArray<VZMemoryBalloonDevice *> *balloons = [NSMutableArray array];
-    for (NSUInteger i = 0; i < _configuration.memoryBalloonDevices.count; i++)
-        [balloons addObject:[[VZVirtioTraditionalMemoryBalloonDevice alloc] initWithMachine:self
-                                                                                 memorySize:_configuration.memorySize]];
-    _memoryBalloonDevices = balloons;
+    _devices = [self devicesOfConfiguration];
     return self;
 }
 
@@ -120,11 +118,6 @@ static void set_up_observing(void) {
 
 - (BOOL)canRequestStop {
     return self.state == VZVirtualMachineStateRunning;
-}
-
-- (NSArray<VZMemoryBalloonDevice *> *)memoryBalloonDevices {
-    [self checkQueue];
-    return _memoryBalloonDevices;
 }
 
 #pragma mark Verbs
@@ -207,9 +200,22 @@ static void set_up_observing(void) {
         if (strong_self == nil)
             return;
         if (failure != nil)
-            strong_self->_instance = nil;
+            [strong_self leaveInstance];
         completion(failure);
     }];
+}
+
+- (void)tellDevicesOfInstance {
+    for (id<VZRuntimeDevice> device in _devices)
+        if ([device respondsToSelector:@selector(instanceReady:)])
+            [device instanceReady:_instance];
+}
+
+- (void)leaveInstance {
+    _instance = nil;
+    for (id<VZRuntimeDevice> device in _devices)
+        if ([device respondsToSelector:@selector(instanceEnded)])
+            [device instanceEnded];
 }
 
 - (void)launchedWithError:(NSError *)error {
@@ -217,9 +223,7 @@ static void set_up_observing(void) {
         [self finishInState:_stateBeforeStart error:error];
         return;
     }
-    for (VZVirtioTraditionalMemoryBalloonDevice *balloon in _memoryBalloonDevices)
-        if (balloon.targetVirtualMachineMemorySize < _configuration.memorySize)
-            [self setBalloonTarget:balloon.targetVirtualMachineMemorySize];
+    [self tellDevicesOfInstance];
     [self execute:@"cont" to:VZVirtualMachineStateRunning orBackTo:_stateBeforeStart];
 }
 
@@ -293,16 +297,6 @@ static void set_up_observing(void) {
     return YES;
 }
 
-- (void)setBalloonTarget:(uint64_t)bytes {
-    [self checkQueue];
-    [_instance execute:@"balloon"
-             arguments:@{@"value" : @(bytes)}
-            completion:^(id result, NSError *refusal) {
-                (void)result;
-                (void)refusal; // a guest without the driver has no balloon to set
-            }];
-}
-
 #pragma mark What happens by itself
 
 - (void)takeEvent:(NSString *)name data:(NSDictionary *)data {
@@ -312,6 +306,9 @@ static void set_up_observing(void) {
     } else if ([name isEqualToString:@"STOP"] && _state == VZVirtualMachineStateRunning && _shutdownReason == nil) {
         [self askWhyItStopped];
     }
+    for (id<VZRuntimeDevice> device in _devices)
+        if ([device respondsToSelector:@selector(takeEvent:data:)])
+            [device takeEvent:name data:data];
 }
 
 /// QEMU stops a machine's processors by itself when it cannot go on with them, as after an internal error of KVM. Nothing
@@ -336,7 +333,7 @@ static void set_up_observing(void) {
 }
 
 - (void)instanceEnded:(QEMUEnd *)end {
-    _instance = nil;
+    [self leaveInstance];
     _stream = nil;
     if (_state == VZVirtualMachineStateStopping) {
         [self finishInState:VZVirtualMachineStateStopped error:nil];

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "../errors.h"
+#import "../guard.h"
+#import "../ownership.h"
+#import "../text.h"
+#import "applevz.h"
+#import <Virtualization/Virtualization.h>
+
+CFErrorRef applevz_network_device_attachment_create_with_nat(applevz_network_device_attachment **attachment) {
+    return applevz_guard(^NSError *_Nullable {
+        *attachment = applevz_hand_over_handle([[VZNATNetworkDeviceAttachment alloc] init]);
+        return nil;
+    });
+}
+
+void applevz_network_device_attachment_release(applevz_network_device_attachment *attachment) {
+    applevz_guard_infallible(^{
+        (void)applevz_take_back_handle(attachment);
+    });
+}
+
+CFErrorRef applevz_configuration_add_virtio_network_device(applevz_configuration *configuration,
+                                                           applevz_network_device_attachment *attachment,
+                                                           const char *mac_address, size_t mac_address_length) {
+    return applevz_guard(^NSError *_Nullable {
+        NSError *error = nil;
+        VZVirtioNetworkDeviceConfiguration *device = [[VZVirtioNetworkDeviceConfiguration alloc] init];
+        device.attachment = applevz_borrowed(VZNetworkDeviceAttachment, attachment);
+        if (mac_address_length > 0) {
+            NSString *text = applevz_text(mac_address, mac_address_length, @"MAC address", &error);
+            if (error != nil)
+                return error;
+            VZMACAddress *address = [[VZMACAddress alloc] initWithString:text];
+            if (address == nil)
+                return applevz_invalid_argument(
+                    @"Invalid MAC address.",
+                    [NSString stringWithFormat:@"mac_address: \"%@\" is not a MAC address.", text],
+                    @"Give six bytes in hexadecimal with colons between them, such as 0a:1b:2c:3d:4e:5f.");
+            device.MACAddress = address;
+        }
+        VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+        object.networkDevices = [object.networkDevices arrayByAddingObject:device];
+        return nil;
+    });
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "../errors.h"
+#import "../guard.h"
+#import "../ownership.h"
+#import "../text.h"
+#import "applevz.h"
+#import <Virtualization/Virtualization.h>
+
+_Static_assert((int)APPLEVZ_DISK_IMAGE_CACHING_MODE_AUTOMATIC == (int)VZDiskImageCachingModeAutomatic, "");
+_Static_assert((int)APPLEVZ_DISK_IMAGE_CACHING_MODE_UNCACHED == (int)VZDiskImageCachingModeUncached, "");
+_Static_assert((int)APPLEVZ_DISK_IMAGE_CACHING_MODE_CACHED == (int)VZDiskImageCachingModeCached, "");
+_Static_assert((int)APPLEVZ_DISK_IMAGE_SYNCHRONIZATION_MODE_FULL == (int)VZDiskImageSynchronizationModeFull, "");
+_Static_assert((int)APPLEVZ_DISK_IMAGE_SYNCHRONIZATION_MODE_FSYNC == (int)VZDiskImageSynchronizationModeFsync, "");
+_Static_assert((int)APPLEVZ_DISK_IMAGE_SYNCHRONIZATION_MODE_NONE == (int)VZDiskImageSynchronizationModeNone, "");
+
+CFErrorRef applevz_storage_device_attachment_create_with_disk_image(
+    const char *path, size_t path_length, bool read_only, enum applevz_disk_image_caching_mode caching_mode,
+    enum applevz_disk_image_synchronization_mode synchronization_mode,
+    applevz_storage_device_attachment **attachment) {
+    return applevz_guard(^NSError *_Nullable {
+        NSError *error = nil;
+        NSURL *url = applevz_file_url(path, path_length, @"path of the disk image", &error);
+        if (url == nil)
+            return error;
+        VZDiskImageStorageDeviceAttachment *object = [[VZDiskImageStorageDeviceAttachment alloc]
+                    initWithURL:url
+                       readOnly:read_only
+                    cachingMode:(VZDiskImageCachingMode)caching_mode
+            synchronizationMode:(VZDiskImageSynchronizationMode)synchronization_mode
+                          error:&error];
+        if (object == nil)
+            return error ?: applevz_refused_without_error(@"disk image attachment");
+        *attachment = applevz_hand_over_handle(object);
+        return nil;
+    });
+}
+
+void applevz_storage_device_attachment_release(applevz_storage_device_attachment *attachment) {
+    applevz_guard_infallible(^{
+        (void)applevz_take_back_handle(attachment);
+    });
+}
+
+CFErrorRef applevz_configuration_add_virtio_block_device(applevz_configuration *configuration,
+                                                         applevz_storage_device_attachment *attachment,
+                                                         const char *identifier, size_t identifier_length) {
+    return applevz_guard(^NSError *_Nullable {
+        NSError *error = nil;
+        VZVirtioBlockDeviceConfiguration *device = [[VZVirtioBlockDeviceConfiguration alloc]
+            initWithAttachment:applevz_borrowed(VZStorageDeviceAttachment, attachment)];
+        if (identifier_length > 0) {
+            NSString *text = applevz_text(identifier, identifier_length, @"block device identifier", &error);
+            if (error != nil)
+                return error;
+            // Asked first: the property's setter raises for what this refuses.
+            if (![VZVirtioBlockDeviceConfiguration validateBlockDeviceIdentifier:text error:&error])
+                return error;
+            device.blockDeviceIdentifier = text;
+        }
+        VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+        object.storageDevices = [object.storageDevices arrayByAddingObject:device];
+        return nil;
+    });
+}

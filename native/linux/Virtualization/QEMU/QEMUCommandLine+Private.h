@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the parts of the command line, one file for each kind of device, share. Each adds its devices in the order of the
+// configuration.
+#import "QEMUCommandLine.h"
+
+NS_ASSUME_NONNULL_BEGIN
+
+@interface QEMUPreparation ()
+/// property is the part of the configuration that the command is for, such as "serialPorts[0].attachment".
+- (instancetype)initWithCommand:(NSString *)command arguments:(NSDictionary *)arguments property:(NSString *)property;
+@end
+
+@interface QEMUCommandLine () {
+    NSMutableArray<NSString *> *_arguments;
+    NSMutableArray<QEMUDescriptor *> *_descriptors;
+    NSMutableArray<QEMUPreparation *> *_preparations;
+    BOOL _microvm;
+    NSUInteger _deviceCount;
+}
+
+- (void)add:(NSString *)option value:(NSString *)value;
+
+/// A virtio device at the next place: on microvm the one that QEMU takes by itself, from the last transport down, which is
+/// the order in which a guest finds them; on PCI one that is named, since a guest goes by the slots' numbers.
+- (void)addDevice:(NSString *)driver properties:(NSDictionary *)properties;
+
+/// Hands a descriptor over, and gives its number in QEMU.
+- (NSUInteger)inherit:(QEMUDescriptor *)descriptor;
+
+/// The path that stands for a descriptor in QEMU, which takes it as it is and opens nothing.
+- (NSString *)pathOfDescriptor:(QEMUDescriptor *)descriptor;
+
+@end
+
+@interface QEMUCommandLine (SerialPorts)
+- (BOOL)addSerialPorts:(NSArray<VZSerialPortConfiguration *> *)ports error:(NSError **)error;
+@end
+
+@interface QEMUCommandLine (StorageDevices)
+- (BOOL)addStorageDevices:(NSArray<VZStorageDeviceConfiguration *> *)devices error:(NSError **)error;
+@end
+
+@interface QEMUCommandLine (NetworkDevices)
+- (void)addNetworkDevices:(NSArray<VZNetworkDeviceConfiguration *> *)devices;
+@end
+
+/// The value of an option in JSON, which is where a user's string may stand in one.
+NSString *QEMUOptionOfObject(NSDictionary *object);
+
+/// A start's error for a file that can no longer be opened.
+void QEMUCannotOpen(NSError *_Nullable *_Nullable error, NSString *property, NSError *cause);
+
+NS_ASSUME_NONNULL_END

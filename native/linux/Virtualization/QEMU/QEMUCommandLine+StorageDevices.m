@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "../VZConfiguration+Private.h"
+#import "../VZErrors+Private.h"
+#import "../VZHostFile+Private.h"
+#import "QEMUCommandLine+Private.h"
+
+@implementation QEMUCommandLine (StorageDevices)
+
+- (BOOL)addStorageDevices:(NSArray<VZStorageDeviceConfiguration *> *)devices error:(NSError **)error {
+    NSUInteger index = 0;
+    for (VZStorageDeviceConfiguration *device in devices)
+        if (![self addStorageDevice:(VZVirtioBlockDeviceConfiguration *)device index:index++ error:error])
+            return NO;
+    return YES;
+}
+
+- (BOOL)addStorageDevice:(VZVirtioBlockDeviceConfiguration *)device index:(NSUInteger)index error:(NSError **)error {
+    VZDiskImageStorageDeviceAttachment *attachment = (VZDiskImageStorageDeviceAttachment *)device.attachment;
+    NSString *property = [NSString stringWithFormat:@"storageDevices[%lu].attachment", (unsigned long)index];
+    VZHostFile *image = [attachment openAs:property error:error];
+    if (image == nil)
+        return NO;
+    NSString *identifier = [NSString stringWithFormat:@"disk%lu", (unsigned long)index];
+    BOOL direct = attachment.cachingMode == VZDiskImageCachingModeUncached;
+    BOOL noFlush = attachment.synchronizationMode == VZDiskImageSynchronizationModeNone;
+    [self add:@"-blockdev" value:QEMUOptionOfObject(@{
+        @"driver" : image.isBlockDevice ? @"host_device" : @"file",
+        @"node-name" : identifier,
+        @"filename" : attachment.resolvedPath,
+        @"read-only" : [NSNumber numberWithBool:attachment.readOnly],
+        @"discard" : @"unmap",
+        @"cache" : @{
+            @"direct" : [NSNumber numberWithBool:direct],
+            @"no-flush" : [NSNumber numberWithBool:noFlush],
+        },
+    })];
+    // An error, a full disk of the host's too, is the guest's to handle: QEMU would stop the machine and wait for somebody.
+    NSMutableDictionary *properties = [NSMutableDictionary dictionaryWithDictionary:@{
+        @"drive" : identifier,
+        @"rerror" : @"report",
+        @"werror" : @"report",
+    }];
+    if (device.blockDeviceIdentifier.length > 0)
+        properties[@"serial"] = device.blockDeviceIdentifier;
+    [self addDevice:@"virtio-blk" properties:properties];
+    return YES;
+}
+
+@end

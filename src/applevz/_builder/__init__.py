@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the plain objects of `configuration` to the native configuration, with a module for each of its modules.
+
+The one place that says which field goes to which native function. Whatever is refused is refused by its field's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .. import _arguments as arguments
+from .._console import BaseConsole
+from .._native import Reference, lib
+from .._sizes import size
+from ..configuration.entropy import VirtioEntropyDeviceConfiguration
+from ..configuration.machine import VirtualMachineConfiguration
+from ..configuration.memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
+from ..errors import check
+from .boot_loaders import set_boot_loader
+from .consoles import add_serial_ports
+from .network import add_network_devices
+from .owned import Owned
+from .platforms import set_platform
+from .storage import add_storage_devices
+
+__all__ = ["native_configuration", "validate", "validate_save_restore_support"]
+
+
+@contextmanager
+def native_configuration(
+    configuration: VirtualMachineConfiguration, console_kind: type[BaseConsole]
+) -> Iterator[tuple[Reference, list[BaseConsole]]]:
+    """The native configuration, which lives until the context ends, and the consoles of its serial ports, in order.
+
+    Each is of `console_kind`: a console of one face cannot be waited for by the other.
+    """
+    arguments.instance("configuration", configuration, (VirtualMachineConfiguration,))
+    with Owned() as owned:
+        handle = owned.make("configuration", lib.applevz_configuration_create)
+        cpu_count = arguments.integer("cpu_count", configuration.cpu_count)
+        check(lib.applevz_configuration_set_cpu_count(handle, cpu_count))
+        memory_size = size("memory_size", configuration.memory_size)
+        check(lib.applevz_configuration_set_memory_size(handle, memory_size))
+        if configuration.boot_loader is not None:
+            set_boot_loader(handle, configuration.boot_loader)
+        set_platform(handle, configuration.platform)
+        consoles = add_serial_ports(owned, handle, configuration.serial_ports, console_kind)
+        add_storage_devices(owned, handle, configuration.storage_devices)
+        add_network_devices(owned, handle, configuration.network_devices)
+        entropy = (VirtioEntropyDeviceConfiguration,)
+        for _ in arguments.items("entropy_devices", configuration.entropy_devices, entropy):
+            check(lib.applevz_configuration_add_virtio_entropy_device(handle))
+        balloons = (VirtioTraditionalMemoryBalloonDeviceConfiguration,)
+        for _ in arguments.items("memory_balloon_devices", configuration.memory_balloon_devices, balloons):
+            check(lib.applevz_configuration_add_virtio_traditional_memory_balloon_device(handle))
+        yield handle, consoles
+
+
+def validate(configuration: VirtualMachineConfiguration) -> None:
+    """Raises what `VirtualMachineConfiguration.validate` says."""
+    with native_configuration(configuration, BaseConsole) as (handle, _):
+        check(lib.applevz_configuration_validate(handle))
+
+
+def validate_save_restore_support(configuration: VirtualMachineConfiguration) -> None:
+    """Raises what `VirtualMachineConfiguration.validate_save_restore_support` says."""
+    with native_configuration(configuration, BaseConsole) as (handle, _):
+        check(lib.applevz_configuration_validate_save_restore_support(handle))

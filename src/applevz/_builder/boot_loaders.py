@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from .. import _arguments as arguments
+from .._native import Reference, lib
+from ..configuration.boot_loaders import LinuxBootLoader
+from ..errors import check
+
+__all__ = ["set_boot_loader"]
+
+
+def set_boot_loader(handle: Reference, boot_loader: LinuxBootLoader) -> None:
+    arguments.instance("boot_loader", boot_loader, (LinuxBootLoader,))
+    kernel = arguments.path("boot_loader.kernel", boot_loader.kernel)
+    initial_ramdisk = b""
+    if boot_loader.initial_ramdisk is not None:
+        initial_ramdisk = arguments.path("boot_loader.initial_ramdisk", boot_loader.initial_ramdisk)
+    command_line = arguments.text("boot_loader.command_line", boot_loader.command_line)
+    additions = arguments.boolean("boot_loader.command_line_additions", boot_loader.command_line_additions)
+    check(
+        lib.applevz_configuration_set_linux_boot_loader(
+            handle,
+            kernel,
+            len(kernel),
+            initial_ramdisk,
+            len(initial_ramdisk),
+            command_line,
+            len(command_line),
+            additions,
+        )
+    )

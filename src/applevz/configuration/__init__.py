@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a machine is made of.
+
+The classes have the names of Apple's Virtualization framework without `VZ`, and their fields those of its properties in
+Python's spelling; what each means, and what the framework refuses, stands in Apple's documentation:
+https://developer.apple.com/documentation/virtualization/vzvirtualmachineconfiguration
+
+A configuration is a plain object until a machine is made of it, or `validate` is called. Only then values are looked
+at, files are opened and relative paths are resolved. The machine has its own copy.
+"""
+
+from __future__ import annotations
+
+from .boot_loaders import LinuxBootLoader
+from .consoles import (
+    FileHandleSerialPortAttachment,
+    FileSerialPortAttachment,
+    VirtioConsoleDeviceSerialPortConfiguration,
+)
+from .entropy import VirtioEntropyDeviceConfiguration
+from .machine import VirtualMachineConfiguration
+from .memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
+from .network import MACAddress, NATNetworkDeviceAttachment, VirtioNetworkDeviceConfiguration
+from .platforms import GenericMachineIdentifier, GenericPlatformConfiguration
+from .storage import (
+    DiskImageCachingMode,
+    DiskImageStorageDeviceAttachment,
+    DiskImageSynchronizationMode,
+    VirtioBlockDeviceConfiguration,
+)
+
+__all__ = [
+    "DiskImageCachingMode",
+    "DiskImageStorageDeviceAttachment",
+    "DiskImageSynchronizationMode",
+    "FileHandleSerialPortAttachment",
+    "FileSerialPortAttachment",
+    "GenericMachineIdentifier",
+    "GenericPlatformConfiguration",
+    "LinuxBootLoader",
+    "MACAddress",
+    "NATNetworkDeviceAttachment",
+    "VirtioBlockDeviceConfiguration",
+    "VirtioConsoleDeviceSerialPortConfiguration",
+    "VirtioEntropyDeviceConfiguration",
+    "VirtioNetworkDeviceConfiguration",
+    "VirtioTraditionalMemoryBalloonDeviceConfiguration",
+    "VirtualMachineConfiguration",
+]

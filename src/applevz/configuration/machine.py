@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .._sizes import Size
+from .boot_loaders import LinuxBootLoader
+from .consoles import VirtioConsoleDeviceSerialPortConfiguration
+from .entropy import VirtioEntropyDeviceConfiguration
+from .memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
+from .network import VirtioNetworkDeviceConfiguration
+from .platforms import GenericPlatformConfiguration
+from .storage import VirtioBlockDeviceConfiguration
+
+__all__ = ["VirtualMachineConfiguration"]
+
+
+def _one_console() -> Sequence[VirtioConsoleDeviceSerialPortConfiguration]:
+    return [VirtioConsoleDeviceSerialPortConfiguration()]
+
+
+@dataclass
+class VirtualMachineConfiguration:
+    """A machine that can be made, any number of times.
+
+    `memory_size` is in bytes, or text like `"512MiB"`; `applevz.limits()` tells what the host allows for it and for
+    `cpu_count`. By default the machine has one serial port with a `Console`; `serial_ports=[]` leaves it out.
+    """
+
+    boot_loader: LinuxBootLoader | None = None
+    cpu_count: int = 1
+    memory_size: Size = "512MiB"
+    platform: GenericPlatformConfiguration = field(default_factory=GenericPlatformConfiguration)
+    serial_ports: Sequence[VirtioConsoleDeviceSerialPortConfiguration] = field(default_factory=_one_console)
+    storage_devices: Sequence[VirtioBlockDeviceConfiguration] = ()
+    network_devices: Sequence[VirtioNetworkDeviceConfiguration] = ()
+    entropy_devices: Sequence[VirtioEntropyDeviceConfiguration] = ()
+    memory_balloon_devices: Sequence[VirtioTraditionalMemoryBalloonDeviceConfiguration] = ()
+
+    def validate(self) -> None:
+        """Looks whether a machine can be made of this on this host; returns nothing if one can.
+
+        Raises `InvalidArgumentError` for values that no machine could have, and what the framework refuses as
+        `InvalidVirtualMachineConfigurationError`, `InvalidDiskImageError` or another `Error`, which says which field
+        and which value. (`-[VZVirtualMachineConfiguration validateWithError:]`)
+        """
+        # The builder knows the classes of this folder.
+        from .._builder import validate
+
+        validate(self)
+
+    def validate_save_restore_support(self) -> None:
+        """Looks whether a machine of this could be saved to a file and restored; returns nothing if it could.
+
+        Raises the errors of `validate`, and `NotSupportedError` where the host saves no machines.
+        (`-[VZVirtualMachineConfiguration validateSaveRestoreSupportWithError:]`)
+        """
+        from .._builder import validate_save_restore_support
+
+        validate_save_restore_support(self)

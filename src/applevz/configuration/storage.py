@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disks."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from .._arguments import PathLike
+from .._native import lib
+
+__all__ = [
+    "DiskImageCachingMode",
+    "DiskImageStorageDeviceAttachment",
+    "DiskImageSynchronizationMode",
+    "VirtioBlockDeviceConfiguration",
+]
+
+
+class DiskImageCachingMode(enum.IntEnum):
+    """Whether the host's cache stands between the guest and the image (`VZDiskImageCachingMode`)."""
+
+    AUTOMATIC = lib.APPLEVZ_DISK_IMAGE_CACHING_MODE_AUTOMATIC
+    UNCACHED = lib.APPLEVZ_DISK_IMAGE_CACHING_MODE_UNCACHED
+    CACHED = lib.APPLEVZ_DISK_IMAGE_CACHING_MODE_CACHED
+
+
+class DiskImageSynchronizationMode(enum.IntEnum):
+    """What a guest's flush does (`VZDiskImageSynchronizationMode`)."""
+
+    FULL = lib.APPLEVZ_DISK_IMAGE_SYNCHRONIZATION_MODE_FULL
+    FSYNC = lib.APPLEVZ_DISK_IMAGE_SYNCHRONIZATION_MODE_FSYNC
+    NONE = lib.APPLEVZ_DISK_IMAGE_SYNCHRONIZATION_MODE_NONE
+
+
+@dataclass
+class DiskImageStorageDeviceAttachment:
+    """A raw image, whose size is a multiple of 512 bytes.
+
+    Apple's default caching is `AUTOMATIC`, under which Linux guests are known to corrupt their disks on macOS; here it
+    is `CACHED`.
+    """
+
+    path: PathLike
+    read_only: bool = False
+    caching_mode: DiskImageCachingMode = DiskImageCachingMode.CACHED
+    synchronization_mode: DiskImageSynchronizationMode = DiskImageSynchronizationMode.FULL
+
+
+@dataclass
+class VirtioBlockDeviceConfiguration:
+    """A disk that Linux knows as `/dev/vda`. The identifier, up to 20 ASCII characters, is its serial number there."""
+
+    attachment: DiskImageStorageDeviceAttachment
+    block_device_identifier: str | None = None
