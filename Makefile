@@ -5,6 +5,7 @@
 #   make test                installs, builds, and runs everything that continuous integration runs
 #   make lint                ruff and mypy
 #   make typecheck-macos SDK=…   type-checks native/bridge against a macOS SDK
+#   make frameworks PREFIX=…     installs native/linux as headers and libraries, for programs in Objective-C
 #   make clean               removes what was built; the default guest, the packages and .venv stay
 
 PYTHON = python3
@@ -13,13 +14,15 @@ KERNEL =
 INITRD =
 ARGUMENTS =
 SDK =
+PREFIX = /usr/local
+DESTDIR =
 PYTEST_ARGUMENTS =
 
 STAMPS = build/stamps
 # What the extension is built from. An editable installation follows changes of src/ by itself.
 SOURCES = setup.py pyproject.toml $(shell find native -name '*.[cmh]' -o -name '*.py')
 
-.PHONY: run test lint typecheck-macos setup guest clean
+.PHONY: run test lint typecheck-macos frameworks setup guest clean
 
 run: $(STAMPS)/installed $(if $(KERNEL),,guest)
 	$(VENV)/bin/python -m applevz run $(if $(KERNEL),--kernel '$(KERNEL)' --initrd '$(INITRD)') $(ARGUMENTS)
@@ -33,6 +36,9 @@ lint: $(STAMPS)/installed-for-tests
 
 typecheck-macos:
 	$(PYTHON) native/toolchain.py typecheck-macos $(if $(SDK),--sdk '$(SDK)')
+
+frameworks: $(STAMPS)/packages
+	$(PYTHON) native/frameworks.py --prefix '$(PREFIX)' $(if $(DESTDIR),--destdir '$(DESTDIR)')
 
 setup: $(STAMPS)/installed
 

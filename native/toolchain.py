@@ -162,14 +162,18 @@ class Toolchain:
             "-fconstant-string-class=NSConstantString",
         ]
 
-    def link_flags(self, sanitize: Iterable[str] = ()) -> list[str]:
-        """The flags and libraries of a link, to be put behind the objects."""
-        flags = ["-pthread", *self._libraries, *_sanitizer_flags(sanitize)]
+    def link_libraries(self) -> list[str]:
+        """The libraries that any link needs."""
+        return ["-pthread", *self._libraries]
+
+    def link_flags(self, sanitize: Iterable[str] = (), exports: Path = LINUX / "runtime" / "hidden.map") -> list[str]:
+        """The flags and libraries of a link, to be put behind the objects. `exports` says which names it shows on
+        Linux; by default none of those to which clang gives default visibility whatever it was told (of selectors,
+        classes and variables)."""
+        flags = [*self.link_libraries(), *_sanitizer_flags(sanitize)]
         if not self.macos:
             # libobjc keeps pointers to the classes of every library: one that has classes can never be unloaded.
-            flags += ["-Wl,-z,nodelete", "-Wl,--no-undefined"]
-            # clang gives some of its names for selectors, classes and variables default visibility.
-            flags += [f"-Wl,--version-script={LINUX / 'runtime' / 'hidden.map'}"]
+            flags += ["-Wl,-z,nodelete", "-Wl,--no-undefined", f"-Wl,--version-script={exports}"]
         return flags
 
     def compile(
@@ -185,6 +189,7 @@ class Toolchain:
         dwarf4: bool = False,
         extra_compile_flags: Sequence[str] = (),
         extra_link_flags: Sequence[str] = (),
+        exports: Path = LINUX / "runtime" / "hidden.map",
     ) -> Path:
         """Build an executable or, with `shared`, a shared library. Raises CompilationError.
 
@@ -197,9 +202,9 @@ class Toolchain:
         output.parent.mkdir(parents=True, exist_ok=True)
         if shared and sanitize:
             # The program that loads the library brings the sanitizer's own functions.
-            link_flags = [flag for flag in self.link_flags(sanitize) if flag != "-Wl,--no-undefined"]
+            link_flags = [flag for flag in self.link_flags(sanitize, exports) if flag != "-Wl,--no-undefined"]
         else:
-            link_flags = self.link_flags(sanitize)
+            link_flags = self.link_flags(sanitize, exports)
         command = [self.clang, *(["-shared"] if shared else []), "-o", str(output), *map(str, objects)]
         command += [*extra_link_flags, *link_flags]
         record = output.with_name(output.name + ".command")

@@ -22,6 +22,7 @@ BEHAVIOURS = [
     ("timer",),
     ("descriptor",),
     ("process",),
+    ("signal",),
     ("once",),
     ("state",),
     ("poller",),

@@ -87,17 +87,23 @@ CF_ASSUME_NONNULL_END
 CF_EXTERN_C_END
 
 #if defined(__OBJC__)
-#if __has_feature(objc_arc)
 #import <Foundation/Foundation.h>
 // Foundation's on macOS; GNUstep's has none.
 static inline CFTypeRef _Nullable CFBridgingRetain(id _Nullable object) CF_RETURNS_RETAINED;
 static inline CFTypeRef _Nullable CFBridgingRetain(id _Nullable object) {
+#if __has_feature(objc_arc)
     return (__bridge_retained CFTypeRef)object;
+#else
+    return (CFTypeRef)[object retain];
+#endif
 }
 static inline id _Nullable CFBridgingRelease(CFTypeRef CF_CONSUMED _Nullable object) {
+#if __has_feature(objc_arc)
     return (__bridge_transfer id)object;
-}
+#else
+    return [(id)object autorelease];
 #endif
+}
 #endif
 
 #endif

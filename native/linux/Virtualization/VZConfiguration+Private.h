@@ -54,7 +54,7 @@ enum { VZMicrovmMaximumDeviceCount = 23, VZPCIMaximumDeviceCount = 30 };
 @end
 
 /*! Refuses an instance of a class that stands for no device, loader or attachment. */
-VZ_EXTERN BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSError **error);
+extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSError **error);
 
 @interface VZLinuxBootLoader ()
 @property (readonly, nullable) NSString *kernelPath;

@@ -5,22 +5,22 @@
 NS_ASSUME_NONNULL_BEGIN
 
 /*! An error in VZErrorDomain. Each string ends with a full stop. */
-VZ_EXTERN NSError *VZErrorWithReason(VZErrorCode code, NSString *description, NSString *failureReason,
+extern NSError *VZErrorWithReason(VZErrorCode code, NSString *description, NSString *failureReason,
                                      NSString *_Nullable recoverySuggestion, NSError *_Nullable underlying);
 
 /*! VZErrorInvalidVirtualMachineConfiguration; failureReason names the property and its value. */
-VZ_EXTERN NSError *VZInvalidConfigurationError(NSString *failureReason, NSString *_Nullable recoverySuggestion,
+extern NSError *VZInvalidConfigurationError(NSString *failureReason, NSString *_Nullable recoverySuggestion,
                                                NSError *_Nullable underlying);
 
 /*! VZErrorInvalidDiskImage; failureReason names the file. */
-VZ_EXTERN NSError *VZInvalidDiskImageError(NSString *failureReason, NSString *_Nullable recoverySuggestion,
+extern NSError *VZInvalidDiskImageError(NSString *failureReason, NSString *_Nullable recoverySuggestion,
                                            NSError *_Nullable underlying);
 
 /*! What a system call said, in NSPOSIXErrorDomain, to stand below an error of the framework's. */
-VZ_EXTERN NSError *VZSystemCallError(int errorNumber, NSString *_Nullable path);
+extern NSError *VZSystemCallError(int errorNumber, NSString *_Nullable path);
 
 /*! The system's words for an error number: "No such file or directory". */
-VZ_EXTERN NSString *VZSystemCallErrorText(int errorNumber);
+extern NSString *VZSystemCallErrorText(int errorNumber);
 
 /*! Hands error to a caller who may not want it. Returns NO, so that a check ends with one statement. */
 static inline BOOL VZRefuse(NSError *_Nullable __autoreleasing *_Nullable out, NSError *error)

@@ -8,16 +8,16 @@ NS_ASSUME_NONNULL_BEGIN
 
 /*! The UTF-8 bytes of string with a NUL after them; nil if it has half a surrogate pair in it. -[NSString UTF8String]
     raises an exception for such a string. */
-VZ_EXTERN NSData *_Nullable VZUTF8Data(NSString *string);
+extern NSData *_Nullable VZUTF8Data(NSString *string);
 
 /*! string for use in an error's text, where it has to be legible and short: quoted, control characters escaped, and
     the middle of a long one left out. */
-VZ_EXTERN NSString *VZQuoted(NSString *_Nullable string);
+extern NSString *VZQuoted(NSString *_Nullable string);
 
 /*! The path that url means. nil if it means none: not a file URL, or one with a NUL character, at which the system
     would take the path to end. reason then completes a sentence that begins with the property's name. The path can be
     given to -UTF8String. */
-VZ_EXTERN NSString *_Nullable VZPathOfFileURL(NSURL *_Nullable url,
+extern NSString *_Nullable VZPathOfFileURL(NSURL *_Nullable url,
                                               NSString *_Nullable __autoreleasing *_Nonnull reason);
 
 /*! A file that was looked at and can be opened as asked. */

@@ -7,10 +7,17 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#ifdef __cplusplus
-#define DISPATCH_EXPORT extern "C"
+// The library of frameworks shows these; one that has the files of this folder in it does not.
+#if defined(APPLEVZ_FRAMEWORKS)
+#define DISPATCH_VISIBLE __attribute__((visibility("default")))
 #else
-#define DISPATCH_EXPORT extern
+#define DISPATCH_VISIBLE
+#endif
+
+#ifdef __cplusplus
+#define DISPATCH_EXPORT extern "C" DISPATCH_VISIBLE
+#else
+#define DISPATCH_EXPORT extern DISPATCH_VISIBLE
 #endif
 
 #define DISPATCH_ASSUME_NONNULL_BEGIN _Pragma("clang assume_nonnull begin")

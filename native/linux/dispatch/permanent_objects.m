@@ -31,12 +31,12 @@ struct queue *queue_main(void) {
     return &main;
 }
 
-void *permanent_global_queue(intptr_t identifier, uintptr_t flags) __asm__("dispatch_get_global_queue");
-void *permanent_main_queue(void) __asm__("dispatch_get_main_queue");
-void *permanent_concurrent(void) __asm__("_dispatch_queue_attr_concurrent");
-void *permanent_with_qos(void *attribute, dispatch_qos_class_t qos_class, int relative_priority)
+DISPATCH_EXPORT void *permanent_global_queue(intptr_t identifier, uintptr_t flags) __asm__("dispatch_get_global_queue");
+DISPATCH_EXPORT void *permanent_main_queue(void) __asm__("dispatch_get_main_queue");
+DISPATCH_EXPORT void *permanent_concurrent(void) __asm__("_dispatch_queue_attr_concurrent");
+DISPATCH_EXPORT void *permanent_with_qos(void *attribute, dispatch_qos_class_t qos_class, int relative_priority)
     __asm__("dispatch_queue_attr_make_with_qos_class");
-void *permanent_inactive(void *attribute) __asm__("dispatch_queue_attr_make_initially_inactive");
+DISPATCH_EXPORT void *permanent_inactive(void *attribute) __asm__("dispatch_queue_attr_make_initially_inactive");
 
 void *permanent_global_queue(intptr_t identifier, uintptr_t flags) {
     static const intptr_t known[] = {

@@ -9,17 +9,17 @@ DISPATCH_ASSUME_NONNULL_BEGIN
 
 /// Starts the process's one poller thread unless it runs already. 0, or the errno of what could not be had: ask before
 /// depending on dispatch_poller_perform_sync, which aborts then.
-DISPATCH_EXPORT int dispatch_poller_start(void);
+extern int dispatch_poller_start(void);
 
 /// Runs the block on the poller thread, which lives as long as the process, and waits for it: PR_SET_PDEATHSIG is
 /// bound to the thread that starts a process, so one that may end must not. Sources and timers wait meanwhile: keep the
 /// block short. On the poller thread itself, and in a child of fork(), the block runs on the caller.
-DISPATCH_EXPORT void dispatch_poller_perform_sync(DISPATCH_NOESCAPE dispatch_block_t block);
+extern void dispatch_poller_perform_sync(DISPATCH_NOESCAPE dispatch_block_t block);
 
 /// True in a process that was forked, without exec, from one in which the poller or a worker had been started. Those
 /// threads do not exist here: asynchronous work is dropped, synchronous work runs on the caller at once, sources and
 /// timers never fire, waits that would block fail.
-DISPATCH_EXPORT bool dispatch_poller_inherited(void);
+extern bool dispatch_poller_inherited(void);
 
 DISPATCH_ASSUME_NONNULL_END
 

@@ -14,6 +14,7 @@ DISPATCH_EXPORT const struct dispatch_source_type_s _dispatch_source_type_data_a
 DISPATCH_EXPORT const struct dispatch_source_type_s _dispatch_source_type_data_or;
 DISPATCH_EXPORT const struct dispatch_source_type_s _dispatch_source_type_proc;
 DISPATCH_EXPORT const struct dispatch_source_type_s _dispatch_source_type_read;
+DISPATCH_EXPORT const struct dispatch_source_type_s _dispatch_source_type_signal;
 DISPATCH_EXPORT const struct dispatch_source_type_s _dispatch_source_type_timer;
 DISPATCH_EXPORT const struct dispatch_source_type_s _dispatch_source_type_write;
 
@@ -25,6 +26,10 @@ DISPATCH_EXPORT const struct dispatch_source_type_s _dispatch_source_type_write;
 /// Handle: a file descriptor, to be closed in the cancel handler and not before; data: an estimate of the bytes that
 /// can be read, 0 at the end of the file.
 #define DISPATCH_SOURCE_TYPE_READ (&_dispatch_source_type_read)
+/// Handle: a signal's number; data: how often it came since the last invocation of the handler. What the process does
+/// with the signal stays what it is: ignore it (`signal(number, SIG_IGN)`, before the source is resumed) where it would
+/// end the process.
+#define DISPATCH_SOURCE_TYPE_SIGNAL (&_dispatch_source_type_signal)
 /// Handle 0, mask 0 or DISPATCH_TIMER_STRICT; data: how often it fired since the last invocation of the handler.
 #define DISPATCH_SOURCE_TYPE_TIMER (&_dispatch_source_type_timer)
 /// Handle: a file descriptor, as for READ; data: an estimate of the bytes that can be written.

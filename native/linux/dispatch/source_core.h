@@ -58,6 +58,8 @@ struct source {
     struct poller_watch watch;
     int process_descriptor;
     bool process_exited;
+    /// Of a SIGNAL source: the slot that the signal handler writes to.
+    int listener;
     /// What dispatch_source_merge_data brought since the last event handler.
     uintptr_t merged;
     struct timer timer;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// <objc/objc.h> for GCC's libobjc. It stands in for GCC's own for two reasons: there YES is `(BOOL)1` without
-// parentheses around it, which @YES does not take; and GCC's headers lie beside a <stdatomic.h> that clang's then
-// leads to.
+// <objc/objc.h> for GCC's libobjc. It stands in for GCC's own for three reasons: there YES is `(BOOL)1` without
+// parentheses around it, which @YES does not take; nil is of type id, with which clang warns of `error:nil`; and GCC's
+// headers lie beside a <stdatomic.h> that clang's then leads to.
 #ifndef APPLEVZ_OBJC_OBJC_H
 #define APPLEVZ_OBJC_OBJC_H
 #define __objc_INCLUDE_GNU
@@ -22,8 +22,8 @@ typedef struct objc_object {
 } *id;
 typedef id (*IMP)(id, SEL, ...);
 
-#define nil ((id)0)
-#define Nil ((Class)0)
+#define nil NULL
+#define Nil NULL
 
 #ifdef __OBJC__
 @class Protocol;

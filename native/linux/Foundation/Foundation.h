@@ -1,25 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names of Apple's Foundation and availability headers that source written for Apple's framework uses and GNUstep 1.28
-// does not have. Each stands aside for a newer GNUstep's own.
-#import <Foundation/Foundation.h>
-#include <stdint.h>
+// GNUstep's <Foundation/Foundation.h>, with the names of Apple's Foundation that source written for Apple's frameworks
+// uses and GNUstep 1.28 does not have. Each stands aside for a newer GNUstep's own. As on macOS, CoreFoundation and
+// dispatch come with it.
+#ifndef APPLEVZ_FOUNDATION_H
+#define APPLEVZ_FOUNDATION_H
 
-#ifndef API_AVAILABLE
-#define API_AVAILABLE(...)
-#endif
-#ifndef API_UNAVAILABLE
-#define API_UNAVAILABLE(...)
-#endif
-#ifndef API_DEPRECATED
-#define API_DEPRECATED(...)
-#endif
-#ifndef API_DEPRECATED_WITH_REPLACEMENT
-#define API_DEPRECATED_WITH_REPLACEMENT(...)
-#endif
-#ifndef API_AVAILABLE_BEGIN
-#define API_AVAILABLE_BEGIN(...)
-#define API_AVAILABLE_END
-#endif
+#include_next <Foundation/Foundation.h>
+#include <Availability.h>
+#include <stdint.h>
+#include <unistd.h>
 
 #ifndef NS_SWIFT_NAME
 #define NS_SWIFT_NAME(_name)
@@ -86,8 +75,32 @@
 #define NS_UNAVAILABLE __attribute__((unavailable))
 
 typedef NSString *NSErrorUserInfoKey;
+typedef NSString *NSFileAttributeKey;
+typedef NSString *NSFileAttributeType;
+typedef NSString *NSKeyValueChangeKey;
+typedef NSString *NSURLResourceKey;
+
+NS_ASSUME_NONNULL_BEGIN
+
+@interface NSObject (ApplevzKeyValueObserving)
+/*! Ends all observations of that key path by that observer: which context each has is not looked at. */
+- (void)removeObserver:(NSObject *)observer forKeyPath:(NSString *)keyPath context:(nullable void *)context;
+@end
+
+@interface NSFileHandle (ApplevzHandlers)
+/*! Is called on a queue of the file handle's own while there is something to read, or the end was reached, until it is
+    set to nil. The file handle is kept as long. */
+@property (nullable, copy) void (^readabilityHandler)(NSFileHandle *fileHandle);
+@end
+
+NS_ASSUME_NONNULL_END
 
 // The BSDs' name and member for six octets; the C library here has only `struct ether_addr` with another member name.
 typedef struct {
     uint8_t octet[6];
 } ether_addr_t;
+
+#import <CoreFoundation/CoreFoundation.h>
+#import <dispatch/dispatch.h>
+
+#endif
