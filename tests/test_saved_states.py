@@ -27,7 +27,7 @@ from applevz import VirtualMachineState
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the file is that of the Linux classes")
 
 PAUSED, STOPPED, RUNNING = VirtualMachineState.PAUSED, VirtualMachineState.STOPPED, VirtualMachineState.RUNNING
-TRAILER = 72
+TRAILER = 80
 SCRIPTED = Path(__file__).with_name("scripted_qemu.py")
 
 
@@ -349,10 +349,30 @@ def flip(from_end: int) -> Callable[[Path], None]:
     return change
 
 
+def flip_memory(path: Path) -> None:
+    with path.open("r+b") as file:
+        # A byte of the first page that holds something.
+        start = os.lseek(file.fileno(), 0, os.SEEK_DATA)
+        file.seek(start)
+        byte = file.read(1)[0]
+        file.seek(start)
+        file.write(bytes([byte ^ 0x80]))
+
+
+def lose_memory(path: Path) -> None:
+    """As after a power cut: a page that did not come to the disk."""
+    with path.open("r+b") as file:
+        start = os.lseek(file.fileno(), 1 << 20, os.SEEK_DATA)
+        page = start // 4096
+        while not any(os.pread(file.fileno(), 4096, page * 4096)):
+            page += 1
+        os.pwrite(file.fileno(), bytes(4096), page * 4096)
+
+
 def newer(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(-24, os.SEEK_END)
-        file.write((2).to_bytes(8, "little"))
+        file.write((3).to_bytes(8, "little"))
 
 
 DAMAGE = {
@@ -363,7 +383,9 @@ DAMAGE = {
     "the trailer": (flip(TRAILER - 4), "checksum of its trailer"),
     "the description": (flip(TRAILER + 20), "checksum of its description"),
     "the devices": (flip(TRAILER + 50000), "checksum of its devices' state"),
-    "a newer version": (newer, "format version 2; this library reads version 1"),
+    "the guest's memory": (flip_memory, "checksum of the guest's memory"),
+    "lost memory": (lose_memory, "checksum of the guest's memory"),
+    "a newer version": (newer, "format version 3; this library reads version 2"),
 }
 
 

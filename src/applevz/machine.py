@@ -82,8 +82,7 @@ class VirtualMachine(BaseVirtualMachine[Console, Events]):
         The machine's configuration must be that of the one which was saved: processors, memory, devices and their
         order, MAC addresses, disks, and the machine identifier, so name that and the addresses rather than leave them
         out; so must QEMU's version. Otherwise, or where the file is damaged, it raises `RestoreError`, whose
-        `failure_reason` says what differs, and the machine is stopped as before. The guest's memory itself is checked
-        for its length only.
+        `failure_reason` says what differs, and the machine is stopped as before.
 
         The machine gets a copy of the memory that is in the file. With `private`, on Linux, it runs on the file itself,
         mapped privately: that is faster, and any number of machines run from one file at once and share what of it they

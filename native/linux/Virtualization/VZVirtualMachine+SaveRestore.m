@@ -149,9 +149,8 @@ static dispatch_queue_t file_queue(void) {
         [self finishInState:VZVirtualMachineStateStopped error:[self restoreErrorOf:error]];
         return;
     }
-    // The memory is copied while QEMU starts, which does not look at it before it reads the stream.
-    BOOL copies = state.hasMemory && !state.isMapped;
-    __block int pending = copies ? 2 : 1;
+    // The memory is copied and checked while QEMU starts, which does not look at it before it reads the stream.
+    __block int pending = state.hasMemory ? 2 : 1;
     __block NSError *first = nil;
     _restoring = commandLine;
     __weak VZVirtualMachine *weak_self = self;
@@ -168,21 +167,18 @@ static dispatch_queue_t file_queue(void) {
             [strong_self receive:stream of:state];
     };
     [self launch:commandLine completion:ready];
-    if (copies)
-        [self copyMemoryOf:state to:commandLine.memory completion:ready];
+    if (state.hasMemory)
+        [self takeMemoryOf:state to:state.isMapped ? nil : commandLine.memory completion:ready];
 }
 
-- (void)copyMemoryOf:(QEMUSavedState *)state to:(QEMUDescriptor *)memory completion:(Completion)completion {
+- (void)takeMemoryOf:(QEMUSavedState *)state to:(nullable QEMUDescriptor *)memory completion:(Completion)completion {
     dispatch_queue_t queue = self.queue;
     dispatch_async(file_queue(), ^{
-        NSError *cause = nil;
-        BOOL copied = [state copyMemoryTo:memory error:&cause];
-        NSError *error = copied ? nil
-                                : QEMURestoreError([NSString stringWithFormat:@"The memory cannot be copied: %@.",
-                                                                              VZSystemCallErrorText((int)cause.code)],
-                                                   nil, cause);
+        NSError *error = nil;
+        BOOL taken = [state takeMemoryTo:memory error:&error];
+        NSError *failure = taken ? nil : error;
         dispatch_async(queue, ^{
-            completion(error);
+            completion(failure);
         });
     });
 }

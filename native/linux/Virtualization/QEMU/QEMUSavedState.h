@@ -7,7 +7,7 @@ NS_ASSUME_NONNULL_BEGIN
 @interface QEMUSavedState : NSObject
 
 /// nil, with an error of VZErrorRestore, where the file cannot be opened or is not a whole saved state of a version that is
-/// known here. Reads the stream through, but not the memory, of which only the length is checked.
+/// known here. Reads all of it but the memory, of which only the length is checked.
 - (nullable instancetype)initWithPath:(NSString *)path error:(NSError **)error NS_DESIGNATED_INITIALIZER;
 - (instancetype)init NS_UNAVAILABLE;
 
@@ -19,8 +19,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// Whether a machine is to run on the memory in the file itself, mapped privately, rather than on a copy.
 @property BOOL isMapped;
 
-/// Copies the memory to a file without data. NO, with an error of NSPOSIXErrorDomain.
-- (BOOL)copyMemoryTo:(QEMUDescriptor *)memory error:(NSError **)error;
+/// Copies the memory to a file without data, and checks it; or, where that is nil, only checks it, once for all machines of
+/// this process that run on the file as it is now. NO, with an error of VZErrorRestore.
+- (BOOL)takeMemoryTo:(nullable QEMUDescriptor *)memory error:(NSError **)error;
 
 /// The version of the QEMU that wrote it: "7.2".
 @property (readonly) NSString *version;

@@ -6,13 +6,14 @@
 #import "QEMUSavedStateFormat.h"
 #import <errno.h>
 #import <string.h>
-#import <sys/mman.h>
 #import <sys/stat.h>
 #import <unistd.h>
 
 NSError *QEMURestoreError(NSString *reason, NSString *suggestion, NSError *underlying) {
     return VZErrorWithReason(VZErrorRestore, @"The virtual machine could not be restored.", reason, suggestion, underlying);
 }
+
+enum { CHECKED_FILES = 64, MAXIMUM_DESCRIPTION_LENGTH = 1 << 20 };
 
 static NSString *const SaveAgain = @"Use another saved state, or start the machine.";
 
@@ -80,24 +81,22 @@ static NSString *const SaveAgain = @"Use another saved state, or start the machi
 }
 
 - (NSString *)wrongWithContents {
-    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    uint64_t start = _trailer.memory_length / page * page;
-    uint64_t skipped = _trailer.memory_length - start;
-    size_t length = (size_t)(skipped + _trailer.stream_length + _trailer.description_length);
-    char *bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, _file.number, (off_t)start);
-    if (bytes == MAP_FAILED)
-        return [NSString stringWithFormat:@"cannot be read: %@", VZSystemCallErrorText(errno)];
-    const char *stream = bytes + skipped;
-    const char *description = stream + _trailer.stream_length;
-    NSString *wrong = nil;
-    if (_trailer.description_checksum != qemu_saved_state_checksum(description, _trailer.description_length))
-        wrong = @"is damaged: the checksum of its description is not right";
-    else if (_trailer.stream_checksum != qemu_saved_state_checksum(stream, _trailer.stream_length))
-        wrong = @"is damaged: the checksum of its devices' state is not right";
-    else if (![self takeDescription:[NSData dataWithBytes:description length:(NSUInteger)_trailer.description_length]])
-        wrong = @"is damaged: its description has not the form of one";
-    munmap(bytes, length);
-    return wrong;
+    uint64_t stream_checksum = 0;
+    off_t position = (off_t)_trailer.memory_length;
+    int failure = qemu_saved_state_file_checksum(_file.number, position, _trailer.stream_length, &stream_checksum);
+    if (_trailer.description_length > MAXIMUM_DESCRIPTION_LENGTH)
+        return @"is damaged: its description is too long for one";
+    NSMutableData *description = [NSMutableData dataWithLength:(NSUInteger)_trailer.description_length];
+    position += (off_t)_trailer.stream_length;
+    if (failure == 0)
+        failure = qemu_read_at(_file.number, description.mutableBytes, description.length, position);
+    if (failure != 0)
+        return [NSString stringWithFormat:@"cannot be read: %@", VZSystemCallErrorText(failure)];
+    if (_trailer.description_checksum != qemu_saved_state_checksum(description.bytes, description.length))
+        return @"is damaged: the checksum of its description is not right";
+    if (_trailer.stream_checksum != stream_checksum)
+        return @"is damaged: the checksum of its devices' state is not right";
+    return [self takeDescription:description] ? nil : @"is damaged: its description has not the form of one";
 }
 
 static BOOL is_field(id object) {
@@ -127,9 +126,57 @@ static BOOL is_field(id object) {
     return _trailer.memory_length > 0;
 }
 
-- (BOOL)copyMemoryTo:(QEMUDescriptor *)memory error:(NSError **)error {
-    int failure = qemu_copy_memory(_file.number, (off_t)_trailer.memory_length, memory.number);
-    return failure == 0 || VZRefuse(error, VZSystemCallError(failure, nil));
+/// The file as it is now: another one, or the same one written since, has another identity.
+- (NSString *)identity {
+    struct stat status;
+    if (fstat(_file.number, &status) != 0)
+        return nil;
+    return [NSString stringWithFormat:@"%llu %llu %lld %lld.%09ld %lld.%09ld", (unsigned long long)status.st_dev,
+                                      (unsigned long long)status.st_ino, (long long)status.st_size,
+                                      (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+                                      (long long)status.st_ctim.tv_sec, status.st_ctim.tv_nsec];
+}
+
+/// The files whose memory was found to be right, the last ones.
+static NSMutableOrderedSet<NSString *> *checked_files(void) {
+    static NSMutableOrderedSet *files;
+    static dispatch_once_t once;
+    dispatch_once(&once, ^{
+        files = [NSMutableOrderedSet orderedSet];
+    });
+    return files;
+}
+
+- (BOOL)takeMemoryTo:(QEMUDescriptor *)memory error:(NSError **)error {
+    NSMutableOrderedSet<NSString *> *checked = checked_files();
+    NSString *identity = [self identity];
+    if (memory == nil && identity != nil)
+        @synchronized(checked) {
+            if ([checked containsObject:identity])
+                return YES;
+        }
+    off_t length = (off_t)_trailer.memory_length;
+    uint64_t checksum = 0;
+    int failure = memory != nil ? qemu_copy_memory(_file.number, QEMU_MEMORY_NAMED, length, memory.number, &checksum)
+                                : qemu_check_memory(_file.number, QEMU_MEMORY_NAMED, length, &checksum);
+    if (failure != 0)
+        return VZRefuse(error, QEMURestoreError([NSString stringWithFormat:@"The memory cannot be %@: %@.",
+                                                                           memory != nil ? @"copied" : @"read",
+                                                                           VZSystemCallErrorText(failure)],
+                                                nil, VZSystemCallError(failure, nil)));
+    if (checksum != _trailer.memory_checksum)
+        return VZRefuse(error, QEMURestoreError([NSString stringWithFormat:@"The saved state %@ is damaged: the checksum "
+                                                                           @"of the guest's memory is not right.",
+                                                                           VZQuoted(_path)],
+                                                SaveAgain, nil));
+    // Changed while it was read, it is not what was read.
+    if (identity != nil && [identity isEqualToString:[self identity]])
+        @synchronized(checked) {
+            [checked addObject:identity];
+            if (checked.count > CHECKED_FILES)
+                [checked removeObjectAtIndex:0];
+        }
+    return YES;
 }
 
 - (NSError *)errorOfFields:(NSArray<NSArray<NSString *> *> *)fields {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "QEMUSavedStateFormat.h"
+#include "QEMUMemoryCopy.h"
 
 #include <string.h>
 
@@ -9,9 +10,11 @@ static uint64_t mix(uint64_t sum, uint64_t word) {
     return sum ^ sum >> 32;
 }
 
-uint64_t qemu_saved_state_checksum(const void *bytes, uint64_t length) {
+enum { FIRST_SUM = 1 };
+
+/// Only the last part may be of a length that is not a multiple of a word's.
+static uint64_t checksum_on(uint64_t sum, const void *bytes, uint64_t length) {
     const char *position = bytes;
-    uint64_t sum = 1;
     for (uint64_t left = length; left > 0;) {
         uint64_t word = 0;
         size_t taken = left < sizeof word ? (size_t)left : sizeof word;
@@ -20,5 +23,41 @@ uint64_t qemu_saved_state_checksum(const void *bytes, uint64_t length) {
         position += taken;
         left -= taken;
     }
+    return sum;
+}
+
+uint64_t qemu_saved_state_checksum(const void *bytes, uint64_t length) {
+    return checksum_on(FIRST_SUM, bytes, length);
+}
+
+int qemu_saved_state_file_checksum(int file, off_t position, uint64_t length, uint64_t *checksum) {
+    char bytes[16 * 1024];
+    *checksum = FIRST_SUM;
+    while (length > 0) {
+        size_t part = length < sizeof bytes ? (size_t)length : sizeof bytes;
+        int failure = qemu_read_at(file, bytes, part, position);
+        if (failure != 0)
+            return failure;
+        *checksum = checksum_on(*checksum, bytes, part);
+        position += (off_t)part;
+        length -= part;
+    }
+    return 0;
+}
+
+uint64_t qemu_saved_state_page_checksum(uint64_t sum, uint64_t number, const void *page) {
+    // Lanes that do not wait for each other: a processor multiplies in every cycle, but takes several for each product.
+    enum { LANES = 4 };
+    uint64_t lanes[LANES] = {1, 2, 3, 4};
+    const char *end = (const char *)page + QEMU_SAVED_STATE_PAGE_LENGTH;
+    for (const char *position = page; position < end; position += sizeof lanes) {
+        uint64_t words[LANES];
+        memcpy(words, position, sizeof words);
+        for (int i = 0; i < LANES; i++)
+            lanes[i] = mix(lanes[i], words[i]);
+    }
+    sum = mix(sum, number);
+    for (int i = 0; i < LANES; i++)
+        sum = mix(sum, lanes[i]);
     return sum;
 }

@@ -12,8 +12,9 @@ NS_ASSUME_NONNULL_BEGIN
 @end
 
 /// Writes a saved state, the memory nil where it is in the stream. The file has no name while it is written, and gets its
-/// name when it is whole and on the disk: an end of this process, at whatever moment, leaves it whole or not at all. NO, with
-/// an error of VZErrorSave, where it could not be; a file of that name is never touched. Takes as long as the disk.
+/// name when it is whole: an end of this process, at whatever moment, leaves it whole or not at all. It is not waited for
+/// until it is on the disk: what a host that lost its power lost of it, its checksums tell when it is restored. NO, with an
+/// error of VZErrorSave, where it could not be written; a file of that name is never touched.
 BOOL QEMUWriteSavedState(NSString *path, QEMUDescriptor *_Nullable memory, QEMUStateStream *stream, NSString *version,
                          NSArray<NSArray<NSString *> *> *fields, NSError **error);
 

@@ -55,7 +55,9 @@ static int write_everything(int file, QEMUDescriptor *memory, QEMUStateStream *s
         .version = QEMU_SAVED_STATE_VERSION,
     };
     memcpy(trailer.magic, qemu_saved_state_magic, sizeof trailer.magic);
-    int failure = memory != nil ? qemu_copy_memory(memory.number, (off_t)trailer.memory_length, file) : 0;
+    int failure = memory == nil ? 0
+                                : qemu_copy_memory(memory.number, QEMU_MEMORY_OURS, (off_t)trailer.memory_length, file,
+                                                   &trailer.memory_checksum);
     off_t position = (off_t)trailer.memory_length;
     if (failure == 0)
         failure = copy_stream(stream.file.number, trailer.stream_length, file, position, &trailer.stream_checksum);
@@ -65,12 +67,7 @@ static int write_everything(int file, QEMUDescriptor *memory, QEMUStateStream *s
     position += (off_t)description.length;
     trailer.trailer_checksum =
         qemu_saved_state_checksum(&trailer, offsetof(qemu_saved_state_trailer, trailer_checksum));
-    if (failure == 0)
-        failure = qemu_write_at(file, (const char *)&trailer, sizeof trailer, position);
-    while (failure == 0 && fsync(file) != 0)
-        if (errno != EINTR)
-            failure = errno;
-    return failure;
+    return failure != 0 ? failure : qemu_write_at(file, (const char *)&trailer, sizeof trailer, position);
 }
 
 #pragma mark The file and its name
@@ -90,15 +87,10 @@ static QEMUDescriptor *create(NSString *folder, NSString **name, NSError **error
 }
 
 /// Gives the file its name, which nothing may have. 0 or errno.
-static int name_file(QEMUDescriptor *file, NSString *temporary, NSString *path, NSString *folder) {
+static int name_file(QEMUDescriptor *file, NSString *temporary, NSString *path) {
     NSString *from = temporary ?: [NSString stringWithFormat:@"/proc/self/fd/%d", file.number];
-    if (linkat(AT_FDCWD, from.fileSystemRepresentation, AT_FDCWD, path.fileSystemRepresentation, AT_SYMLINK_FOLLOW) != 0)
-        return errno;
-    QEMUDescriptor *directory = [QEMUDescriptor openPath:folder flags:O_RDONLY | O_DIRECTORY error:NULL];
-    // The name is there; a file system that cannot sync a folder keeps names in its own way.
-    if (directory != nil)
-        fsync(directory.number);
-    return 0;
+    const char *name = path.fileSystemRepresentation;
+    return linkat(AT_FDCWD, from.fileSystemRepresentation, AT_FDCWD, name, AT_SYMLINK_FOLLOW) == 0 ? 0 : errno;
 }
 
 static NSError *error_of(int number, NSString *path) {
@@ -129,7 +121,7 @@ BOOL QEMUWriteSavedState(NSString *path, QEMUDescriptor *memory, QEMUStateStream
                                                             error:NULL];
     int failure = write_everything(file.number, memory, stream, description);
     if (failure == 0)
-        failure = name_file(file, temporary, path, folder);
+        failure = name_file(file, temporary, path);
     if (temporary != nil)
         unlink(temporary.fileSystemRepresentation);
     return failure == 0 || VZRefuse(error, error_of(failure, path));
