@@ -51,6 +51,8 @@ CFErrorRef applevz_capability_check(enum applevz_capability capability) {
                                  @"The platform boots Linux with the command line as it is given.", nil);
         case APPLEVZ_CAPABILITY_SAVE_RESTORE:
             return virtualization_missing() ?: applevz_save_restore_missing();
+        case APPLEVZ_CAPABILITY_MEMORY_DIRECTORY:
+            return virtualization_missing() ?: applevz_memory_directory_missing();
         }
         return applevz_invalid_argument(
             @"Unknown capability.", [NSString stringWithFormat:@"There is no capability with the number %d.", capability],

@@ -34,6 +34,26 @@ CFErrorRef applevz_configuration_set_memory_size(applevz_configuration *configur
     });
 }
 
+NSError *applevz_memory_directory_missing(void) {
+    if ([VZVirtualMachineConfiguration instancesRespondToSelector:@selector(setApplevzMemoryDirectoryURL:)])
+        return nil;
+    return applevz_error(VZErrorDomain, VZErrorNotSupported, @"A guest's memory cannot be put into a folder on this host.",
+                         @"The virtualization framework keeps it where it pleases.", @"Leave memory_directory out.");
+}
+
+CFErrorRef applevz_configuration_set_memory_directory(applevz_configuration *configuration, const char *path,
+                                                      size_t path_length) {
+    return applevz_guard(^NSError *_Nullable {
+        NSError *error = applevz_memory_directory_missing();
+        NSURL *url = error == nil ? applevz_file_url(path, path_length, @"path of the memory directory", &error) : nil;
+        if (url == nil)
+            return error;
+        VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+        [(id<AppleVZConfigurationExtensions>)object setApplevzMemoryDirectoryURL:url];
+        return nil;
+    });
+}
+
 CFErrorRef applevz_configuration_set_linux_boot_loader(applevz_configuration *configuration, const char *kernel,
                                                        size_t kernel_length, const char *initial_ramdisk,
                                                        size_t initial_ramdisk_length, const char *command_line,

@@ -62,6 +62,35 @@ CFErrorRef applevz_machine_save_state(applevz_machine *machine, const char *path
     });
 }
 
+CFErrorRef applevz_machine_suspend_to_file(applevz_machine *machine, const char *path, size_t path_length,
+                                           applevz_operation **operation) {
+    return applevz_guard(^NSError *_Nullable {
+        NSError *error = applevz_save_restore_missing();
+        NSURL *url = error == nil ? applevz_file_url(path, path_length, @"path", &error) : nil;
+        if (url == nil)
+            return error;
+        AppleVZVerb verb = ^(VZVirtualMachine *object, void (^completion)(NSError *)) {
+            id<AppleVZSaveRestore> saving = (id<AppleVZSaveRestore>)object;
+            __weak VZVirtualMachine *weak_object = object;
+            // Stopped by the same turn of the queue: nobody else's verb comes between.
+            void (^saved)(NSError *) = ^(NSError *_Nullable failure) {
+                VZVirtualMachine *strong_object = weak_object;
+                if (failure != nil || strong_object == nil)
+                    completion(failure);
+                else
+                    [strong_object stopWithCompletionHandler:completion];
+            };
+            SEL handing_over = @selector(applevzSaveMachineStateByHandingOverMemoryToURL:completionHandler:);
+            if ([object respondsToSelector:handing_over])
+                [saving applevzSaveMachineStateByHandingOverMemoryToURL:url completionHandler:saved];
+            else
+                [saving saveMachineStateToURL:url completionHandler:saved];
+        };
+        *operation = applevz_hand_over_handle([applevz_borrowed(AppleVZMachine, machine) perform:verb]);
+        return nil;
+    });
+}
+
 CFErrorRef applevz_machine_restore_state(applevz_machine *machine, const char *path, size_t path_length,
                                          bool private_mapping, applevz_operation **operation) {
     return applevz_guard(^NSError *_Nullable {

@@ -14,6 +14,15 @@ NS_ASSUME_NONNULL_BEGIN
 + (nullable NSError *)applevzHardwareAccelerationError;
 @end
 
+@protocol AppleVZConfigurationExtensions <NSObject>
+@optional
+/// The folder in whose file system the guest's memory is a file without a name.
+- (void)setApplevzMemoryDirectoryURL:(nullable NSURL *)url;
+@end
+
+/// Why the guest's memory cannot be a file in a folder; nil where it can.
+NSError *_Nullable applevz_memory_directory_missing(void);
+
 @protocol AppleVZBootLoaderExtensions <NSObject>
 @optional
 /// The words that would be added to a kernel's command line.
@@ -28,6 +37,9 @@ NS_ASSUME_NONNULL_BEGIN
 @optional
 - (void)saveMachineStateToURL:(NSURL *)url completionHandler:(void (^)(NSError *_Nullable error))completion;
 - (void)restoreMachineStateFromURL:(NSURL *)url completionHandler:(void (^)(NSError *_Nullable error))completion;
+/// What a platform may have beyond it: the machine will not run again, and its memory becomes part of the file as it is.
+- (void)applevzSaveMachineStateByHandingOverMemoryToURL:(NSURL *)url
+                                      completionHandler:(void (^)(NSError *_Nullable error))completion;
 /// What a platform may have beyond it: the machine runs on the file itself, mapped privately.
 - (void)applevzRestoreMachineStateByMappingURL:(NSURL *)url
                              completionHandler:(void (^)(NSError *_Nullable error))completion;

@@ -105,7 +105,8 @@ enum applevz_capability {
     APPLEVZ_CAPABILITY_VIRTUALIZATION,         /* machines can be run at all */
     APPLEVZ_CAPABILITY_HARDWARE_ACCELERATION,  /* … at the processor's own speed, not by emulation */
     APPLEVZ_CAPABILITY_COMMAND_LINE_ADDITIONS, /* the platform adds words to a Linux kernel's command line */
-    APPLEVZ_CAPABILITY_SAVE_RESTORE            /* a machine's state can be saved to a file and restored from it */
+    APPLEVZ_CAPABILITY_SAVE_RESTORE,           /* a machine's state can be saved to a file and restored from it */
+    APPLEVZ_CAPABILITY_MEMORY_DIRECTORY        /* a guest's memory can be a file in a folder */
 };
 
 /* NULL where the host has the capability; otherwise an error whose failure reason says what is missing. */
@@ -173,6 +174,10 @@ APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_cpu_count(applevz_configurat
                                                               uint64_t count) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_memory_size(applevz_configuration *configuration,
                                                                 uint64_t bytes) CF_RETURNS_RETAINED;
+/* The folder in whose file system the guest's memory is a file without a name, rather than where the platform has it. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_memory_directory(applevz_configuration *configuration,
+                                                                     const char *path,
+                                                                     size_t path_length) CF_RETURNS_RETAINED;
 /* VZLinuxBootLoader. No initial RAM disk: a length of 0. `command_line_additions` lets the platform add the words of
    applevz_command_line_additions. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_linux_boot_loader(
@@ -297,6 +302,10 @@ APPLEVZ_EXPORT CFErrorRef applevz_machine_request_stop(applevz_machine *machine,
 APPLEVZ_EXPORT CFErrorRef applevz_machine_save_state(applevz_machine *machine, const char *path, size_t path_length,
                                                      bool overwrite,
                                                      applevz_operation **operation) CF_RETURNS_RETAINED;
+/* Writes a paused machine's state to a new file, and stops it. Its memory becomes part of the file as it is, where the platform
+   can do that. Where it could not be saved, the machine is paused as before. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_suspend_to_file(applevz_machine *machine, const char *path, size_t path_length,
+                                                          applevz_operation **operation) CF_RETURNS_RETAINED;
 /* Brings a stopped machine into the state that was saved; it is paused afterwards, or stopped where that failed. With
    `private_mapping`, where the platform can, it runs on the file itself, mapped privately, rather than on a copy. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_restore_state(applevz_machine *machine, const char *path, size_t path_length,

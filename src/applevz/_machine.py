@@ -238,8 +238,7 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
         def steps() -> Steps[None]:
             yield from self._bring_about((PAUSED,), lambda _: self._pause(deadline), deadline)
             if to is not None:
-                yield from self._do(lib.applevz_machine_save_state, "save its state", deadline, *arguments, False)
-                yield from self._stop(deadline)
+                yield from self._do(lib.applevz_machine_suspend_to_file, "save its state", deadline, *arguments)
 
         return steps()
 

@@ -60,10 +60,14 @@ class Capabilities:
         """A machine's state can be saved to a file and restored from it. A Mac needs macOS 14 and Apple silicon."""
         return _capability("save_restore", lib.APPLEVZ_CAPABILITY_SAVE_RESTORE)
 
+    @property
+    def memory_directory(self) -> Capability:
+        """A guest's memory can be a file in a folder: `VirtualMachineConfiguration.memory_directory`. Not on a Mac."""
+        return _capability("memory_directory", lib.APPLEVZ_CAPABILITY_MEMORY_DIRECTORY)
+
     def __repr__(self) -> str:
-        return (
-            f"<{self.virtualization}, {self.hardware_acceleration}, {self.command_line_additions}, {self.save_restore}>"
-        )
+        names = (name for name, value in vars(type(self)).items() if isinstance(value, property))
+        return f"<{', '.join(repr(getattr(self, name)) for name in names)}>"
 
 
 capabilities = Capabilities()

@@ -118,8 +118,9 @@ class VirtualMachine(BaseVirtualMachine[Console, Events]):
         neither runs nor is on its way to it cannot be paused.
 
         With `to` the machine is then saved to that new file and stopped, to go on by `restore_state` at another time,
-        in another process. The file gets a copy of the memory, as `save_state` writes it. Where it cannot be saved, the
-        error is that of `save_state` and the machine is left paused.
+        in another process. The file gets a copy of the memory, as `save_state` writes it; or the memory itself, where
+        the configuration's `memory_directory` is in the same file system. Where it cannot be saved, the error is that
+        of `save_state` and the machine is left paused.
         """
         run(self._suspend(Deadline(timeout), to))
 

@@ -95,6 +95,13 @@ extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSErr
 @end
 
 @interface VZVirtualMachineConfiguration ()
+/*! The folder in whose file system the guest's memory is a file, without a name; nil, the default, for one in memory. The
+    bridge sets it by this name. */
+@property (nullable, copy) NSURL *applevzMemoryDirectoryURL;
+
+/*! Its path; nil where there is none. */
+@property (readonly, nullable) NSString *memoryDirectoryPath;
+
 /*! How many virtio devices the machine has. */
 @property (readonly) NSUInteger virtioDeviceCount;
 @end

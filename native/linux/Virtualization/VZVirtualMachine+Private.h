@@ -23,6 +23,7 @@ NS_ASSUME_NONNULL_BEGIN
     QEMUInstance *_instance;     // from Starting or Restoring to the end of the process
     QEMUCommandLine *_restoring; // what QEMU is started with in the state Restoring, until it reads the saved state
     QEMUStateStream *_stream;    // of a machine that was saved, while it is Paused and can be saved again
+    BOOL _isHandedOver;          // its memory may be a saved state's: it can be stopped, and nothing else
 }
 
 // What the categories share with the verbs in VZVirtualMachine.m.
@@ -67,6 +68,11 @@ NSString *VZNameOfState(VZVirtualMachineState state);
 @end
 
 @interface VZVirtualMachine (SaveRestore)
+/// As saveMachineStateToURL:, of a machine that is not to run again: its memory may become part of the file as it is. Once it
+/// is saved it is Paused, and can only be stopped.
+- (void)applevzSaveMachineStateByHandingOverMemoryToURL:(NSURL *)saveFileURL
+                                      completionHandler:(void (^)(NSError *_Nullable error))completionHandler;
+
 /// As restoreMachineStateFromURL:, by mapping the file rather than copying what is in it. It must then stay as it is while
 /// the machine runs, and can be shared by many.
 - (void)applevzRestoreMachineStateByMappingURL:(NSURL *)saveFileURL

@@ -19,12 +19,22 @@ static dispatch_queue_t file_queue(void) {
 #pragma mark Saving
 
 - (void)saveMachineStateToURL:(NSURL *)saveFileURL completionHandler:(void (^)(NSError *))completionHandler {
+    [self saveToURL:saveFileURL handingOver:NO completion:completionHandler];
+}
+
+- (void)applevzSaveMachineStateByHandingOverMemoryToURL:(NSURL *)saveFileURL
+                                      completionHandler:(void (^)(NSError *))completionHandler {
+    [self saveToURL:saveFileURL handingOver:YES completion:completionHandler];
+}
+
+- (void)saveToURL:(NSURL *)saveFileURL handingOver:(BOOL)handingOver completion:(Completion)completionHandler {
     [self checkQueue];
-    if (self.state != VZVirtualMachineStatePaused) {
+    if (self.state != VZVirtualMachineStatePaused || _isHandedOver) {
         NSError *error = VZErrorWithReason(
             VZErrorInvalidVirtualMachineState, @"Invalid virtual machine state.",
-            [NSString stringWithFormat:@"save: the virtual machine is %@.", VZNameOfState(self.state)],
-            @"It can be saved when it is paused.", nil);
+            [NSString stringWithFormat:@"save: the virtual machine is %@.",
+                                       _isHandedOver ? @"saved, and its memory with it" : VZNameOfState(self.state)],
+            _isHandedOver ? @"It can be stopped." : @"It can be saved when it is paused.", nil);
         dispatch_async(self.queue, ^{
             completionHandler(error);
         });
@@ -33,11 +43,11 @@ static dispatch_queue_t file_queue(void) {
     [self begin:@"save" allowed:YES from:@"paused" state:VZVirtualMachineStateSaving completion:completionHandler];
     __weak VZVirtualMachine *weak_self = self;
     dispatch_async(self.queue, ^{
-        [weak_self saveToURL:saveFileURL];
+        [weak_self saveToURL:saveFileURL handingOver:handingOver];
     });
 }
 
-- (void)saveToURL:(NSURL *)url {
+- (void)saveToURL:(NSURL *)url handingOver:(BOOL)handingOver {
     // QEMU may have ended since, and has told so.
     if (self.state != VZVirtualMachineStateSaving)
         return;
@@ -54,7 +64,7 @@ static dispatch_queue_t file_queue(void) {
         return;
     }
     if (stream == _stream) {
-        [self write:stream to:path];
+        [self write:stream to:path handingOver:handingOver];
         return;
     }
     __weak VZVirtualMachine *weak_self = self;
@@ -68,11 +78,11 @@ static dispatch_queue_t file_queue(void) {
             return;
         }
         strong_self->_stream = stream;
-        [strong_self write:stream to:path];
+        [strong_self write:stream to:path handingOver:handingOver];
     });
 }
 
-- (void)write:(QEMUStateStream *)stream to:(NSString *)path {
+- (void)write:(QEMUStateStream *)stream to:(NSString *)path handingOver:(BOOL)handingOver {
     QEMUInstance *instance = _instance;
     NSArray<NSArray<NSString *> *> *fields = QEMUFingerprint(_configuration, instance.commandLine);
     QEMUDescriptor *memory = instance.commandLine.memory;
@@ -84,14 +94,16 @@ static dispatch_queue_t file_queue(void) {
         BOOL written;
         // A file that is not to stay is gone, and its room free, before anybody hears of it.
         @autoreleasepool {
-            written = QEMUWriteSavedState(path, memory, stream, version, fields, &error);
+            written = QEMUWriteSavedState(path, memory, handingOver, stream, version, fields, &error);
         }
         NSError *failure = written ? nil : error;
         dispatch_async(queue, ^{
             VZVirtualMachine *strong_self = weak_self;
             // Where QEMU ended meanwhile, the verb has failed with that; the file may be there, and is whole then.
-            if (strong_self != nil && strong_self->_instance == instance && strong_self.state == VZVirtualMachineStateSaving)
-                [strong_self finishInState:VZVirtualMachineStatePaused error:failure];
+            if (strong_self == nil || strong_self->_instance != instance || strong_self.state != VZVirtualMachineStateSaving)
+                return;
+            strong_self->_isHandedOver = handingOver && written;
+            [strong_self finishInState:VZVirtualMachineStatePaused error:failure];
         });
     });
 }

@@ -113,7 +113,7 @@ static void set_up_observing(void) {
 }
 
 - (BOOL)canResume {
-    return self.state == VZVirtualMachineStatePaused;
+    return self.state == VZVirtualMachineStatePaused && !_isHandedOver;
 }
 
 - (BOOL)canRequestStop {
@@ -335,6 +335,7 @@ static void set_up_observing(void) {
 - (void)instanceEnded:(QEMUEnd *)end {
     [self leaveInstance];
     _stream = nil;
+    _isHandedOver = NO;
     if (_state == VZVirtualMachineStateStopping) {
         [self finishInState:VZVirtualMachineStateStopped error:nil];
         return;

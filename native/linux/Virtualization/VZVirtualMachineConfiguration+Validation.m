@@ -4,6 +4,7 @@
 #import "VZVirtualMachine+Private.h"
 #import "VZHostFile+Private.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -94,6 +95,7 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
     // Serial ports come before every part whose files are opened: a file would get the number of a port's descriptor
     // that was closed, and the port would look sound.
     return [self validateProcessorsAndMemoryWithError:error]
+        && [self validateMemoryDirectoryWithError:error]
         && [self validateParts:self.serialPorts
                             as:@"serialPorts"
                          class:[VZSerialPortConfiguration class]
@@ -151,6 +153,32 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
                       [NSString stringWithFormat:@"The next smaller one is %llu bytes.",
                                                  (unsigned long long)(size / mebibyte * mebibyte)]);
     }
+    return YES;
+}
+
+- (BOOL)validateMemoryDirectoryWithError:(NSError **)error
+{
+    NSURL *url = self.applevzMemoryDirectoryURL;
+    if (!url) {
+        return YES;
+    }
+    NSString *suggestion = @"Name a folder that this user may write, on a file system that has files without a name "
+                           @"(O_TMPFILE), as ext4, XFS, Btrfs and tmpfs have, or none.";
+    NSString *reason = nil;
+    NSString *path = VZPathOfFileURL(url, &reason);
+    if (!path) {
+        return refuse(error, [@"memoryDirectory " stringByAppendingFormat:@"%@.", reason], suggestion);
+    }
+    int descriptor = open(path.UTF8String, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (descriptor < 0) {
+        // A kernel or file system that does not know the flag takes it for opening the folder itself.
+        int number = errno == EISDIR ? EOPNOTSUPP : errno;
+        return VZRefuse(error, VZInvalidConfigurationError(
+            [NSString stringWithFormat:@"memoryDirectory is %@, in which no file can be made: %@.", VZQuoted(path),
+                                       VZSystemCallErrorText(number)],
+            suggestion, VZSystemCallError(number, path)));
+    }
+    close(descriptor);
     return YES;
 }
 

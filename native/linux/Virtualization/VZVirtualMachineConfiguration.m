@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "VZConfiguration+Private.h"
+#import "VZHostFile+Private.h"
 
 // Copies of the parts, but one copy for a part that is there twice: that is an error, and stays one in the copy.
 static NSArray *copyOfParts(NSArray *parts)
@@ -41,7 +42,14 @@ static NSArray *copyOfParts(NSArray *parts)
     copy.networkDevices = copyOfParts(self.networkDevices);
     copy.serialPorts = copyOfParts(self.serialPorts);
     copy.storageDevices = copyOfParts(self.storageDevices);
+    copy.applevzMemoryDirectoryURL = self.applevzMemoryDirectoryURL;
     return copy;
+}
+
+- (NSString *)memoryDirectoryPath
+{
+    NSString *reason = nil;
+    return self.applevzMemoryDirectoryURL ? VZPathOfFileURL(self.applevzMemoryDirectoryURL, &reason) : nil;
 }
 
 - (NSUInteger)virtioDeviceCount

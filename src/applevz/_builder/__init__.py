@@ -42,6 +42,9 @@ def native_configuration(
         check(lib.applevz_configuration_set_cpu_count(handle, cpu_count))
         memory_size = size("memory_size", configuration.memory_size)
         check(lib.applevz_configuration_set_memory_size(handle, memory_size))
+        if configuration.memory_directory is not None:
+            folder = arguments.path("memory_directory", configuration.memory_directory)
+            check(lib.applevz_configuration_set_memory_directory(handle, folder, len(folder)))
         if configuration.boot_loader is not None:
             set_boot_loader(handle, configuration.boot_loader)
         set_platform(handle, configuration.platform)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from .._arguments import PathLike
 from .._sizes import Size
 from .boot_loaders import LinuxBootLoader
 from .consoles import VirtioConsoleDeviceSerialPortConfiguration
@@ -28,6 +29,12 @@ class VirtualMachineConfiguration:
 
     `memory_size` is in bytes, or text like `"512MiB"`; `applevz.limits()` tells what the host allows for it and for
     `cpu_count`. By default the machine has one serial port with a `Console`; `serial_ports=[]` leaves it out.
+
+    `memory_directory` is a folder in whose file system the guest's memory is a file, without a name, while the machine
+    runs: `suspend(to=…)` a path of the same file system then hands it over as it is, without copying it. On a disk the
+    host writes such memory back all the time, and where the disk is full the machine ends with an error; a folder of a
+    file system in memory (tmpfs) has neither trouble. It needs `capabilities.memory_directory` and a file system with
+    nameless files (O_TMPFILE). None leaves the memory where the platform has it.
     """
 
     boot_loader: LinuxBootLoader | None = None
@@ -39,6 +46,7 @@ class VirtualMachineConfiguration:
     network_devices: Sequence[VirtioNetworkDeviceConfiguration] = ()
     entropy_devices: Sequence[VirtioEntropyDeviceConfiguration] = ()
     memory_balloon_devices: Sequence[VirtioTraditionalMemoryBalloonDeviceConfiguration] = ()
+    memory_directory: PathLike | None = None
 
     def validate(self) -> None:
         """Looks whether a machine can be made of this on this host; returns nothing if one can.

@@ -37,7 +37,7 @@
     _preparations = [NSMutableArray array];
     [self addBootLoader:(VZLinuxBootLoader *)configuration.bootLoader deviceCount:configuration.virtioDeviceCount];
     [self addMachine:configuration];
-    if (![self addMemory:configuration.memorySize savedState:savedState error:error])
+    if (![self addMemory:configuration savedState:savedState error:error])
         return nil;
     // In this order, each kind in the order of the configuration: it is the order in which the guest finds them.
     if (![self addSerialPorts:configuration.serialPorts error:error] ||
@@ -107,13 +107,20 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
 }
 
 /// The guest's memory is a file, so that saving takes what the guest wrote to straight from it, and QEMU streams only the
-/// state of the devices. The file is a memfd: one on a disk would be written back all the time while the guest runs. Or it is
-/// that of a saved state, mapped privately: what this guest writes stays with it, and what it only reads is shared with every
-/// other machine that runs from the same state.
-- (BOOL)addMemory:(uint64_t)size savedState:(QEMUSavedState *)savedState error:(NSError **)error {
+/// state of the devices. The file is a memfd: one on a disk is written back all the time while the guest runs, so it is there
+/// only where the configuration asks for it, to become a saved state as it is. Or it is that of a saved state, mapped
+/// privately: what this guest writes stays with it, and what it only reads is shared with every other machine that runs from
+/// the same state.
+- (BOOL)addMemory:(VZVirtualMachineConfiguration *)configuration
+       savedState:(QEMUSavedState *)savedState
+            error:(NSError **)error {
     NSError *cause = nil;
     BOOL mapped = savedState.hasMemory && savedState.isMapped;
-    QEMUDescriptor *file = mapped ? savedState.file : [QEMUDescriptor memoryOfSize:size error:&cause];
+    uint64_t size = configuration.memorySize;
+    NSString *folder = configuration.memoryDirectoryPath;
+    QEMUDescriptor *file = mapped          ? savedState.file
+                           : folder != nil ? [QEMUDescriptor namelessFileIn:folder size:size error:&cause]
+                                           : [QEMUDescriptor memoryOfSize:size error:&cause];
     if (file == nil)
         return VZRefuse(error, VZErrorWithReason(VZErrorInternal, @"The virtual machine could not be started.",
                                                  [NSString stringWithFormat:@"There is no file for the guest's memory: %@.",

@@ -19,6 +19,10 @@ NS_ASSUME_NONNULL_BEGIN
 /// A file in memory, without a name, of that size and without data. nil, with an error of NSPOSIXErrorDomain.
 + (nullable instancetype)memoryOfSize:(uint64_t)size error:(NSError **)error;
 
+/// A file without a name in the file system of that folder, of that size and without data. nil, with an error of
+/// NSPOSIXErrorDomain.
++ (nullable instancetype)namelessFileIn:(NSString *)folder size:(uint64_t)size error:(NSError **)error;
+
 /// The same file, opened anew: with a position of its own. nil, with an error of NSPOSIXErrorDomain.
 - (nullable QEMUDescriptor *)reopenedWithError:(NSError **)error;
 

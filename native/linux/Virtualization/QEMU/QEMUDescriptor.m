@@ -49,12 +49,16 @@ enum { LOWEST_DESCRIPTOR = 3 };
 
 + (instancetype)memoryOfSize:(uint64_t)size error:(NSError **)error {
     QEMUDescriptor *memory = [self adopt:memfd_create("applevz", MFD_CLOEXEC) path:nil error:error];
-    if (memory != nil && ftruncate(memory.number, (off_t)size) != 0) {
-        if (error != NULL)
-            *error = VZSystemCallError(errno, nil);
-        return nil;
-    }
-    return memory;
+    return [memory hasLength:size error:error] ? memory : nil;
+}
+
++ (instancetype)namelessFileIn:(NSString *)folder size:(uint64_t)size error:(NSError **)error {
+    QEMUDescriptor *file = [self openPath:folder flags:O_TMPFILE | O_RDWR error:error];
+    return [file hasLength:size error:error] ? file : nil;
+}
+
+- (BOOL)hasLength:(uint64_t)size error:(NSError **)error {
+    return ftruncate(_number, (off_t)size) == 0 || VZRefuse(error, VZSystemCallError(errno, nil));
 }
 
 - (QEMUDescriptor *)reopenedWithError:(NSError **)error {

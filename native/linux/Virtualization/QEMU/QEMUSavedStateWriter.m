@@ -46,21 +46,20 @@ static int copy_stream(int stream, uint64_t length, int file, off_t position, ui
     return failure;
 }
 
-static int write_everything(int file, QEMUDescriptor *memory, QEMUStateStream *stream, NSData *description) {
+/// Writes what follows the memory, which is in the file already.
+static int write_rest(int file, uint64_t memory_length, uint64_t memory_checksum, QEMUStateStream *stream,
+                      NSData *description) {
     qemu_saved_state_trailer trailer = {
-        .memory_length = memory != nil ? size_of(memory.number) : 0,
+        .memory_length = memory_length,
         .stream_length = size_of(stream.file.number),
         .description_length = description.length,
+        .memory_checksum = memory_checksum,
         .description_checksum = qemu_saved_state_checksum(description.bytes, description.length),
         .version = QEMU_SAVED_STATE_VERSION,
     };
     memcpy(trailer.magic, qemu_saved_state_magic, sizeof trailer.magic);
-    int failure = memory == nil ? 0
-                                : qemu_copy_memory(memory.number, QEMU_MEMORY_OURS, (off_t)trailer.memory_length, file,
-                                                   &trailer.memory_checksum);
-    off_t position = (off_t)trailer.memory_length;
-    if (failure == 0)
-        failure = copy_stream(stream.file.number, trailer.stream_length, file, position, &trailer.stream_checksum);
+    off_t position = (off_t)memory_length;
+    int failure = copy_stream(stream.file.number, trailer.stream_length, file, position, &trailer.stream_checksum);
     position += (off_t)trailer.stream_length;
     if (failure == 0)
         failure = qemu_write_at(file, description.bytes, description.length, position);
@@ -104,25 +103,60 @@ static NSError *error_of(int number, NSString *path) {
                          suggestion, VZSystemCallError(number, path));
 }
 
-BOOL QEMUWriteSavedState(NSString *path, QEMUDescriptor *memory, QEMUStateStream *stream, NSString *version,
-                         NSArray<NSArray<NSString *> *> *fields, NSError **error) {
-    struct stat status;
-    // Looked at first, since the rest takes its time; that no file is there in the end is seen to by its naming.
-    if (lstat(path.fileSystemRepresentation, &status) == 0)
-        return VZRefuse(error, error_of(EEXIST, path));
-    NSString *folder = path.stringByDeletingLastPathComponent;
+static BOOL is_in_file_system_of(QEMUDescriptor *file, NSString *folder) {
+    struct stat file_status, folder_status;
+    return fstat(file.number, &file_status) == 0 && stat(folder.fileSystemRepresentation, &folder_status) == 0 &&
+           file_status.st_dev == folder_status.st_dev;
+}
+
+/// 0 or errno; EXDEV where the file cannot have a name in that folder.
+static int hand_over(QEMUDescriptor *memory, NSString *path, QEMUStateStream *stream, NSData *description) {
+    uint64_t length = size_of(memory.number);
+    uint64_t checksum = 0;
+    int failure = qemu_check_memory(memory.number, QEMU_MEMORY_OURS, (off_t)length, &checksum);
+    if (failure == 0)
+        failure = write_rest(memory.number, length, checksum, stream, description);
+    if (failure == 0)
+        failure = name_file(memory, nil, path);
+    // It is the machine's memory again, and nothing else. Shortening a file does not fail for want of room.
+    if (failure != 0 && ftruncate(memory.number, (off_t)length) != 0)
+        return errno;
+    return failure;
+}
+
+static int write_copy(QEMUDescriptor *memory, NSString *path, QEMUStateStream *stream, NSData *description) {
     NSString *temporary = nil;
     NSError *cause = nil;
-    QEMUDescriptor *file = create(folder, &temporary, &cause);
+    QEMUDescriptor *file = create(path.stringByDeletingLastPathComponent, &temporary, &cause);
     if (file == nil)
-        return VZRefuse(error, error_of((int)cause.code, path));
-    NSData *description = [NSJSONSerialization dataWithJSONObject:@{@"qemu" : version, @"fields" : fields}
-                                                          options:0
-                                                            error:NULL];
-    int failure = write_everything(file.number, memory, stream, description);
+        return (int)cause.code;
+    uint64_t length = memory != nil ? size_of(memory.number) : 0;
+    uint64_t checksum = 0;
+    int failure = memory == nil ? 0
+                                : qemu_copy_memory(memory.number, QEMU_MEMORY_OURS, (off_t)length, file.number, &checksum);
+    if (failure == 0)
+        failure = write_rest(file.number, length, checksum, stream, description);
     if (failure == 0)
         failure = name_file(file, temporary, path);
     if (temporary != nil)
         unlink(temporary.fileSystemRepresentation);
+    return failure;
+}
+
+BOOL QEMUWriteSavedState(NSString *path, QEMUDescriptor *memory, BOOL handOver, QEMUStateStream *stream,
+                         NSString *version, NSArray<NSArray<NSString *> *> *fields, NSError **error) {
+    struct stat status;
+    // Looked at first, since the rest takes its time; that no file is there in the end is seen to by its naming.
+    if (lstat(path.fileSystemRepresentation, &status) == 0)
+        return VZRefuse(error, error_of(EEXIST, path));
+    NSData *description = [NSJSONSerialization dataWithJSONObject:@{@"qemu" : version, @"fields" : fields}
+                                                          options:0
+                                                            error:NULL];
+    int failure = EXDEV;
+    if (handOver && memory != nil && is_in_file_system_of(memory, path.stringByDeletingLastPathComponent))
+        failure = hand_over(memory, path, stream, description);
+    // One device can be mounted at two places, between which files have no names in common.
+    if (failure == EXDEV)
+        failure = write_copy(memory, path, stream, description);
     return failure == 0 || VZRefuse(error, error_of(failure, path));
 }
