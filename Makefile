@@ -3,6 +3,8 @@
 #   make run                 installs, builds, and walks the default guest through its life
 #   make run KERNEL=… INITRD=…   … another guest; ARGUMENTS='--memory 1GiB' gives `python -m applevz run` more to do
 #   make test                installs, builds, and runs everything that continuous integration runs
+#   make bench                   measures it beside bare QEMU; PEERS=1 installs libvirt and measures that, too; README=1 puts
+#                                the table into README.md; BENCH_ARGUMENTS='--help' tells of more
 #   make lint                ruff and mypy
 #   make typecheck-macos SDK=…   type-checks native/bridge against a macOS SDK
 #   make frameworks PREFIX=…     installs native/linux as headers and libraries, for programs in Objective-C
@@ -14,6 +16,9 @@ KERNEL =
 INITRD =
 ARGUMENTS =
 SDK =
+PEERS =
+README =
+BENCH_ARGUMENTS =
 PREFIX = /usr/local
 DESTDIR =
 PYTEST_ARGUMENTS =
@@ -22,7 +27,7 @@ STAMPS = build/stamps
 # What the extension is built from. An editable installation follows changes of src/ by itself.
 SOURCES = setup.py pyproject.toml $(shell find native -name '*.[cmh]' -o -name '*.py')
 
-.PHONY: run test lint typecheck-macos frameworks setup guest clean
+.PHONY: run test lint typecheck-macos frameworks bench setup guest clean
 
 run: $(STAMPS)/installed $(if $(KERNEL),,guest)
 	$(VENV)/bin/python -m applevz run $(if $(KERNEL),--kernel '$(KERNEL)' --initrd '$(INITRD)') $(ARGUMENTS)
@@ -36,6 +41,10 @@ lint: $(STAMPS)/installed-for-tests
 
 typecheck-macos:
 	$(PYTHON) native/toolchain.py typecheck-macos $(if $(SDK),--sdk '$(SDK)')
+
+bench: $(STAMPS)/installed-for-bench guest
+	PYTHONPATH=tests $(VENV)/bin/python bench --kernel build/guest/vmlinux --initrd build/guest/initrd.cpio.gz \
+	    --json build/bench.json $(if $(PEERS),--peers) $(if $(README),--readme README.md) $(BENCH_ARGUMENTS)
 
 frameworks: $(STAMPS)/packages
 	$(PYTHON) native/frameworks.py --prefix '$(PREFIX)' $(if $(DESTDIR),--destdir '$(DESTDIR)')
@@ -59,6 +68,15 @@ $(VENV)/bin/python: | $(STAMPS)/packages
 
 $(STAMPS)/installed: $(SOURCES) | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(STAMPS)/installed-for-bench: $(SOURCES) $(if $(PEERS),$(STAMPS)/peers) | $(VENV)/bin/python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	touch $@ $(STAMPS)/installed
+
+$(STAMPS)/peers: $(STAMPS)/packages | $(VENV)/bin/python
+	native/install-packages peers
+	CC=clang $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check libvirt-python
 	touch $@
 
 $(STAMPS)/installed-for-tests: $(SOURCES) | $(VENV)/bin/python

@@ -48,9 +48,6 @@ def debian_packages(*sections: str) -> list[str]:
     return packages
 
 
-linux_system_packages = debian_packages()
-
-
 def _output(*command: str) -> str:
     """What a command prints, without the line end; empty when it fails."""
     try:

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rows: what is measured, of which subject, and how."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from subject import READY, Machine, Subject
+
+import applevz
+
+SMALL = 256
+CLONES = 8
+COMMON_THREADS = 4
+# What is looked for does not stand in what is typed.
+ASK, ANSWER = b"echo it is $((6 * 7))\n", b"it is 42"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    rounds: int
+    boots: int
+    machines: int
+    large: int
+
+
+@dataclass
+class Row:
+    """Of each subject that has it, the figures of all rounds in the order in which they were taken."""
+
+    name: str
+    unit: str
+    figures: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, subject: Subject, value: float) -> None:
+        self.figures.setdefault(subject.name, []).append(value)
+
+    def median(self, subject: str) -> float | None:
+        return statistics.median(self.figures[subject]) if subject in self.figures else None
+
+
+class Rows:
+    def __init__(self) -> None:
+        self.rows: dict[str, Row] = {}
+
+    def row(self, name: str, unit: str = "ms") -> Row:
+        return self.rows.setdefault(name, Row(name, unit))
+
+
+def milliseconds(action: Callable[..., object], *arguments: object) -> float:
+    begin = time.perf_counter()
+    action(*arguments)
+    return (time.perf_counter() - begin) * 1e3
+
+
+def microseconds_each(action: Callable[[], object], count: int) -> float:
+    begin = time.perf_counter()
+    for _ in range(count):
+        action()
+    return (time.perf_counter() - begin) * 1e6 / count
+
+
+def measure(subjects: list[Subject], sizes: Sizes, progress: Callable[[str], None]) -> list[Row]:
+    rows = Rows()
+    parts: list[tuple[str, Callable[[], None]]] = [
+        ("import, errors", lambda: without_machines(rows, subjects, sizes)),
+        ("start, stop", lambda: starts(rows, subjects, sizes)),
+        ("boot, pause, resume", lambda: boots(rows, subjects, sizes)),
+        (f"save and restore, {SMALL} MiB", lambda: states(rows, subjects, sizes, SMALL)),
+        (f"save and restore, {sizes.large} MiB", lambda: states(rows, subjects, sizes, sizes.large)),
+        ("clones", lambda: clones(rows, subjects, sizes)),
+        (f"{sizes.machines} machines", lambda: many(rows, subjects, sizes)),
+        (f"{sizes.boots} boots", lambda: all_boots(rows, subjects[0], sizes)),
+    ]
+    for name, part in parts:
+        progress(f"bench: {name} …")
+        part()
+    return list(rows.rows.values())
+
+
+def without_machines(rows: Rows, subjects: list[Subject], sizes: Sizes) -> None:
+    # As after an installation: compiled, which an environment may have turned off.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    program = "import time; begin = time.perf_counter(); {}; print((time.perf_counter() - begin) * 1e3)"
+    for number in range(2 * sizes.rounds + 1):
+        for subject in subjects:
+            if subject.import_statement:
+                command = [sys.executable, "-c", program.format(subject.import_statement)]
+                took = float(subprocess.check_output(command, env=environment))
+                if number > 0:
+                    rows.row("import").add(subject, took)
+            call = subject.failing_call()
+            if call:
+                rows.row("error made, raised, caught, dropped", "µs").add(subject, life_of_an_error(call, 5000))
+
+
+def life_of_an_error(call: Callable[[], object], count: int) -> float:
+    begin = time.perf_counter()
+    for _ in range(count):
+        try:
+            call()
+        except Exception:
+            pass
+    return (time.perf_counter() - begin) * 1e6 / count
+
+
+def starts(rows: Rows, subjects: list[Subject], sizes: Sizes) -> None:
+    for _ in range(3 * sizes.rounds):
+        for subject in subjects:
+            with subject.machine(SMALL) as machine:
+                rows.row("start to running").add(subject, milliseconds(machine.start))
+                rows.row("stop").add(subject, milliseconds(machine.stop))
+
+
+def boots(rows: Rows, subjects: list[Subject], sizes: Sizes) -> None:
+    def boot(machine: Machine) -> None:
+        machine.start()
+        machine.read_until(READY)
+
+    for _ in range(sizes.rounds):
+        for subject in subjects:
+            with subject.machine(SMALL) as machine:
+                rows.row("boot to the guest's first output").add(subject, milliseconds(boot, machine))
+                for _ in range(5):
+                    rows.row("pause").add(subject, milliseconds(machine.pause))
+                    rows.row("resume").add(subject, milliseconds(machine.resume))
+                rows.row("state read", "µs").add(subject, microseconds_each(machine.state, 2000))
+
+
+def states(rows: Rows, subjects: list[Subject], sizes: Sizes, memory: int) -> None:
+    of = f", {memory} MiB"
+    with ExitStack() as stack:
+        machines = [(subject, stack.enter_context(subject.machine(memory))) for subject in subjects]
+        for _, machine in machines:
+            machine.start()
+            machine.read_until(READY)
+        for number in range(sizes.rounds):
+            for subject, machine in machines:
+                first, second = (subject.folder / f"{subject.name}-{memory}-{number}-{i}" for i in (1, 2))
+                machine.pause()
+                rows.row(f"save{of}").add(subject, milliseconds(machine.save, first))
+                rows.row(f"data in the saved file{of}", "MiB").add(subject, first.stat().st_blocks * 512 / 2**20)
+                machine.stop()
+                restore(rows, subject, machine, first, of, private=False)
+                if subject.has_private_clones:
+                    machine.stop()
+                    restore(rows, subject, machine, first, of, private=True)
+                    # What ran on the file itself is saved in another way.
+                    machine.stop()
+                    machine.restore(first, private=False)
+                rows.row(f"suspend to disk{of}").add(subject, milliseconds(machine.suspend, second))
+                machine.restore(second, private=False)
+                first.unlink()
+                second.unlink()
+
+
+def restore(rows: Rows, subject: Subject, machine: Machine, path: Path, of: str, *, private: bool) -> None:
+    how = ", private" if private else ""
+    running = milliseconds(machine.restore, path, private)
+    rows.row(f"restore to running{how}{of}").add(subject, running)
+    rows.row(f"restore to the guest's next output{how}{of}").add(subject, running + milliseconds(ask, machine))
+
+
+def ask(machine: Machine) -> None:
+    machine.write(ASK)
+    machine.read_until(ANSWER)
+
+
+def clones(rows: Rows, subjects: list[Subject], sizes: Sizes) -> None:
+    for subject in subjects:
+        if not subject.has_private_clones:
+            continue
+        path = subject.folder / "clones"
+        with subject.machine(SMALL) as machine:
+            machine.start()
+            machine.read_until(READY)
+            machine.suspend(path)
+        for _ in range(sizes.rounds):
+            with ExitStack() as stack:
+                machines = [stack.enter_context(subject.machine(SMALL)) for _ in range(CLONES)]
+                took = milliseconds(restore_all, machines, path)
+                rows.row(f"{CLONES} private clones to their output").add(subject, took)
+                for machine in machines:
+                    rows.row("memory of a clone's own", "MiB").add(subject, own_memory(machine.process()))
+        path.unlink()
+
+
+def restore_all(machines: list[Machine], path: Path) -> None:
+    for machine in machines:
+        machine.restore(path, True)
+    for machine in machines:
+        machine.write(ASK)
+    for machine in machines:
+        machine.read_until(ANSWER)
+
+
+def own_memory(process: int) -> float:
+    """What would be free again if the process ended, and its share of what it has in common with others: MiB."""
+    for line in Path(f"/proc/{process}/smaps_rollup").read_text(encoding="ascii").splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    raise LookupError("Pss")
+
+
+def many(rows: Rows, subjects: list[Subject], sizes: Sizes) -> None:
+    count = sizes.machines
+    for subject in subjects:
+        for _ in range(min(3, sizes.rounds)):
+            with ExitStack() as stack:
+                memory, threads = resident_memory(), thread_count()
+                machines = [stack.enter_context(subject.machine(SMALL)) for _ in range(count)]
+                together = milliseconds(subject.start_all, machines)
+                rows.row(f"{count} machines started at once").add(subject, together)
+                per_machine = (resident_memory() - memory) / count
+                rows.row("memory of the host process per machine", "KiB").add(subject, per_machine)
+                # However many machines there are, some threads may serve them.
+                more = max(0, thread_count() - threads - COMMON_THREADS)
+                rows.row("threads of the host process per machine", "").add(subject, more / count)
+                for machine in machines:
+                    machine.stop()
+
+
+def resident_memory() -> float:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 1024
+
+
+def thread_count() -> int:
+    return len(os.listdir("/proc/self/task"))
+
+
+def all_boots(rows: Rows, subject: Subject, sizes: Sizes) -> None:
+    succeeded = 0
+    for _ in range(sizes.boots):
+        with subject.machine(SMALL) as machine, suppress(applevz.Error):
+            machine.start()
+            machine.read_until(READY)
+            succeeded += 1
+    rows.row(f"boots of {sizes.boots} that came to their output", "").add(subject, succeeded)

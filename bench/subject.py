@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a row asks of each subject. A thing that a subject does not have is None where a row asks for it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+READY = b"applevz guest: ready"
+COMMAND_LINE = "console=hvc0 quiet"
+
+
+@dataclass(frozen=True)
+class Guest:
+    kernel: Path
+    initrd: Path
+
+
+class Machine(ABC):
+    """A machine of one processor with one virtio console, stopped at first."""
+
+    @abstractmethod
+    def start(self) -> None: ...
+
+    @abstractmethod
+    def read_until(self, text: bytes) -> None:
+        """Reads what the guest prints, up to a text."""
+
+    @abstractmethod
+    def write(self, text: bytes) -> None: ...
+
+    @abstractmethod
+    def pause(self) -> None: ...
+
+    @abstractmethod
+    def resume(self) -> None: ...
+
+    @abstractmethod
+    def state(self) -> object: ...
+
+    @abstractmethod
+    def save(self, path: Path) -> None:
+        """Saves a paused machine, and leaves it paused or ends it, as the subject does."""
+
+    @abstractmethod
+    def suspend(self, path: Path) -> None:
+        """From running to saved and ended."""
+
+    @abstractmethod
+    def restore(self, path: Path, private: bool) -> None:
+        """From stopped, or none, to running."""
+
+    @abstractmethod
+    def stop(self) -> None: ...
+
+    @abstractmethod
+    def process(self) -> int:
+        """Of the QEMU that runs it."""
+
+
+class Subject(ABC):
+    name: str
+    import_statement: str | None = None
+    has_private_clones = False
+
+    def __init__(self, guest: Guest, folder: Path) -> None:
+        self.guest = guest
+        self.folder = folder
+
+    @abstractmethod
+    def machine(self, memory: int) -> AbstractContextManager[Machine]:
+        """A machine with so many MiB; gone at the context's end."""
+
+    @abstractmethod
+    def start_all(self, machines: list[Machine]) -> None:
+        """Starts them at once, and returns when all run."""
+
+    def failing_call(self) -> Callable[[], object] | None:
+        """Something that raises an error of the subject's own."""
+        return None

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is to be reached. A target whose figures were not measured, as libvirt's without it, is left out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from rows import Row
+
+OURS, BARE, LIBVIRT = "applevz", "bare QEMU", "libvirt"
+
+
+@dataclass(frozen=True)
+class Target:
+    words: str
+    value: float
+    limit: float
+
+    @property
+    def reached(self) -> bool:
+        return self.value <= self.limit
+
+
+# Row, the most that its figure may be, in its own unit.
+ABSOLUTE = [
+    ("state read", 0.3),
+    ("error made, raised, caught, dropped", 3),
+    ("import", 40),
+    ("8 private clones to their output", 1200),
+    ("memory of a clone's own", 35),
+    ("threads of the host process per machine", 0),
+]
+
+# Row, to whose figure, the most that the ratio may be.
+RATIOS = [
+    ("start to running", BARE, 1.25),
+    ("boot to the guest's first output", LIBVIRT, 0.6),
+    ("pause", LIBVIRT, 1 / 4),
+    ("resume", LIBVIRT, 1 / 4),
+    ("save, 256 MiB", LIBVIRT, 1 / 50),
+    ("suspend to disk, 256 MiB", LIBVIRT, 1 / 50),
+    ("restore to running, 256 MiB", LIBVIRT, 1 / 8),
+    ("restore to running, 256 MiB", BARE, 1.3),
+    ("stop", LIBVIRT, 1 / 50),
+]
+
+
+def judge(rows: dict[str, Row]) -> list[Target]:
+    def median(name: str, subject: str) -> float | None:
+        return rows[name].median(subject) if name in rows else None
+
+    found = []
+    for name, limit in ABSOLUTE:
+        value = median(name, OURS)
+        if value is not None:
+            found.append(Target(f"{name} ({rows[name].unit})" if rows[name].unit else name, value, limit))
+    for name, peer, limit in RATIOS:
+        ours, theirs = median(name, OURS), median(name, peer)
+        if ours is not None and theirs:
+            found.append(Target(f"{name}, ratio to {peer}", ours / theirs, limit))
+    found += growth(rows)
+    # The others restore in one way only.
+    for peer, limit in ((LIBVIRT, 1 / 8), (BARE, 1.3)):
+        ours = median("restore to running, private, 256 MiB", OURS)
+        theirs = median("restore to running, 256 MiB", peer)
+        if ours is not None and theirs:
+            found.append(Target(f"restore to running, private, 256 MiB, ratio to {peer}'s", ours / theirs, limit))
+    for row in rows.values():
+        boots = re.fullmatch(r"boots of (\d+) that came to their output", row.name)
+        succeeded = row.median(OURS)
+        if boots and succeeded is not None:
+            found.append(Target(f"boots of {boots[1]} that did not come to their output", int(boots[1]) - succeeded, 0))
+    return found
+
+
+def growth(rows: dict[str, Row]) -> list[Target]:
+    """Saving does not grow with the guest's memory, only with what the guest keeps in it: of that a larger one keeps
+    more, for its kernel's tables of pages."""
+    found = []
+    for name, row in rows.items():
+        other = name.removeprefix("save, ")
+        if other == name or other == "256 MiB":
+            continue
+        times = row.median(OURS), rows["save, 256 MiB"].median(OURS)
+        data = rows[f"data in the saved file, {other}"].median(OURS), rows["data in the saved file, 256 MiB"].median(OURS)
+        if None not in times and None not in data:
+            each = [took / size for took, size in zip(times, data)]
+            found.append(Target(f"save, {other}, ratio to 256 MiB, each per MiB of data", each[0] / each[1], 1.1))
+    return found
