@@ -83,8 +83,8 @@ def growth(rows: dict[str, Row]) -> list[Target]:
         if other == name or other == "256 MiB":
             continue
         times = row.median(OURS), rows["save, 256 MiB"].median(OURS)
-        data = rows[f"data in the saved file, {other}"].median(OURS), rows["data in the saved file, 256 MiB"].median(OURS)
+        data = [rows[f"data in the saved file, {size}"].median(OURS) for size in (other, "256 MiB")]
         if None not in times and None not in data:
-            each = [took / size for took, size in zip(times, data)]
+            each = times[0] / data[0], times[1] / data[1]
             found.append(Target(f"save, {other}, ratio to 256 MiB, each per MiB of data", each[0] / each[1], 1.1))
     return found
