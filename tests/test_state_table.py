@@ -241,6 +241,8 @@ def test_what_a_verb_does_while_the_machine_stops(stage, verb):
     cell = CELLS[verb, "STOPPING"]
     if cell not in REFUSALS or not hasattr(lib, f"applevz_machine_{verb.lstrip('-')}"):
         with stage.machine_in("STOPPING") as vm:
+            # The stop is in the machine's queue, maybe not begun: a verb that looks at the state first saw Running.
+            assert eventually(lambda: vm.state.name != "RUNNING")
             if cell in REFUSALS:
                 check_refusal(stage, vm, verb, "STOPPED", cell)
             else:
