@@ -20,24 +20,86 @@ _Static_assert((int)APPLEVZ_ERROR_OUT_OF_DISK_SPACE == (int)VZErrorOutOfDiskSpac
 _Static_assert((int)APPLEVZ_ERROR_OPERATION_CANCELLED == (int)VZErrorOperationCancelled, "");
 _Static_assert((int)APPLEVZ_ERROR_NOT_SUPPORTED == (int)VZErrorNotSupported, "");
 
+/// The user info of an error of ours: up to three texts. A general dictionary hashes each of its keys when it is made, which
+/// was a fifth of an error's whole life, and most errors are dropped unread.
+@interface AppleVZErrorTexts : NSDictionary
+@end
+
+@implementation AppleVZErrorTexts {
+    NSString *_description, *_reason, *_suggestion;
+}
+
+- (instancetype)initWithDescription:(NSString *)description reason:(NSString *)reason suggestion:(NSString *)suggestion {
+    self = [super init];
+    if (self != nil) {
+        _description = description.length > 0 ? description : nil;
+        _reason = reason.length > 0 ? reason : nil;
+        _suggestion = suggestion.length > 0 ? suggestion : nil;
+    }
+    return self;
+}
+
+- (id)copyWithZone:(NSZone *)zone {
+    return self; // as immutable as its texts, which nobody else may change: they are made for it, or constants
+}
+
+- (NSUInteger)count {
+    return (_description != nil) + (_reason != nil) + (_suggestion != nil);
+}
+
+- (id)objectForKey:(id)key {
+    if (key == NSLocalizedDescriptionKey)
+        return _description;
+    if (key == NSLocalizedFailureReasonErrorKey)
+        return _reason;
+    if (key == NSLocalizedRecoverySuggestionErrorKey)
+        return _suggestion;
+    if (key == NSUnderlyingErrorKey)
+        return nil;
+    if ([key isEqual:NSLocalizedDescriptionKey])
+        return _description;
+    if ([key isEqual:NSLocalizedFailureReasonErrorKey])
+        return _reason;
+    return [key isEqual:NSLocalizedRecoverySuggestionErrorKey] ? _suggestion : nil;
+}
+
+- (NSArray *)keys {
+    NSMutableArray *keys = [NSMutableArray arrayWithCapacity:3];
+    if (_description != nil)
+        [keys addObject:NSLocalizedDescriptionKey];
+    if (_reason != nil)
+        [keys addObject:NSLocalizedFailureReasonErrorKey];
+    if (_suggestion != nil)
+        [keys addObject:NSLocalizedRecoverySuggestionErrorKey];
+    return keys;
+}
+
+- (NSEnumerator *)keyEnumerator {
+    return [self.keys objectEnumerator];
+}
+
+// GNUstep's NSDictionary leaves it to the subclass. The keys are constants: they outlive the array.
+- (NSUInteger)countByEnumeratingWithState:(NSFastEnumerationState *)state
+                                  objects:(id __unsafe_unretained _Nullable *)buffer
+                                    count:(NSUInteger)length {
+    static unsigned long mutations;
+    NSArray *keys = self.keys;
+    NSUInteger given = 0;
+    while (given < length && state->state < keys.count)
+        buffer[given++] = keys[state->state++];
+    state->itemsPtr = buffer;
+    state->mutationsPtr = &mutations;
+    return given;
+}
+
+@end
+
 NSError *applevz_error(NSString *domain, NSInteger code, NSString *description, NSString *reason,
                        NSString *suggestion) {
-    id keys[3], values[3];
-    NSUInteger count = 0;
-    if (description.length > 0) {
-        keys[count] = NSLocalizedDescriptionKey;
-        values[count++] = description;
-    }
-    if (reason.length > 0) {
-        keys[count] = NSLocalizedFailureReasonErrorKey;
-        values[count++] = reason;
-    }
-    if (suggestion.length > 0) {
-        keys[count] = NSLocalizedRecoverySuggestionErrorKey;
-        values[count++] = suggestion;
-    }
-    NSDictionary *user_info = [[NSDictionary alloc] initWithObjects:values forKeys:keys count:count];
-    return [[NSError alloc] initWithDomain:domain code:code userInfo:user_info];
+    AppleVZErrorTexts *texts = [[AppleVZErrorTexts alloc] initWithDescription:description
+                                                                       reason:reason
+                                                                   suggestion:suggestion];
+    return [[NSError alloc] initWithDomain:domain code:code userInfo:texts];
 }
 
 NSError *applevz_invalid_argument(NSString *description, NSString *reason, NSString *suggestion) {
@@ -83,6 +145,11 @@ int64_t applevz_error_code(CFErrorRef error) {
 
 static enum applevz_error_domain error_domain(NSError *error) {
     NSString *domain = error.domain;
+    // Nearly always the constant itself.
+    if (domain == VZErrorDomain)
+        return APPLEVZ_ERROR_DOMAIN_VIRTUALIZATION;
+    if (domain == AppleVZErrorDomain)
+        return APPLEVZ_ERROR_DOMAIN_BRIDGE;
     if ([domain isEqualToString:VZErrorDomain])
         return APPLEVZ_ERROR_DOMAIN_VIRTUALIZATION;
     if ([domain isEqualToString:AppleVZErrorDomain])
@@ -92,26 +159,28 @@ static enum applevz_error_domain error_domain(NSError *error) {
     return APPLEVZ_ERROR_DOMAIN_OTHER;
 }
 
-enum applevz_error_domain applevz_error_domain(CFErrorRef error) {
-    __block enum applevz_error_domain domain = APPLEVZ_ERROR_DOMAIN_OTHER;
-    applevz_guard_infallible(^{
-        domain = error_domain(applevz_borrowed(NSError, error));
-    });
-    return domain;
+/// errno of the first cause that the operating system reported, within 24 bits; 0 if there is none.
+static uint64_t posix_code(NSError *error) {
+    // A chain that leads back into itself ends too: nobody nests causes deeper than this.
+    for (int depth = 0; depth < 16 && error != nil; depth++) {
+        if (error_domain(error) == APPLEVZ_ERROR_DOMAIN_POSIX && error.code != 0)
+            return error.code > 0 && error.code < 0xffffff ? (uint64_t)error.code : 0xffffff;
+        error = error.userInfo[NSUnderlyingErrorKey];
+    }
+    return 0;
 }
 
-int applevz_error_posix_code(CFErrorRef error) {
-    __block int code = 0;
+uint64_t applevz_error_kind(CFErrorRef reference) {
+    __block uint64_t kind = 0;
     applevz_guard_infallible(^{
-        // A chain that leads back into itself ends too: nobody nests causes deeper than this.
-        NSError *link = applevz_borrowed(NSError, error);
-        for (int depth = 0; depth < 16 && link != nil && code == 0; depth++) {
-            if (error_domain(link) == APPLEVZ_ERROR_DOMAIN_POSIX)
-                code = (int)link.code;
-            link = link.userInfo[NSUnderlyingErrorKey];
-        }
+        NSError *error = applevz_borrowed(NSError, reference);
+        enum applevz_error_domain domain = error_domain(error);
+        uint32_t code = 0;
+        if (domain != APPLEVZ_ERROR_DOMAIN_OTHER)
+            code = error.code > 0 && error.code < UINT32_MAX ? (uint32_t)error.code : UINT32_MAX;
+        kind = (uint64_t)domain << 56 | posix_code(error) << 32 | code;
     });
-    return code;
+    return kind;
 }
 
 /// The key under the name that Apple's Foundation has for it; another Foundation's constants may have another value.

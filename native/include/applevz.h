@@ -84,9 +84,12 @@ APPLEVZ_EXPORT CFErrorRef applevz_error_create(const char *domain, size_t domain
                                                const char *reason, size_t reason_length,
                                                const char *suggestion, size_t suggestion_length) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT int64_t applevz_error_code(CFErrorRef error);
-APPLEVZ_EXPORT enum applevz_error_domain applevz_error_domain(CFErrorRef error);
-/* errno of the first error of NSPOSIXErrorDomain in the chain of causes that begins with this one, or 0. */
-APPLEVZ_EXPORT int applevz_error_posix_code(CFErrorRef error);
+/* What a caller chooses an exception by, as one number, since it is asked of every error:
+     bits 56 to 63   enum applevz_error_domain
+     bits 32 to 55   errno of the first error of NSPOSIXErrorDomain in the chain of causes that begins with this one; 0 if
+                     there is none, all ones for a number that is no errno
+     bits 0 to 31    the code in its domain; 0 in APPLEVZ_ERROR_DOMAIN_OTHER, all ones for one that is in no table */
+APPLEVZ_EXPORT uint64_t applevz_error_kind(CFErrorRef error);
 /* The text, or NULL where the error has none. */
 APPLEVZ_EXPORT char *applevz_error_copy_text(CFErrorRef error, enum applevz_error_text which, size_t *length);
 /* The error that caused this one, the caller's to release, or NULL. */

@@ -78,9 +78,7 @@ POSIX_DOMAIN: Final = "NSPOSIXErrorDomain"
 # Looked up once: an error's whole life is a few microseconds, and an attribute of `lib` is a part of that.
 _gc = ffi.gc
 _CFRelease = lib.CFRelease
-_code = lib.applevz_error_code
-_domain = lib.applevz_error_domain
-_posix_code = lib.applevz_error_posix_code
+_kind = lib.applevz_error_kind
 
 
 class CFError:
@@ -471,11 +469,22 @@ def _unpickled(
     return exception
 
 
+# The class for each kind of error that there was: few, as there are few conditions.
+_classes_of_kinds: dict[int, type[Error]] = {}
+
+
+def _class_of_kind(kind: int) -> type[Error]:
+    classes, other = _CLASSES[kind >> 56]
+    found = classes.get(kind & 0xFFFFFFFF, other)
+    posix_code = kind >> 32 & 0xFFFFFF
+    if posix_code:
+        found = _combine(found, _BUILTINS.get(posix_code, OSError))
+    return _classes_of_kinds.setdefault(kind, found)
+
+
 def _class_of(reference: Reference) -> type[Error]:
-    classes, other = _CLASSES[_domain(reference)]
-    kind = classes.get(_code(reference), other)
-    posix_code = _posix_code(reference)
-    return _combine(kind, _BUILTINS.get(posix_code, OSError)) if posix_code else kind
+    kind = _kind(reference)
+    return _classes_of_kinds.get(kind) or _class_of_kind(kind)
 
 
 def exception_of(reference: Reference) -> Error:
@@ -486,7 +495,8 @@ def exception_of(reference: Reference) -> Error:
 def check(reference: Reference) -> None:
     """Raises the exception for `reference`, the `CFErrorRef` that a native function returned; NULL is success."""
     if reference:
-        raise exception_of(reference)
+        kind = _kind(reference)
+        raise (_classes_of_kinds.get(kind) or _class_of_kind(kind))(CFError(reference))
 
 
 def make(kind: type[Error], description: str, reason: str = "", suggestion: str = "") -> Error:
