@@ -38,8 +38,11 @@ class BareMachine(Machine):
                 *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-S"),
                 *("-machine", "microvm,acpi=on,rtc=on,isa-serial=off,auto-kernel-cmdline=off,memory-backend=memory"),
                 *("-global", "virtio-mmio.force-legacy=false"),
-                *(("-accel", "kvm", "-cpu", "host") if applevz.capabilities.hardware_acceleration else
-                  ("-accel", "tcg", "-cpu", "max,la57=off")),
+                *(
+                    ("-accel", "kvm", "-cpu", "host")
+                    if applevz.capabilities.hardware_acceleration
+                    else ("-accel", "tcg", "-cpu", "max,la57=off")
+                ),
                 *("-smp", "1", "-m", f"{self.memory}M", "-object", json.dumps(backend)),
                 *("-kernel", str(self.guest.kernel), "-initrd", str(self.guest.initrd), "-append", words),
                 *("-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control"),

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import ClassVar
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
@@ -103,7 +104,7 @@ class LibvirtMachine(Machine):
 
 class Libvirt(Subject):
     name = "libvirt"
-    import_statement = "import libvirt"
+    import_statements: ClassVar[dict[str, str]] = {"import": "import libvirt"}
 
     def __init__(self, guest: Guest, folder: Path) -> None:
         super().__init__(guest, folder)

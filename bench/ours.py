@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 from processes import children
 from subject import COMMAND_LINE, Guest, Machine, Subject
@@ -61,7 +62,10 @@ class OurMachine(Machine):
 
 class Ours(Subject):
     name = "applevz"
-    import_statement = "import applevz"
+    import_statements: ClassVar[dict[str, str]] = {
+        "import": "import applevz",
+        "import with the machine's class": "from applevz import VirtualMachine, VirtualMachineConfiguration",
+    }
     has_private_clones = True
 
     def __init__(self, guest: Guest, folder: Path) -> None:

@@ -92,11 +92,12 @@ def without_machines(rows: Rows, subjects: list[Subject], sizes: Sizes) -> None:
     program = "import time; begin = time.perf_counter(); {}; print((time.perf_counter() - begin) * 1e3)"
     for number in range(2 * sizes.rounds + 1):
         for subject in subjects:
-            if subject.import_statement:
-                command = [sys.executable, "-c", program.format(subject.import_statement)]
-                took = float(subprocess.check_output(command, env=environment))
+            for title, statement in subject.import_statements.items():
+                took = float(
+                    subprocess.check_output([sys.executable, "-c", program.format(statement)], env=environment)
+                )
                 if number > 0:
-                    rows.row("import").add(subject, took)
+                    rows.row(title).add(subject, took)
             call = subject.failing_call()
             if call:
                 rows.row("error made, raised, caught, dropped", "µs").add(subject, life_of_an_error(call, 5000))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 READY = b"applevz guest: ready"
 COMMAND_LINE = "console=hvc0 quiet"
@@ -63,7 +64,7 @@ class Machine(ABC):
 
 class Subject(ABC):
     name: str
-    import_statement: str | None = None
+    import_statements: ClassVar[dict[str, str]] = {}
     has_private_clones = False
 
     def __init__(self, guest: Guest, folder: Path) -> None:

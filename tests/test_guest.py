@@ -186,9 +186,7 @@ def test_a_machine_is_started_again_after_it_stopped_each_way(boot):
     assert guest.run("echo again") == "again"
 
 
-@pytest.mark.parametrize(
-    ("kernel", "additions"), [("vmlinuz", True), ("vmlinuz", False), ("vmlinux", False)], ids=str
-)
+@pytest.mark.parametrize(("kernel", "additions"), [("vmlinuz", True), ("vmlinuz", False), ("vmlinux", False)], ids=str)
 def test_each_form_of_the_kernel_boots_with_and_without_additions_to_its_command_line(boot, kernel, additions):
     guest = boot(kernel=kernel, command_line_additions=additions)
 

@@ -70,7 +70,8 @@ def test_what_apple_makes_unavailable_does_not_compile(compiler_output, expressi
 
 
 def test_a_program_written_for_apples_framework_compiles(compiler_output):
-    assert compiler_output("""
+    assert (
+        compiler_output("""
         if (@available(macOS 13.0, *)) {
             NSError *error = nil;
             NSURL *url = [NSURL fileURLWithPath:@"/image"];
@@ -122,4 +123,6 @@ def test_a_program_written_for_apples_framework_compiles(compiler_output):
                 });
             }
         }
-    """) == ""
+    """)
+        == ""
+    )

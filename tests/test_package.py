@@ -73,9 +73,37 @@ for name in before:
 
 def test_importing_loads_nothing_that_takes_long_and_is_not_needed_yet() -> None:
     # Together they would double the time of the import.
-    late = ["argparse", "asyncio", "ctypes", "json", "logging", "multiprocessing", "pickle", "socket", "subprocess"]
+    late = [
+        "argparse",
+        "asyncio",
+        "ctypes",
+        "dataclasses",
+        "inspect",
+        "json",
+        "logging",
+        "multiprocessing",
+        "pickle",
+        "socket",
+        "subprocess",
+    ]
     program = f"import sys, applevz; print([name for name in {late} if name in sys.modules])"
     assert python(program) == "[]\n"
+
+
+def test_what_is_imported_when_it_is_asked_for_is_found_under_every_name() -> None:
+    program = """
+import applevz
+assert set(applevz.__all__) <= set(dir(applevz))
+for name in applevz.__all__:
+    assert getattr(applevz, name) is getattr(applevz, name), name
+# A submodule of the same name must not take the place of what is exported.
+assert type(applevz.capabilities).__name__ == "Capabilities" and callable(applevz.limits)
+try:
+    applevz.VirtualMachin
+except AttributeError as error:
+    print(error)
+"""
+    assert python(program) == "module 'applevz' has no attribute 'VirtualMachin'\n"
 
 
 def test_a_host_program_s_children_stay_its_own() -> None:

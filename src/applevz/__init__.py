@@ -16,29 +16,10 @@ Importing the package starts no thread and no process, and changes nothing in th
 
 from __future__ import annotations
 
-from ._events import Event, EventCause, EventKind
-from ._identifiers import command_line_additions
-from ._machine import ShutdownPolicy, VirtualMachineState
-from .capabilities import Capabilities, Capability, Limits, capabilities, limits
-from .configuration import (
-    DiskImageCachingMode,
-    DiskImageStorageDeviceAttachment,
-    DiskImageSynchronizationMode,
-    FileHandleSerialPortAttachment,
-    FileSerialPortAttachment,
-    GenericMachineIdentifier,
-    GenericPlatformConfiguration,
-    LinuxBootLoader,
-    MACAddress,
-    NATNetworkDeviceAttachment,
-    VirtioBlockDeviceConfiguration,
-    VirtioConsoleDeviceSerialPortConfiguration,
-    VirtioEntropyDeviceConfiguration,
-    VirtioNetworkDeviceConfiguration,
-    VirtioTraditionalMemoryBalloonDeviceConfiguration,
-    VirtualMachineConfiguration,
-)
-from .console import Console
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+from .capabilities import Capabilities, Capability, capabilities
 from .errors import (
     CFError,
     EndOfConsoleError,
@@ -63,8 +44,33 @@ from .errors import (
     TimeoutError,
     VirtualMachineLimitExceededError,
 )
-from .events import Events
-from .machine import VirtualMachine
+
+if TYPE_CHECKING:
+    from ._events import Event, EventCause, EventKind
+    from ._identifiers import command_line_additions
+    from ._limits import Limits, limits
+    from ._machine import ShutdownPolicy, VirtualMachineState
+    from .configuration import (
+        DiskImageCachingMode,
+        DiskImageStorageDeviceAttachment,
+        DiskImageSynchronizationMode,
+        FileHandleSerialPortAttachment,
+        FileSerialPortAttachment,
+        GenericMachineIdentifier,
+        GenericPlatformConfiguration,
+        LinuxBootLoader,
+        MACAddress,
+        NATNetworkDeviceAttachment,
+        VirtioBlockDeviceConfiguration,
+        VirtioConsoleDeviceSerialPortConfiguration,
+        VirtioEntropyDeviceConfiguration,
+        VirtioNetworkDeviceConfiguration,
+        VirtioTraditionalMemoryBalloonDeviceConfiguration,
+        VirtualMachineConfiguration,
+    )
+    from .console import Console
+    from .events import Events
+    from .machine import VirtualMachine
 
 __version__ = "0.1.0"
 
@@ -123,3 +129,49 @@ __all__ = [
     "command_line_additions",
     "limits",
 ]
+
+# What is imported when it is first asked for: a program that only may come to use machines, as a test runner's plug-in,
+# should not wait for them. The native library and the errors come at once, so that an installation that does not work
+# says so at the import.
+_LATER: Final[dict[str, str]] = {
+    name: module
+    for module, names in {
+        "_events": ("Event", "EventCause", "EventKind"),
+        "_identifiers": ("command_line_additions",),
+        "_limits": ("Limits", "limits"),
+        "_machine": ("ShutdownPolicy", "VirtualMachineState"),
+        "configuration": (
+            "DiskImageCachingMode",
+            "DiskImageStorageDeviceAttachment",
+            "DiskImageSynchronizationMode",
+            "FileHandleSerialPortAttachment",
+            "FileSerialPortAttachment",
+            "GenericMachineIdentifier",
+            "GenericPlatformConfiguration",
+            "LinuxBootLoader",
+            "MACAddress",
+            "NATNetworkDeviceAttachment",
+            "VirtioBlockDeviceConfiguration",
+            "VirtioConsoleDeviceSerialPortConfiguration",
+            "VirtioEntropyDeviceConfiguration",
+            "VirtioNetworkDeviceConfiguration",
+            "VirtioTraditionalMemoryBalloonDeviceConfiguration",
+            "VirtualMachineConfiguration",
+        ),
+        "console": ("Console",),
+        "events": ("Events",),
+        "machine": ("VirtualMachine",),
+    }.items()
+    for name in names
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -281,9 +281,7 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
 
     # ---- Waiting ----
 
-    def _do(
-        self, verb: Callable[..., Reference], words: str, deadline: Deadline, *arguments: object
-    ) -> Steps[None]:
+    def _do(self, verb: Callable[..., Reference], words: str, deadline: Deadline, *arguments: object) -> Steps[None]:
         if (yield begin(verb, self._handle, *arguments), deadline) is None:
             raise self._late(f"The machine did not {words} within {deadline}.")
 

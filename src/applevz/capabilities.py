@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ._native import lib
+from .errors import Error, exception_of
 
-from ._native import ffi, lib
-from .errors import Error, check, exception_of
-
-__all__ = ["Capabilities", "Capability", "Limits", "capabilities", "limits"]
+__all__ = ["Capabilities", "Capability", "capabilities"]
 
 
 class Capability:
@@ -76,22 +74,3 @@ capabilities = Capabilities()
 def _capability(name: str, number: int) -> Capability:
     error = lib.applevz_capability_check(number)
     return Capability(name, exception_of(error) if error else None)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What this host allows a machine; sizes in bytes."""
-
-    minimum_cpu_count: int
-    maximum_cpu_count: int
-    minimum_memory_size: int
-    maximum_memory_size: int
-
-
-def limits() -> Limits:
-    """What this host allows (the class properties `minimumAllowedCPUCount`, … of `VZVirtualMachineConfiguration`)."""
-    found = ffi.new("applevz_limits *")
-    check(lib.applevz_limits_get(found))
-    return Limits(
-        found.minimum_cpu_count, found.maximum_cpu_count, found.minimum_memory_size, found.maximum_memory_size
-    )
