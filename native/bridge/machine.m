@@ -258,8 +258,11 @@ static bool is_refusal(NSError *_Nullable error) {
 
 - (AppleVZOperation *)perform:(AppleVZVerb)verb {
     AppleVZOperation *operation = [[AppleVZOperation alloc] init];
-    applevz_queue_async(_queue, ^{
-        [self call:verb for:operation];
+    // Here and now, on the caller's thread: nothing on the queue takes long, and a thread less is woken.
+    applevz_queue_sync(_queue, ^{
+        @autoreleasepool {
+            [self call:verb for:operation];
+        }
     });
     return operation;
 }
