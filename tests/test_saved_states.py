@@ -372,7 +372,7 @@ def lose_memory(path: Path) -> None:
 def newer(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(-24, os.SEEK_END)
-        file.write((3).to_bytes(8, "little"))
+        file.write((4).to_bytes(8, "little"))
 
 
 DAMAGE = {
@@ -385,7 +385,7 @@ DAMAGE = {
     "the devices": (flip(TRAILER + 50000), "checksum of its devices' state"),
     "the guest's memory": (flip_memory, "checksum of the guest's memory"),
     "lost memory": (lose_memory, "checksum of the guest's memory"),
-    "a newer version": (newer, "format version 3; this library reads version 2"),
+    "a newer version": (newer, "format version 4; this library reads version 3"),
 }
 
 

@@ -79,8 +79,7 @@ static void execute(QEMUInstance *instance, NSArray<NSArray *> *commands, QEMUDe
            }];
 }
 
-static void migrate(QEMUInstance *instance, NSString *command, QEMUDescriptor *file, BOOL withMemory,
-                    Completion completion) {
+static void migrate(QEMUInstance *instance, BOOL sends, QEMUDescriptor *file, BOOL withMemory, Completion completion) {
     __weak QEMUInstance *weak_instance = instance;
     instance.migrationHandler = ^(NSString *status) {
         QEMUInstance *strong_instance = weak_instance;
@@ -96,19 +95,23 @@ static void migrate(QEMUInstance *instance, NSString *command, QEMUDescriptor *f
         @{@"capability" : @"x-ignore-shared", @"state" : [NSNumber numberWithBool:!withMemory]},
         @{@"capability" : @"events", @"state" : @YES},
     ];
-    execute(instance, @[
-        @[ @"migrate-set-capabilities", @{@"capabilities" : capabilities} ],
-        // By default it keeps to what a network carries.
-        @[ @"migrate-set-parameters", @{@"max-bandwidth" : @(1LL << 40)} ],
-        @[ @"getfd", @{@"fdname" : DescriptorName} ],
-        @[ command, @{@"uri" : [@"fd:" stringByAppendingString:DescriptorName]} ],
-    ], file, completion);
+    NSMutableArray *commands = [NSMutableArray array];
+    [commands addObject:@[ @"migrate-set-capabilities", @{@"capabilities" : capabilities} ]];
+    // By default a sender keeps to what a network carries. A receiver has no use for it, and QEMU reads its commands byte by
+    // byte.
+    if (sends)
+        [commands addObject:@[ @"migrate-set-parameters", @{@"max-bandwidth" : @(1LL << 40)} ]];
+    [commands addObject:@[ @"getfd", @{@"fdname" : DescriptorName} ]];
+    [commands addObject:@[
+        sends ? @"migrate" : @"migrate-incoming", @{@"uri" : [@"fd:" stringByAppendingString:DescriptorName]}
+    ]];
+    execute(instance, commands, file, completion);
 }
 
 void QEMUMigrationSend(QEMUInstance *instance, QEMUDescriptor *file, BOOL withMemory, Completion completion) {
-    migrate(instance, @"migrate", file, withMemory, completion);
+    migrate(instance, YES, file, withMemory, completion);
 }
 
 void QEMUMigrationReceive(QEMUInstance *instance, QEMUDescriptor *file, BOOL withMemory, Completion completion) {
-    migrate(instance, @"migrate-incoming", file, withMemory, completion);
+    migrate(instance, NO, file, withMemory, completion);
 }

@@ -45,7 +45,7 @@ int qemu_saved_state_file_checksum(int file, off_t position, uint64_t length, ui
     return 0;
 }
 
-uint64_t qemu_saved_state_page_checksum(uint64_t sum, uint64_t number, const void *page) {
+uint64_t qemu_saved_state_page_checksum(uint64_t number, const void *page) {
     // Lanes that do not wait for each other: a processor multiplies in every cycle, but takes several for each product.
     enum { LANES = 4 };
     uint64_t lanes[LANES] = {1, 2, 3, 4};
@@ -56,7 +56,7 @@ uint64_t qemu_saved_state_page_checksum(uint64_t sum, uint64_t number, const voi
         for (int i = 0; i < LANES; i++)
             lanes[i] = mix(lanes[i], words[i]);
     }
-    sum = mix(sum, number);
+    uint64_t sum = mix(FIRST_SUM, number);
     for (int i = 0; i < LANES; i++)
         sum = mix(sum, lanes[i]);
     return sum;

@@ -15,13 +15,13 @@
 // The memory comes first because QEMU maps a file from its beginning, and minds nothing that follows. The trailer comes last
 // because it is written last: a file without one is not whole. Numbers are little-endian, as on all hosts that this runs on.
 
-enum { QEMU_SAVED_STATE_VERSION = 2, QEMU_SAVED_STATE_PAGE_LENGTH = 4096 };
+enum { QEMU_SAVED_STATE_VERSION = 3, QEMU_SAVED_STATE_PAGE_LENGTH = 4096 };
 
 typedef struct {
     uint64_t memory_length; // 0, or that of the machine's memory
     uint64_t stream_length;
     uint64_t description_length;
-    uint64_t memory_checksum; // of its pages in their order, but for those that hold nothing
+    uint64_t memory_checksum; // the sum of those of its pages, but for pages that hold nothing
     uint64_t stream_checksum;
     uint64_t description_checksum;
     uint64_t trailer_checksum; // of the fields before
@@ -40,7 +40,8 @@ uint64_t qemu_saved_state_checksum(const void *bytes, uint64_t length);
 /// The same of a part of a file, without holding more than a little of it. 0 or errno.
 int qemu_saved_state_file_checksum(int file, off_t position, uint64_t length, uint64_t *checksum);
 
-/// The checksum that was 0 at first, with one page more: which it is, and what is in it. About as fast as memory is read.
-uint64_t qemu_saved_state_page_checksum(uint64_t sum, uint64_t number, const void *page);
+/// Of one page: which it is, and what is in it. Those of several pages are added up, in any order. About as fast as memory is
+/// read.
+uint64_t qemu_saved_state_page_checksum(uint64_t number, const void *page);
 
 #endif

@@ -2,7 +2,9 @@
 #include "QEMUMemoryCopy.h"
 #include "QEMUSavedStateFormat.h"
 
+#include <dispatch/dispatch.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,19 +12,24 @@
 #include <unistd.h>
 
 enum {
-    // How much is mapped at a time: what is read once need not stay mapped.
-    MAPPED_LENGTH = 16 * 1024 * 1024,
-    // How much is read at a time: what stays in the processor's cache until it is written.
-    READ_LENGTH = 256 * 1024,
+    // What one thread takes at a time: it stays in the processor's cache until it is written.
+    PART_LENGTH = 512 * 1024,
     PAGE_LENGTH = QEMU_SAVED_STATE_PAGE_LENGTH,
 };
 
 typedef struct {
+    off_t start, end;
+} memory_part;
+
+/// What several threads do part by part.
+typedef struct {
     int from;
     enum qemu_memory_file kind;
     int to; // -1: nowhere
-    uint64_t checksum;
-    char *buffer; // of READ_LENGTH, for a file that is read
+    memory_part *parts;
+    size_t count, room;
+    _Atomic(uint64_t) checksum;
+    _Atomic(int) failure; // the first one: the parts that are left are not looked at any more
 } memory_walk;
 
 int qemu_write_at(int file, const void *bytes, size_t length, off_t position) {
@@ -63,10 +70,11 @@ static bool is_zero(const char *bytes, size_t length) {
 /// Writes the pages that hold something, as many at a time as stand together. They are whole: guests' memory is.
 static int take_pages(memory_walk *walk, const char *bytes, size_t length, off_t position) {
     size_t start = 0;
+    uint64_t checksum = 0;
     for (size_t end = 0; end <= length; end += PAGE_LENGTH) {
         if (end < length && !is_zero(bytes + end, PAGE_LENGTH)) {
             uint64_t number = (uint64_t)(position + (off_t)end) / PAGE_LENGTH;
-            walk->checksum = qemu_saved_state_page_checksum(walk->checksum, number, bytes + end);
+            checksum += qemu_saved_state_page_checksum(number, bytes + end);
             continue;
         }
         if (start < end && walk->to >= 0) {
@@ -76,33 +84,49 @@ static int take_pages(memory_walk *walk, const char *bytes, size_t length, off_t
         }
         start = end + PAGE_LENGTH;
     }
+    atomic_fetch_add_explicit(&walk->checksum, checksum, memory_order_relaxed);
     return 0;
 }
 
-static int take_range(memory_walk *walk, off_t start, off_t end) {
-    bool mapped = walk->kind == QEMU_MEMORY_OURS;
-    const size_t part = mapped ? MAPPED_LENGTH : READ_LENGTH;
-    while (start < end) {
-        off_t left = end - start;
-        size_t length = left < (off_t)part ? (size_t)left : part;
-        char *bytes = walk->buffer;
-        int failure = 0;
-        if (!mapped)
-            failure = qemu_read_at(walk->from, bytes, length, start);
-        else if ((bytes = mmap(NULL, length, PROT_READ, MAP_SHARED | MAP_POPULATE, walk->from, start)) == MAP_FAILED)
-            return errno;
-        if (failure == 0)
-            failure = take_pages(walk, bytes, length, start);
-        if (mapped)
-            munmap(bytes, length);
-        if (failure != 0)
-            return failure;
-        start += (off_t)length;
+static int take_mapped_part(memory_walk *walk, memory_part part) {
+    size_t length = (size_t)(part.end - part.start);
+    char *bytes = mmap(NULL, length, PROT_READ, MAP_SHARED | MAP_POPULATE, walk->from, part.start);
+    if (bytes == MAP_FAILED)
+        return errno;
+    int failure = take_pages(walk, bytes, length, part.start);
+    munmap(bytes, length);
+    return failure;
+}
+
+static int take_read_part(memory_walk *walk, memory_part part) {
+    size_t length = (size_t)(part.end - part.start);
+    char *bytes = malloc(length);
+    if (bytes == NULL)
+        return ENOMEM;
+    int failure = qemu_read_at(walk->from, bytes, length, part.start);
+    if (failure == 0)
+        failure = take_pages(walk, bytes, length, part.start);
+    free(bytes);
+    return failure;
+}
+
+static int add_range(memory_walk *walk, off_t start, off_t end) {
+    for (; start < end; start += PART_LENGTH) {
+        if (walk->count == walk->room) {
+            size_t room = walk->room == 0 ? 64 : 2 * walk->room;
+            memory_part *parts = realloc(walk->parts, room * sizeof *parts);
+            if (parts == NULL)
+                return ENOMEM;
+            walk->parts = parts;
+            walk->room = room;
+        }
+        off_t limit = start + PART_LENGTH;
+        walk->parts[walk->count++] = (memory_part){start, limit < end ? limit : end};
     }
     return 0;
 }
 
-static int take_data(memory_walk *walk, off_t length) {
+static int find_data(memory_walk *walk, off_t length) {
     // A file system may tell of holes in smaller pieces than can be mapped.
     off_t page = sysconf(_SC_PAGESIZE);
     off_t end = 0;
@@ -117,19 +141,33 @@ static int take_data(memory_walk *walk, off_t length) {
         if (end < 0)
             return errno;
         end = (end + page - 1) / page * page;
-        int failure = take_range(walk, start, end < length ? end : length);
+        int failure = add_range(walk, start, end < length ? end : length);
         if (failure != 0)
             return failure;
     }
     return 0;
 }
 
+static void take_part(void *context, size_t index) {
+    memory_walk *walk = context;
+    if (atomic_load_explicit(&walk->failure, memory_order_relaxed) != 0)
+        return;
+    memory_part part = walk->parts[index];
+    int failure = walk->kind == QEMU_MEMORY_OURS ? take_mapped_part(walk, part) : take_read_part(walk, part);
+    int none = 0;
+    if (failure != 0)
+        atomic_compare_exchange_strong(&walk->failure, &none, failure);
+}
+
 static int take_memory(int from, enum qemu_memory_file kind, off_t length, int to, uint64_t *checksum) {
     memory_walk walk = {.from = from, .kind = kind, .to = to};
-    if (kind == QEMU_MEMORY_NAMED && (walk.buffer = malloc(READ_LENGTH)) == NULL)
-        return ENOMEM;
-    int failure = take_data(&walk, length);
-    free(walk.buffer);
+    int failure = find_data(&walk, length);
+    if (failure == 0) {
+        // As many threads as there are processors: the machine is paused, or QEMU only starting.
+        dispatch_apply_f(walk.count, dispatch_get_global_queue(QOS_CLASS_DEFAULT, 0), &walk, take_part);
+        failure = walk.failure;
+    }
+    free(walk.parts);
     *checksum = walk.checksum;
     return failure;
 }
