@@ -23,6 +23,15 @@ NS_ASSUME_NONNULL_BEGIN
 /// Why the guest's memory cannot be a file in a folder; nil where it can.
 NSError *_Nullable applevz_memory_directory_missing(void);
 
+@protocol AppleVZPlatformExtensions <NSObject>
+@optional
+/// Whether the guest finds a generation identifier, another one at each start and restore. NO until it is set.
+- (void)setApplevzHasGenerationIdentifier:(BOOL)has;
+@end
+
+/// Why a guest cannot have a generation identifier; nil where it can.
+NSError *_Nullable applevz_generation_identifier_missing(void);
+
 @protocol AppleVZBootLoaderExtensions <NSObject>
 @optional
 /// The words that would be added to a kernel's command line.

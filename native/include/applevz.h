@@ -109,7 +109,8 @@ enum applevz_capability {
     APPLEVZ_CAPABILITY_HARDWARE_ACCELERATION,  /* … at the processor's own speed, not by emulation */
     APPLEVZ_CAPABILITY_COMMAND_LINE_ADDITIONS, /* the platform adds words to a Linux kernel's command line */
     APPLEVZ_CAPABILITY_SAVE_RESTORE,           /* a machine's state can be saved to a file and restored from it */
-    APPLEVZ_CAPABILITY_MEMORY_DIRECTORY        /* a guest's memory can be a file in a folder */
+    APPLEVZ_CAPABILITY_MEMORY_DIRECTORY,       /* a guest's memory can be a file in a folder */
+    APPLEVZ_CAPABILITY_GENERATION_IDENTIFIER   /* a guest can be told that it goes on as another machine */
 };
 
 /* NULL where the host has the capability; otherwise an error whose failure reason says what is missing. */
@@ -187,10 +188,11 @@ APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_linux_boot_loader(
     applevz_configuration *configuration, const char *kernel, size_t kernel_length, const char *initial_ramdisk,
     size_t initial_ramdisk_length, const char *command_line, size_t command_line_length,
     bool command_line_additions) CF_RETURNS_RETAINED;
-/* VZGenericPlatformConfiguration. No identifier (a length of 0): a new one. */
+/* VZGenericPlatformConfiguration. No identifier (a length of 0): a new one. With `generation_identifier` the guest finds one
+   of those, too, which is another at each start and restore, where the platform has them. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_generic_platform(
-    applevz_configuration *configuration, const char *machine_identifier,
-    size_t machine_identifier_length) CF_RETURNS_RETAINED;
+    applevz_configuration *configuration, const char *machine_identifier, size_t machine_identifier_length,
+    bool generation_identifier) CF_RETURNS_RETAINED;
 /* VZVirtioConsoleDeviceSerialPortConfiguration. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_console_device_serial_port(
     applevz_configuration *configuration, applevz_serial_port_attachment *attachment) CF_RETURNS_RETAINED;

@@ -63,6 +63,11 @@ class Capabilities:
         """A guest's memory can be a file in a folder: `VirtualMachineConfiguration.memory_directory`. Not on a Mac."""
         return _capability("memory_directory", lib.APPLEVZ_CAPABILITY_MEMORY_DIRECTORY)
 
+    @property
+    def generation_identifier(self) -> Capability:
+        """A guest can be told that it goes on as another machine: `GenericPlatformConfiguration`. Not on a Mac."""
+        return _capability("generation_identifier", lib.APPLEVZ_CAPABILITY_GENERATION_IDENTIFIER)
+
     def __repr__(self) -> str:
         names = (name for name, value in vars(type(self)).items() if isinstance(value, property))
         return f"<{', '.join(repr(getattr(self, name)) for name in names)}>"

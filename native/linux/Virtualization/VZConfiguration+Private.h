@@ -69,6 +69,12 @@ extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSErr
 @property (readonly) uint64_t loadedSize;
 @end
 
+@interface VZGenericPlatformConfiguration ()
+/*! Whether the guest finds a generation identifier, which is another one each time that the machine starts or is restored,
+    and its network cards can be exchanged when it is restored. NO by default. The bridge sets it by this name. */
+@property BOOL applevzHasGenerationIdentifier;
+@end
+
 @interface VZGenericMachineIdentifier ()
 @property (readonly) NSUUID *UUID;
 @end

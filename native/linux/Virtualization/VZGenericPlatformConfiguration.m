@@ -16,6 +16,7 @@
 {
     VZGenericPlatformConfiguration *copy = [super copyWithZone:zone];
     copy.machineIdentifier = self.machineIdentifier;
+    copy.applevzHasGenerationIdentifier = self.applevzHasGenerationIdentifier;
     return copy;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMU/QEMUInstance.h"
+#import "QEMU/QEMUNetworkCardExchange.h"
 #import "QEMU/QEMUSavedStateWriter.h"
 #import <Virtualization/Virtualization.h>
 
@@ -23,6 +24,7 @@ NS_ASSUME_NONNULL_BEGIN
     QEMUInstance *_instance;     // from Starting or Restoring to the end of the process
     QEMUCommandLine *_restoring; // what QEMU is started with in the state Restoring, until it reads the saved state
     QEMUStateStream *_stream;    // of a machine that was saved, while it is Paused and can be saved again
+    QEMUNetworkCardExchange *_exchange; // of the cards of a machine that was restored with other addresses
     BOOL _isHandedOver;          // its memory may be a saved state's: it can be stopped, and nothing else
 }
 

@@ -29,12 +29,19 @@ static dispatch_queue_t file_queue(void) {
 
 - (void)saveToURL:(NSURL *)saveFileURL handingOver:(BOOL)handingOver completion:(Completion)completionHandler {
     [self checkQueue];
-    if (self.state != VZVirtualMachineStatePaused || _isHandedOver) {
+    BOOL exchanges = _exchange.isUnderWay;
+    if (self.state != VZVirtualMachineStatePaused || _isHandedOver || exchanges) {
+        // A card that is half taken out would be so in what is saved, and nobody would put another in.
         NSError *error = VZErrorWithReason(
             VZErrorInvalidVirtualMachineState, @"Invalid virtual machine state.",
             [NSString stringWithFormat:@"save: the virtual machine is %@.",
-                                       _isHandedOver ? @"saved, and its memory with it" : VZNameOfState(self.state)],
-            _isHandedOver ? @"It can be stopped." : @"It can be saved when it is paused.", nil);
+                                       _isHandedOver ? @"saved, and its memory with it"
+                                       : exchanges   ? @"about to have its network cards exchanged"
+                                                     : VZNameOfState(self.state)],
+            _isHandedOver ? @"It can be stopped."
+            : exchanges   ? @"It can be saved when it is paused, once its guest has run and let the old cards go."
+                          : @"It can be saved when it is paused.",
+            nil);
         dispatch_async(self.queue, ^{
             completionHandler(error);
         });
@@ -153,7 +160,8 @@ static dispatch_queue_t file_queue(void) {
     if (state != nil)
         commandLine = [[QEMUCommandLine alloc] initWithConfiguration:_configuration savedState:state error:&error];
     if (commandLine != nil)
-        error = [state errorOfFields:QEMUFingerprint(_configuration, commandLine)];
+        error = [state errorOfFields:QEMUFingerprint(_configuration, commandLine)
+                              exempt:[self fieldsOfExchangeableCards:commandLine]];
     QEMUDescriptor *stream = nil;
     if (commandLine != nil && error == nil)
         stream = [state streamWithError:&error];
@@ -210,9 +218,38 @@ static dispatch_queue_t file_queue(void) {
             [strong_self giveUpRestoring:error];
             return;
         }
+        [strong_self exchangeCards:state];
+    });
+}
+
+- (NSArray<NSString *> *)fieldsOfExchangeableCards:(QEMUCommandLine *)commandLine {
+    NSMutableArray<NSString *> *fields = [NSMutableArray array];
+    for (NSUInteger i = 0; i < commandLine.networkCards.count; i++)
+        [fields addObject:QEMUFieldOfMACAddress(i)];
+    return fields;
+}
+
+/// Those that were saved with another address than the configuration has.
+- (void)exchangeCards:(QEMUSavedState *)state {
+    NSMutableArray<NSDictionary *> *cards = [NSMutableArray array];
+    NSArray<NSDictionary *> *all = _instance.commandLine.networkCards;
+    for (NSUInteger i = 0; i < all.count; i++)
+        if (![[state valueOfField:QEMUFieldOfMACAddress(i)] isEqual:all[i][@"mac"]])
+            [cards addObject:all[i]];
+    _exchange = [[QEMUNetworkCardExchange alloc] initWithInstance:_instance cards:cards];
+    __weak VZVirtualMachine *weak_self = self;
+    [_exchange beginWithCompletion:^(NSError *error) {
+        VZVirtualMachine *strong_self = weak_self;
+        // Where the process has ended, or will for its silence, restoringEnded: has the last word.
+        if (strong_self == nil || (error != nil && !strong_self->_instance.isAnswering))
+            return;
+        if (error != nil) {
+            [strong_self giveUpRestoring:error];
+            return;
+        }
         [strong_self tellDevicesOfInstance];
         [strong_self finishInState:VZVirtualMachineStatePaused error:nil];
-    });
+    }];
 }
 
 - (void)giveUpRestoring:(NSError *)error {

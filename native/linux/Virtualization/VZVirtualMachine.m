@@ -213,6 +213,7 @@ static void set_up_observing(void) {
 
 - (void)leaveInstance {
     _instance = nil;
+    _exchange = nil;
     for (id<VZRuntimeDevice> device in _devices)
         if ([device respondsToSelector:@selector(instanceEnded)])
             [device instanceEnded];
@@ -306,6 +307,7 @@ static void set_up_observing(void) {
     } else if ([name isEqualToString:@"STOP"] && _state == VZVirtualMachineStateRunning && _shutdownReason == nil) {
         [self askWhyItStopped];
     }
+    [_exchange takeEvent:name data:data];
     for (id<VZRuntimeDevice> device in _devices)
         if ([device respondsToSelector:@selector(takeEvent:data:)])
             [device takeEvent:name data:data];

@@ -24,6 +24,14 @@ class GenericMachineIdentifier:
 
 @dataclass
 class GenericPlatformConfiguration:
-    """The platform of every guest but macOS. Without an identifier the machine gets a new one each time it is made."""
+    """The platform of every guest but macOS. Without an identifier the machine gets a new one each time it is made.
+
+    With `generation_identifier` a saved state can go on as machines with an identity of their own. The guest finds a
+    virtual machine generation identifier (Microsoft's specification of that name; QEMU's vmgenid), another one at each
+    start and each restore: a guest that knows it makes its random numbers and keys anew. And a machine restored with
+    other MAC addresses than it was saved with gets them: when it runs, its guest sees its network card taken away, and
+    another put in its place. It needs `capabilities.generation_identifier`, and starts a little slower.
+    """
 
     machine_identifier: GenericMachineIdentifier | None = None
+    generation_identifier: bool = False

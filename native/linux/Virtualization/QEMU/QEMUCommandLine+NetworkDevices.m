@@ -19,7 +19,12 @@
     }
     if (!_microvm)
         properties[@"romfile"] = @"";
-    [self addDevice:@"virtio-net" properties:properties];
+    if (!_isExchangeable) {
+        [self addDevice:@"virtio-net" properties:properties];
+        return;
+    }
+    properties[@"id"] = [NSString stringWithFormat:@"network-card%lu", (unsigned long)index];
+    [_networkCards addObject:[self addExchangeableDevice:@"virtio-net" properties:properties]];
 }
 
 @end

@@ -14,7 +14,9 @@ NS_ASSUME_NONNULL_BEGIN
     NSMutableArray<NSString *> *_arguments;
     NSMutableArray<QEMUDescriptor *> *_descriptors;
     NSMutableArray<QEMUPreparation *> *_preparations;
+    NSMutableArray<NSDictionary *> *_networkCards;
     BOOL _microvm;
+    BOOL _isExchangeable; // there is a generation identifier, and network cards are in places of their own
     NSUInteger _deviceCount;
 }
 
@@ -23,6 +25,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// A virtio device at the next place: on microvm the one that QEMU takes by itself, from the last transport down, which is
 /// the order in which a guest finds them; on PCI one that is named, since a guest goes by the slots' numbers.
 - (void)addDevice:(NSString *)driver properties:(NSDictionary *)properties;
+
+/// A virtio device in a PCI Express port of its own, which the guest lets be taken out and put in. Gives what it is made of.
+- (NSDictionary *)addExchangeableDevice:(NSString *)driver properties:(NSDictionary *)properties;
 
 /// Hands a descriptor over, and gives its number in QEMU.
 - (NSUInteger)inherit:(QEMUDescriptor *)descriptor;

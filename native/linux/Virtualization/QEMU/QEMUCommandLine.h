@@ -39,6 +39,10 @@ NS_ASSUME_NONNULL_BEGIN
 /// The file that holds the guest's memory and has no name, nil where the memory is a private mapping of a saved state.
 @property (readonly, nullable) QEMUDescriptor *memory;
 
+/// What device_add takes to make each of the network cards, where they can be exchanged while the machine runs; otherwise
+/// empty.
+@property (readonly) NSArray<NSDictionary *> *networkCards;
+
 /// What QEMU decides of a machine besides its configuration, and a saved state depends on: names and values.
 @property (readonly) NSArray<NSArray<NSString *> *> *platformFields;
 

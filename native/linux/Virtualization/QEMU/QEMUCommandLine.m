@@ -35,7 +35,8 @@
     _arguments = [NSMutableArray array];
     _descriptors = [NSMutableArray array];
     _preparations = [NSMutableArray array];
-    [self addBootLoader:(VZLinuxBootLoader *)configuration.bootLoader deviceCount:configuration.virtioDeviceCount];
+    _networkCards = [NSMutableArray array];
+    [self addBootLoader:(VZLinuxBootLoader *)configuration.bootLoader configuration:configuration];
     [self addMachine:configuration];
     if (![self addMemory:configuration savedState:savedState error:error])
         return nil;
@@ -63,7 +64,7 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
 
 /// The fastest machine that boots this kernel for certain. microvm needs no firmware's search for devices and boots in the
 /// least time, but a kernel that measures the time stamp counter on an emulated one may wait for ever.
-- (void)addBootLoader:(VZLinuxBootLoader *)bootLoader deviceCount:(NSUInteger)count {
+- (void)addBootLoader:(VZLinuxBootLoader *)bootLoader configuration:(VZVirtualMachineConfiguration *)configuration {
     NSString *commandLine = bootLoader.commandLine;
     BOOL measuresCounter = QEMUAccelerator.kvmMissingReason != nil;
     if (bootLoader.applevzAddsToCommandLine) {
@@ -71,7 +72,9 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
         commandLine = QEMULinuxCommandLineByAdding(commandLine, &result);
         measuresCounter = measuresCounter && !result.knowsCounterRate;
     }
-    _microvm = !measuresCounter && count <= VZMicrovmMaximumDeviceCount;
+    _isExchangeable = ((VZGenericPlatformConfiguration *)configuration.platform).applevzHasGenerationIdentifier;
+    // microvm has no generation identifier, and nothing can be put into it while it runs.
+    _microvm = !measuresCounter && !_isExchangeable && configuration.virtioDeviceCount <= VZMicrovmMaximumDeviceCount;
     [self add:@"-kernel" value:bootLoader.kernelPath];
     if (bootLoader.initialRamdiskPath != nil)
         [self add:@"-initrd" value:bootLoader.initialRamdiskPath];
@@ -102,6 +105,8 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
     [self add:@"-m" value:[NSString stringWithFormat:@"%lluM", (unsigned long long)(configuration.memorySize >> 20)]];
     VZGenericPlatformConfiguration *platform = (VZGenericPlatformConfiguration *)configuration.platform;
     [self add:@"-uuid" value:platform.machineIdentifier.UUID.UUIDString];
+    if (_isExchangeable)
+        [self add:@"-device" value:@"vmgenid,guid=auto"];
     [self add:@"-chardev" value:[NSString stringWithFormat:@"socket,id=qmp,fd=%d", QEMUControlDescriptor]];
     [self add:@"-mon" value:@"chardev=qmp,mode=control"];
 }
@@ -148,11 +153,31 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
         device[@"driver"] = [driver stringByAppendingString:@"-device"];
     } else {
         device[@"driver"] = [driver stringByAppendingString:@"-pci"];
-        device[@"bus"] = @"pcie.0";
-        // Slot 0 is the host bridge.
-        device[@"addr"] = [NSString stringWithFormat:@"%#lx", (unsigned long)_deviceCount];
+        [self place:device];
     }
     [self add:@"-device" value:QEMUOptionOfObject(device)];
+}
+
+- (void)place:(NSMutableDictionary *)device {
+    device[@"bus"] = @"pcie.0";
+    // Slot 0 is the host bridge.
+    device[@"addr"] = [NSString stringWithFormat:@"%#lx", (unsigned long)_deviceCount];
+}
+
+- (NSDictionary *)addExchangeableDevice:(NSString *)driver properties:(NSDictionary *)properties {
+    NSMutableDictionary *device = [properties mutableCopy];
+    NSMutableDictionary *port = [NSMutableDictionary dictionary];
+    NSString *identifier = [properties[@"id"] stringByAppendingString:@"-port"];
+    _deviceCount++;
+    port[@"driver"] = @"pcie-root-port";
+    port[@"id"] = identifier;
+    port[@"chassis"] = @(_deviceCount);
+    [self place:port];
+    device[@"driver"] = [driver stringByAppendingString:@"-pci"];
+    device[@"bus"] = identifier;
+    [self add:@"-device" value:QEMUOptionOfObject(port)];
+    [self add:@"-device" value:QEMUOptionOfObject(device)];
+    return device;
 }
 
 #pragma mark What devices are made of

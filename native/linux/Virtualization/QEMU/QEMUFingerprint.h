@@ -7,4 +7,7 @@ NS_ASSUME_NONNULL_BEGIN
 /// it: with another device or processor it reports success, and the guest is dead. Disks are looked at at this moment.
 NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *configuration, QEMUCommandLine *commandLine);
 
+/// The name of the field that has the MAC address of a network device.
+NSString *QEMUFieldOfMACAddress(NSUInteger networkDevice);
+
 NS_ASSUME_NONNULL_END

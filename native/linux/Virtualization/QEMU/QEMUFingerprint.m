@@ -30,6 +30,10 @@ static NSArray<Field *> *disk_fields(VZVirtioBlockDeviceConfiguration *device, N
     return fields;
 }
 
+NSString *QEMUFieldOfMACAddress(NSUInteger networkDevice) {
+    return [NSString stringWithFormat:@"networkDevices[%lu].MACAddress", (unsigned long)networkDevice];
+}
+
 NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *configuration, QEMUCommandLine *commandLine) {
     NSMutableArray<Field *> *fields = [NSMutableArray array];
     [fields addObject:number_field(@"CPUCount", configuration.CPUCount)];
@@ -42,12 +46,13 @@ NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *c
     [fields addObject:number_field(@"memoryBalloonDevices.count", configuration.memoryBalloonDevices.count)];
     VZGenericPlatformConfiguration *platform = (VZGenericPlatformConfiguration *)configuration.platform;
     [fields addObject:@[ @"platform.machineIdentifier", platform.machineIdentifier.UUID.UUIDString ]];
+    [fields addObject:@[ @"platform.generationIdentifier", platform.applevzHasGenerationIdentifier ? @"YES" : @"NO" ]];
     for (NSUInteger i = 0; i < configuration.storageDevices.count; i++)
         [fields addObjectsFromArray:disk_fields((VZVirtioBlockDeviceConfiguration *)configuration.storageDevices[i], i)];
     for (NSUInteger i = 0; i < configuration.networkDevices.count; i++) {
         VZNetworkDeviceConfiguration *device = configuration.networkDevices[i];
         NSString *name = [NSString stringWithFormat:@"networkDevices[%lu]", (unsigned long)i];
-        [fields addObject:@[ [name stringByAppendingString:@".MACAddress"], device.MACAddress.string ]];
+        [fields addObject:@[ QEMUFieldOfMACAddress(i), device.MACAddress.string ]];
         [fields addObject:@[
             [name stringByAppendingString:@".attachment"],
             device.attachment != nil ? NSStringFromClass([device.attachment class]) : @"nil",

@@ -28,7 +28,11 @@ NS_ASSUME_NONNULL_BEGIN
 
 /// nil where the fields are those that the state was saved with; otherwise an error of VZErrorRestore that names the first
 /// one that differs, with both values.
-- (nullable NSError *)errorOfFields:(NSArray<NSArray<NSString *> *> *)fields;
+/// What exempt names may differ.
+- (nullable NSError *)errorOfFields:(NSArray<NSArray<NSString *> *> *)fields exempt:(NSArray<NSString *> *)exempt;
+
+/// What the state was saved with; nil where it had no such field.
+- (nullable NSString *)valueOfField:(NSString *)name;
 
 /// The file, opened anew, at the beginning of the stream. nil, with an error of NSPOSIXErrorDomain.
 - (nullable QEMUDescriptor *)streamWithError:(NSError **)error;

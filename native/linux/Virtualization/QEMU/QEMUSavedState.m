@@ -137,18 +137,18 @@ static BOOL is_field(id object) {
                                       (long long)status.st_ctim.tv_sec, status.st_ctim.tv_nsec];
 }
 
-/// The files whose memory was found to be right, the last ones.
-static NSMutableOrderedSet<NSString *> *checked_files(void) {
-    static NSMutableOrderedSet *files;
+/// The files whose memory was found to be right, the last ones. No ordered set: GNUstep's destroys what is taken out of it.
+static NSMutableArray<NSString *> *checked_files(void) {
+    static NSMutableArray *files;
     static dispatch_once_t once;
     dispatch_once(&once, ^{
-        files = [NSMutableOrderedSet orderedSet];
+        files = [NSMutableArray array];
     });
     return files;
 }
 
 - (BOOL)takeMemoryTo:(QEMUDescriptor *)memory error:(NSError **)error {
-    NSMutableOrderedSet<NSString *> *checked = checked_files();
+    NSMutableArray<NSString *> *checked = checked_files();
     NSString *identity = [self identity];
     if (memory == nil && identity != nil)
         @synchronized(checked) {
@@ -172,18 +172,26 @@ static NSMutableOrderedSet<NSString *> *checked_files(void) {
     // Changed while it was read, it is not what was read.
     if (identity != nil && [identity isEqualToString:[self identity]])
         @synchronized(checked) {
-            [checked addObject:identity];
+            if (![checked containsObject:identity])
+                [checked addObject:identity];
             if (checked.count > CHECKED_FILES)
                 [checked removeObjectAtIndex:0];
         }
     return YES;
 }
 
-- (NSError *)errorOfFields:(NSArray<NSArray<NSString *> *> *)fields {
+- (NSString *)valueOfField:(NSString *)name {
+    for (NSArray<NSString *> *field in _fields)
+        if ([field[0] isEqualToString:name])
+            return field[1];
+    return nil;
+}
+
+- (NSError *)errorOfFields:(NSArray<NSArray<NSString *> *> *)fields exempt:(NSArray<NSString *> *)exempt {
     for (NSUInteger i = 0; i < MAX(fields.count, _fields.count); i++) {
         NSArray<NSString *> *ours = i < fields.count ? fields[i] : nil;
         NSArray<NSString *> *saved = i < _fields.count ? _fields[i] : nil;
-        if ([ours isEqual:saved])
+        if ([ours isEqual:saved] || ([ours[0] isEqual:saved[0]] && [exempt containsObject:ours[0]]))
             continue;
         NSString *was = saved == nil                     ? @"without it"
                         : [saved[0] isEqual:ours[0]] ? [@"with " stringByAppendingString:saved[1]]
@@ -192,7 +200,10 @@ static NSMutableOrderedSet<NSString *> *checked_files(void) {
             [NSString stringWithFormat:@"%@ %@; the saved state %@ was made %@.", (ours ?: saved)[0],
                                        ours != nil ? [@"is " stringByAppendingString:ours[1]] : @"is not there",
                                        VZQuoted(_path), was],
-            @"Restore it in a machine with the configuration that it was saved with.", nil);
+            [(ours ?: saved)[0] hasSuffix:@".MACAddress"]
+                ? @"Give it that address. A machine that was saved with a generation identifier can have another."
+                : @"Restore it in a machine with the configuration that it was saved with.",
+            nil);
     }
     return nil;
 }
