@@ -9,7 +9,7 @@ The environment's SCRIPTED_QEMU is a JSON object:
     die          [status, "last words"]: it ends so before it greets
     answers      raw text by command, in place of the answer; "" for none; "%d" stands for the command's id
     after        what it does by command, after the answer: "close" (its connection, and lives on), "kill" (itself),
-                 "exit" (with 0), "events" (sends them, and exits with 0)
+                 "stop" (itself, as SIGSTOP does), "exit" (with 0), "events" (sends them, and exits with 0)
     events       raw lines that "events" sends
     record       the path of a file that its arguments go to, as a JSON array
     places       the path of a file for where its fourth descriptor and those behind it stand in their files, likewise
@@ -58,6 +58,8 @@ def main() -> None:
                 time.sleep(3600)
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "stop":
+                os.kill(os.getpid(), signal.SIGSTOP)
             case "exit":
                 sys.exit(0)
             case "events":
