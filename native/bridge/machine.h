@@ -22,11 +22,18 @@ typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSErro
 /// The error that the guest stopped with since the last start.
 @property (nullable, readonly) NSError *stopError;
 
+/// In bytes.
+@property (readonly) uint64_t memorySize;
+
 /// What happened to it, told before the verb completes that did it.
 @property (readonly) AppleVZEvents *events;
 
 /// A bit of applevz_machine_verb for each verb that would be accepted now.
 @property (readonly) uint32_t acceptedVerbs;
+
+/// Looks at the VZVirtualMachine, or changes one of its devices, on its queue; gives what the block gives. Waits for the queue,
+/// which nothing keeps for long.
+- (nullable NSError *)access:(NSError *_Nullable (^)(VZVirtualMachine *machine))block;
 
 - (AppleVZOperation *)perform:(AppleVZVerb)verb;
 

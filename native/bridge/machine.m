@@ -256,6 +256,18 @@ static bool is_refusal(NSError *_Nullable error) {
     return verbs;
 }
 
+- (uint64_t)memorySize {
+    return _configuration.memorySize; // of a copy that nobody changes
+}
+
+- (NSError *)access:(NSError *_Nullable (^)(VZVirtualMachine *machine))block {
+    __block NSError *error = nil;
+    applevz_queue_sync(_queue, ^{
+        error = [self errorOfAdopting] ?: block(self->_virtualMachine);
+    });
+    return error;
+}
+
 - (AppleVZOperation *)perform:(AppleVZVerb)verb {
     AppleVZOperation *operation = [[AppleVZOperation alloc] init];
     // Here and now, on the caller's thread: nothing on the queue takes long, and a thread less is woken.

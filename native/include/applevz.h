@@ -170,6 +170,10 @@ APPLEVZ_EXPORT void applevz_storage_device_attachment_release(applevz_storage_de
 /* VZNATNetworkDeviceAttachment. */
 APPLEVZ_EXPORT CFErrorRef applevz_network_device_attachment_create_with_nat(
     applevz_network_device_attachment **attachment) CF_RETURNS_RETAINED;
+/* VZFileHandleNetworkDeviceAttachment. The descriptor of a connected datagram socket, which is duplicated; 0 leaves the
+   maximum transmission unit as it is by default. */
+APPLEVZ_EXPORT CFErrorRef applevz_network_device_attachment_create_with_file_handle(
+    int socket, int64_t maximum_transmission_unit, applevz_network_device_attachment **attachment) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT void applevz_network_device_attachment_release(applevz_network_device_attachment *attachment);
 
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_create(applevz_configuration **configuration) CF_RETURNS_RETAINED;
@@ -200,6 +204,9 @@ APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_console_device_serial
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_block_device(
     applevz_configuration *configuration, applevz_storage_device_attachment *attachment, const char *identifier,
     size_t identifier_length) CF_RETURNS_RETAINED;
+/* VZNVMExpressControllerDeviceConfiguration. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_nvm_express_controller(
+    applevz_configuration *configuration, applevz_storage_device_attachment *attachment) CF_RETURNS_RETAINED;
 /* VZVirtioNetworkDeviceConfiguration. No address: a length of 0, and a random one is taken. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_network_device(
     applevz_configuration *configuration, applevz_network_device_attachment *attachment, const char *mac_address,
@@ -290,6 +297,15 @@ APPLEVZ_EXPORT void applevz_machine_release(applevz_machine *machine);
 APPLEVZ_EXPORT enum applevz_machine_state applevz_machine_state(applevz_machine *machine);
 /* A bit of applevz_machine_verb for each verb that would be accepted now. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_accepted_verbs(applevz_machine *machine, uint32_t *verbs) CF_RETURNS_RETAINED;
+
+APPLEVZ_EXPORT CFErrorRef applevz_machine_memory_balloon_count(applevz_machine *machine,
+                                                               size_t *count) CF_RETURNS_RETAINED;
+/* targetVirtualMachineMemorySize of a VZVirtioTraditionalMemoryBalloonDevice, the machine's `index`-th memory balloon. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_memory_balloon_target(applevz_machine *machine, size_t index,
+                                                                uint64_t *bytes) CF_RETURNS_RETAINED;
+/* From the least that a machine can have to the machine's memory; rounded down to MiB. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_set_memory_balloon_target(applevz_machine *machine, size_t index,
+                                                                    uint64_t bytes) CF_RETURNS_RETAINED;
 
 APPLEVZ_EXPORT CFErrorRef applevz_machine_start(applevz_machine *machine,
                                                 applevz_operation **operation) CF_RETURNS_RETAINED;

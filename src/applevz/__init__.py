@@ -46,14 +46,17 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from ._disk_images import create_disk_image
     from ._events import Event, EventCause, EventKind
     from ._identifiers import command_line_additions
     from ._limits import Limits, limits
     from ._machine import ShutdownPolicy, VirtualMachineState
+    from ._memory_balloons import VirtioTraditionalMemoryBalloonDevice
     from .configuration import (
         DiskImageCachingMode,
         DiskImageStorageDeviceAttachment,
         DiskImageSynchronizationMode,
+        FileHandleNetworkDeviceAttachment,
         FileHandleSerialPortAttachment,
         FileSerialPortAttachment,
         GenericMachineIdentifier,
@@ -61,6 +64,7 @@ if TYPE_CHECKING:
         LinuxBootLoader,
         MACAddress,
         NATNetworkDeviceAttachment,
+        NVMExpressControllerDeviceConfiguration,
         VirtioBlockDeviceConfiguration,
         VirtioConsoleDeviceSerialPortConfiguration,
         VirtioEntropyDeviceConfiguration,
@@ -88,6 +92,7 @@ __all__ = [
     "EventCause",
     "EventKind",
     "Events",
+    "FileHandleNetworkDeviceAttachment",
     "FileHandleSerialPortAttachment",
     "FileSerialPortAttachment",
     "ForeignExceptionError",
@@ -106,6 +111,7 @@ __all__ = [
     "LinuxBootLoader",
     "MACAddress",
     "NATNetworkDeviceAttachment",
+    "NVMExpressControllerDeviceConfiguration",
     "NetworkError",
     "NotSupportedError",
     "OperationCancelledError",
@@ -119,6 +125,7 @@ __all__ = [
     "VirtioConsoleDeviceSerialPortConfiguration",
     "VirtioEntropyDeviceConfiguration",
     "VirtioNetworkDeviceConfiguration",
+    "VirtioTraditionalMemoryBalloonDevice",
     "VirtioTraditionalMemoryBalloonDeviceConfiguration",
     "VirtualMachine",
     "VirtualMachineConfiguration",
@@ -127,6 +134,7 @@ __all__ = [
     "__version__",
     "capabilities",
     "command_line_additions",
+    "create_disk_image",
     "limits",
 ]
 
@@ -140,7 +148,11 @@ _LATER: Final[dict[str, str]] = {
         "_identifiers": ("command_line_additions",),
         "_limits": ("Limits", "limits"),
         "_machine": ("ShutdownPolicy", "VirtualMachineState"),
+        "_disk_images": ("create_disk_image",),
+        "_memory_balloons": ("VirtioTraditionalMemoryBalloonDevice",),
         "configuration": (
+            "FileHandleNetworkDeviceAttachment",
+            "NVMExpressControllerDeviceConfiguration",
             "DiskImageCachingMode",
             "DiskImageStorageDeviceAttachment",
             "DiskImageSynchronizationMode",

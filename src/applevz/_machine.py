@@ -27,6 +27,7 @@ from ._builder import native_configuration
 from ._console import BaseConsole
 from ._deadline import Deadline
 from ._events import BaseEvents
+from ._memory_balloons import VirtioTraditionalMemoryBalloonDevice
 from ._native import Reference, ffi, lib
 from ._operation import Steps, begin
 from .configuration import VirtualMachineConfiguration
@@ -139,6 +140,13 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
                 "Leave `serial_ports` of the configuration out, or a serial port's `attachment`.",
             )
         return self._consoles[0]
+
+    @property
+    def memory_balloon_devices(self) -> tuple[VirtioTraditionalMemoryBalloonDevice, ...]:
+        """The machine's memory balloons: one or none."""
+        count = ffi.new("size_t *")
+        check(lib.applevz_machine_memory_balloon_count(self._handle, count))
+        return tuple(VirtioTraditionalMemoryBalloonDevice(self, self._handle, index) for index in range(count[0]))
 
     @property
     def events(self) -> EventsKind:

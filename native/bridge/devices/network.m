@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#import "../descriptors.h"
 #import "../errors.h"
 #import "../guard.h"
 #import "../ownership.h"
@@ -9,6 +10,22 @@
 CFErrorRef applevz_network_device_attachment_create_with_nat(applevz_network_device_attachment **attachment) {
     return applevz_guard(^NSError *_Nullable {
         *attachment = applevz_hand_over_handle([[VZNATNetworkDeviceAttachment alloc] init]);
+        return nil;
+    });
+}
+
+CFErrorRef applevz_network_device_attachment_create_with_file_handle(int socket, int64_t maximum_transmission_unit,
+                                                                     applevz_network_device_attachment **attachment) {
+    return applevz_guard(^NSError *_Nullable {
+        NSError *error = nil;
+        NSFileHandle *handle = applevz_duplicated_file_handle(socket, @"file_handle", &error);
+        if (handle == nil)
+            return error;
+        VZFileHandleNetworkDeviceAttachment *object =
+            [[VZFileHandleNetworkDeviceAttachment alloc] initWithFileHandle:handle];
+        if (maximum_transmission_unit != 0)
+            object.maximumTransmissionUnit = (NSInteger)maximum_transmission_unit;
+        *attachment = applevz_hand_over_handle(object);
         return nil;
     });
 }

@@ -62,3 +62,18 @@ CFErrorRef applevz_configuration_add_virtio_block_device(applevz_configuration *
         return nil;
     });
 }
+
+CFErrorRef applevz_configuration_add_nvm_express_controller(applevz_configuration *configuration,
+                                                            applevz_storage_device_attachment *attachment) {
+    return applevz_guard(^NSError *_Nullable {
+        if (@available(macOS 14.0, *)) {
+            VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+            VZNVMExpressControllerDeviceConfiguration *device = [[VZNVMExpressControllerDeviceConfiguration alloc]
+                initWithAttachment:applevz_borrowed(VZStorageDeviceAttachment, attachment)];
+            object.storageDevices = [object.storageDevices arrayByAddingObject:device];
+            return nil;
+        }
+        return applevz_error(VZErrorDomain, VZErrorNotSupported, @"There are no NVM Express controllers on this host.",
+                             @"The virtualization framework has them from macOS 14 on.", @"Use a virtio block device.");
+    });
+}

@@ -108,8 +108,11 @@ extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSErr
 /*! Its path; nil where there is none. */
 @property (readonly, nullable) NSString *memoryDirectoryPath;
 
-/*! How many virtio devices the machine has. */
-@property (readonly) NSUInteger virtioDeviceCount;
+/*! How many devices the machine has, each with a place of its own. */
+@property (readonly) NSUInteger deviceCount;
+
+/*! Whether it has one that there is on a PCI bus only. */
+@property (readonly) BOOL needsPCI;
 @end
 
 NS_ASSUME_NONNULL_END

@@ -10,7 +10,7 @@
 
 - (BOOL)validateAs:(NSString *)property error:(NSError **)error
 {
-    return VZRefuseClass(self, property, @"VZNATNetworkDeviceAttachment", error);
+    return VZRefuseClass(self, property, @"VZNATNetworkDeviceAttachment or VZFileHandleNetworkDeviceAttachment", error);
 }
 
 @end

@@ -18,7 +18,7 @@
 
 - (BOOL)validateAs:(NSString *)property error:(NSError **)error
 {
-    return VZRefuseClass(self, property, @"VZVirtioBlockDeviceConfiguration", error);
+    return VZRefuseClass(self, property, @"VZVirtioBlockDeviceConfiguration or VZNVMExpressControllerDeviceConfiguration", error);
 }
 
 @end

@@ -84,10 +84,21 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
     return valid || VZRefuse(error, wrong);
 }
 
-// Every device that there is here can be saved: what is valid can be.
 - (BOOL)validateSaveRestoreSupportWithError:(NSError **)error
 {
-    return [self validateWithError:error];
+    if (![self validateWithError:error]) {
+        return NO;
+    }
+    for (NSUInteger i = 0; i < self.storageDevices.count; i++) {
+        if ([self.storageDevices[i] isKindOfClass:[VZNVMExpressControllerDeviceConfiguration class]]) {
+            return VZRefuse(error, VZErrorWithReason(
+                VZErrorInvalidVirtualMachineConfiguration, @"A machine of this configuration cannot be saved.",
+                [NSString stringWithFormat:@"%@ is a %@, whose state QEMU does not save.",
+                                           nameOfElement(@"storageDevices", i), [self.storageDevices[i] class]],
+                @"Use a VZVirtioBlockDeviceConfiguration.", nil));
+        }
+    }
+    return YES;
 }
 
 - (BOOL)validateEverythingWithError:(NSError **)error
@@ -235,7 +246,7 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
 - (BOOL)validateDeviceCountsWithError:(NSError **)error
 {
     NSUInteger balloons = self.memoryBalloonDevices.count;
-    NSUInteger devices = self.virtioDeviceCount;
+    NSUInteger devices = self.deviceCount;
     if (balloons > 1) {
         return refuse(error,
                       [NSString stringWithFormat:@"memoryBalloonDevices has %lu devices.", (unsigned long)balloons],

@@ -52,10 +52,20 @@ static NSArray *copyOfParts(NSArray *parts)
     return self.applevzMemoryDirectoryURL ? VZPathOfFileURL(self.applevzMemoryDirectoryURL, &reason) : nil;
 }
 
-- (NSUInteger)virtioDeviceCount
+- (NSUInteger)deviceCount
 {
     return self.entropyDevices.count + self.memoryBalloonDevices.count + self.networkDevices.count
         + self.serialPorts.count + self.storageDevices.count;
+}
+
+- (BOOL)needsPCI
+{
+    for (VZStorageDeviceConfiguration *device in self.storageDevices) {
+        if ([device isKindOfClass:[VZNVMExpressControllerDeviceConfiguration class]]) {
+            return YES;
+        }
+    }
+    return NO;
 }
 
 @end

@@ -5,6 +5,7 @@
 #import <Virtualization/VZDiskImageStorageDeviceAttachment.h>
 #import <Virtualization/VZEntropyDeviceConfiguration.h>
 #import <Virtualization/VZError.h>
+#import <Virtualization/VZFileHandleNetworkDeviceAttachment.h>
 #import <Virtualization/VZFileHandleSerialPortAttachment.h>
 #import <Virtualization/VZFileSerialPortAttachment.h>
 #import <Virtualization/VZGenericMachineIdentifier.h>
@@ -14,6 +15,7 @@
 #import <Virtualization/VZMemoryBalloonDevice.h>
 #import <Virtualization/VZMemoryBalloonDeviceConfiguration.h>
 #import <Virtualization/VZNATNetworkDeviceAttachment.h>
+#import <Virtualization/VZNVMExpressControllerDeviceConfiguration.h>
 #import <Virtualization/VZNetworkDeviceAttachment.h>
 #import <Virtualization/VZNetworkDeviceConfiguration.h>
 #import <Virtualization/VZPlatformConfiguration.h>

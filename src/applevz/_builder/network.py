@@ -3,7 +3,12 @@ from __future__ import annotations
 
 from .. import _arguments as arguments
 from .._native import Reference, lib
-from ..configuration.network import MACAddress, NATNetworkDeviceAttachment, VirtioNetworkDeviceConfiguration
+from ..configuration.network import (
+    FileHandleNetworkDeviceAttachment,
+    MACAddress,
+    NATNetworkDeviceAttachment,
+    VirtioNetworkDeviceConfiguration,
+)
 from ..errors import InvalidArgumentError, check, make
 from .owned import Owned
 
@@ -16,9 +21,23 @@ def add_network_devices(owned: Owned, handle: Reference, devices: object) -> Non
         _add_network_device(owned, handle, f"network_devices[{index}]", card)
 
 
+def _attachment(owned: Owned, field: str, attachment: object) -> Reference:
+    kinds = (NATNetworkDeviceAttachment, FileHandleNetworkDeviceAttachment)
+    given = arguments.instance(field, attachment, kinds)
+    if isinstance(given, NATNetworkDeviceAttachment):
+        return owned.make("network_device_attachment", lib.applevz_network_device_attachment_create_with_nat)
+    descriptor = arguments.descriptor(f"{field}.file_handle", given.file_handle)
+    suggestion = "Give a number from 1500 to 65535."
+    unit = arguments.integer(f"{field}.maximum_transmission_unit", given.maximum_transmission_unit, suggestion)
+    if not 1500 <= unit <= 65535:
+        # The framework refuses it too, but 0 stands for its default on the way there.
+        raise make(InvalidArgumentError, f"{field}.maximum_transmission_unit is {unit}.", "", suggestion)
+    create = lib.applevz_network_device_attachment_create_with_file_handle
+    return owned.make("network_device_attachment", create, descriptor, unit)
+
+
 def _add_network_device(owned: Owned, handle: Reference, field: str, card: VirtioNetworkDeviceConfiguration) -> None:
-    arguments.instance(f"{field}.attachment", card.attachment, (NATNetworkDeviceAttachment,))
-    attachment = owned.make("network_device_attachment", lib.applevz_network_device_attachment_create_with_nat)
+    attachment = _attachment(owned, f"{field}.attachment", card.attachment)
     address = b""
     if card.mac_address is not None:
         given = card.mac_address.string if isinstance(card.mac_address, MACAddress) else card.mac_address

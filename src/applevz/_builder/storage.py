@@ -7,6 +7,7 @@ from ..configuration.storage import (
     DiskImageCachingMode,
     DiskImageStorageDeviceAttachment,
     DiskImageSynchronizationMode,
+    NVMExpressControllerDeviceConfiguration,
     VirtioBlockDeviceConfiguration,
 )
 from ..errors import check
@@ -16,15 +17,20 @@ __all__ = ["add_storage_devices"]
 
 
 def add_storage_devices(owned: Owned, handle: Reference, devices: object) -> None:
-    kinds = (VirtioBlockDeviceConfiguration,)
+    kinds = (VirtioBlockDeviceConfiguration, NVMExpressControllerDeviceConfiguration)
     for index, disk in enumerate(arguments.items("storage_devices", devices, kinds)):
-        _add_block_device(owned, handle, f"storage_devices[{index}]", disk)
+        field = f"storage_devices[{index}]"
+        attachment = _attachment(owned, field, disk.attachment)
+        if isinstance(disk, NVMExpressControllerDeviceConfiguration):
+            check(lib.applevz_configuration_add_nvm_express_controller(handle, attachment))
+        else:
+            _add_block_device(handle, field, disk, attachment)
 
 
-def _add_block_device(owned: Owned, handle: Reference, field: str, disk: VirtioBlockDeviceConfiguration) -> None:
-    image = arguments.instance(f"{field}.attachment", disk.attachment, (DiskImageStorageDeviceAttachment,))
+def _attachment(owned: Owned, field: str, given: object) -> Reference:
+    image = arguments.instance(f"{field}.attachment", given, (DiskImageStorageDeviceAttachment,))
     path = arguments.path(f"{field}.attachment.path", image.path)
-    attachment = owned.make(
+    return owned.make(
         "storage_device_attachment",
         lib.applevz_storage_device_attachment_create_with_disk_image,
         path,
@@ -35,6 +41,11 @@ def _add_block_device(owned: Owned, handle: Reference, field: str, disk: VirtioB
             f"{field}.attachment.synchronization_mode", image.synchronization_mode, (DiskImageSynchronizationMode,)
         ),
     )
+
+
+def _add_block_device(
+    handle: Reference, field: str, disk: VirtioBlockDeviceConfiguration, attachment: Reference
+) -> None:
     identifier = b""
     if disk.block_device_identifier is not None:
         identifier = arguments.text(f"{field}.block_device_identifier", disk.block_device_identifier)

@@ -20,12 +20,18 @@ from .consoles import (
 from .entropy import VirtioEntropyDeviceConfiguration
 from .machine import VirtualMachineConfiguration
 from .memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
-from .network import MACAddress, NATNetworkDeviceAttachment, VirtioNetworkDeviceConfiguration
+from .network import (
+    FileHandleNetworkDeviceAttachment,
+    MACAddress,
+    NATNetworkDeviceAttachment,
+    VirtioNetworkDeviceConfiguration,
+)
 from .platforms import GenericMachineIdentifier, GenericPlatformConfiguration
 from .storage import (
     DiskImageCachingMode,
     DiskImageStorageDeviceAttachment,
     DiskImageSynchronizationMode,
+    NVMExpressControllerDeviceConfiguration,
     VirtioBlockDeviceConfiguration,
 )
 
@@ -33,6 +39,7 @@ __all__ = [
     "DiskImageCachingMode",
     "DiskImageStorageDeviceAttachment",
     "DiskImageSynchronizationMode",
+    "FileHandleNetworkDeviceAttachment",
     "FileHandleSerialPortAttachment",
     "FileSerialPortAttachment",
     "GenericMachineIdentifier",
@@ -40,6 +47,7 @@ __all__ = [
     "LinuxBootLoader",
     "MACAddress",
     "NATNetworkDeviceAttachment",
+    "NVMExpressControllerDeviceConfiguration",
     "VirtioBlockDeviceConfiguration",
     "VirtioConsoleDeviceSerialPortConfiguration",
     "VirtioEntropyDeviceConfiguration",

@@ -14,7 +14,7 @@ from .entropy import VirtioEntropyDeviceConfiguration
 from .memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
 from .network import VirtioNetworkDeviceConfiguration
 from .platforms import GenericPlatformConfiguration
-from .storage import VirtioBlockDeviceConfiguration
+from .storage import NVMExpressControllerDeviceConfiguration, VirtioBlockDeviceConfiguration
 
 __all__ = ["VirtualMachineConfiguration"]
 
@@ -42,7 +42,7 @@ class VirtualMachineConfiguration:
     memory_size: Size = "512MiB"
     platform: GenericPlatformConfiguration = field(default_factory=GenericPlatformConfiguration)
     serial_ports: Sequence[VirtioConsoleDeviceSerialPortConfiguration] = field(default_factory=_one_console)
-    storage_devices: Sequence[VirtioBlockDeviceConfiguration] = ()
+    storage_devices: Sequence[VirtioBlockDeviceConfiguration | NVMExpressControllerDeviceConfiguration] = ()
     network_devices: Sequence[VirtioNetworkDeviceConfiguration] = ()
     entropy_devices: Sequence[VirtioEntropyDeviceConfiguration] = ()
     memory_balloon_devices: Sequence[VirtioTraditionalMemoryBalloonDeviceConfiguration] = ()

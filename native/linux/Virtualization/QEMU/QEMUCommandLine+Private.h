@@ -29,6 +29,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// A virtio device in a PCI Express port of its own, which the guest lets be taken out and put in. Gives what it is made of.
 - (NSDictionary *)addExchangeableDevice:(NSString *)driver properties:(NSDictionary *)properties;
 
+/// A device that is not a virtio one, at the next place of the PCI bus.
+- (void)addPCIDevice:(NSString *)driver properties:(NSDictionary *)properties;
+
 /// Hands a descriptor over, and gives its number in QEMU.
 - (NSUInteger)inherit:(QEMUDescriptor *)descriptor;
 
@@ -46,7 +49,7 @@ NS_ASSUME_NONNULL_BEGIN
 @end
 
 @interface QEMUCommandLine (NetworkDevices)
-- (void)addNetworkDevices:(NSArray<VZNetworkDeviceConfiguration *> *)devices;
+- (BOOL)addNetworkDevices:(NSArray<VZNetworkDeviceConfiguration *> *)devices error:(NSError **)error;
 @end
 
 /// The value of an option in JSON, which is where a user's string may stand in one.

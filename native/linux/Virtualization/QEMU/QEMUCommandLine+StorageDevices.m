@@ -9,12 +9,12 @@
 - (BOOL)addStorageDevices:(NSArray<VZStorageDeviceConfiguration *> *)devices error:(NSError **)error {
     NSUInteger index = 0;
     for (VZStorageDeviceConfiguration *device in devices)
-        if (![self addStorageDevice:(VZVirtioBlockDeviceConfiguration *)device index:index++ error:error])
+        if (![self addStorageDevice:device index:index++ error:error])
             return NO;
     return YES;
 }
 
-- (BOOL)addStorageDevice:(VZVirtioBlockDeviceConfiguration *)device index:(NSUInteger)index error:(NSError **)error {
+- (BOOL)addStorageDevice:(VZStorageDeviceConfiguration *)device index:(NSUInteger)index error:(NSError **)error {
     VZDiskImageStorageDeviceAttachment *attachment = (VZDiskImageStorageDeviceAttachment *)device.attachment;
     NSString *property = [NSString stringWithFormat:@"storageDevices[%lu].attachment", (unsigned long)index];
     VZHostFile *image = [attachment openAs:property error:error];
@@ -34,14 +34,20 @@
             @"no-flush" : [NSNumber numberWithBool:noFlush],
         },
     })];
+    if ([device isKindOfClass:[VZNVMExpressControllerDeviceConfiguration class]]) {
+        // A guest tells controllers apart by it, and QEMU wants one.
+        [self addPCIDevice:@"nvme" properties:@{@"drive" : identifier, @"serial" : identifier}];
+        return YES;
+    }
     // An error, a full disk of the host's too, is the guest's to handle: QEMU would stop the machine and wait for somebody.
     NSMutableDictionary *properties = [NSMutableDictionary dictionaryWithDictionary:@{
         @"drive" : identifier,
         @"rerror" : @"report",
         @"werror" : @"report",
     }];
-    if (device.blockDeviceIdentifier.length > 0)
-        properties[@"serial"] = device.blockDeviceIdentifier;
+    NSString *serial = [(VZVirtioBlockDeviceConfiguration *)device blockDeviceIdentifier];
+    if (serial.length > 0)
+        properties[@"serial"] = serial;
     [self addDevice:@"virtio-blk" properties:properties];
     return YES;
 }

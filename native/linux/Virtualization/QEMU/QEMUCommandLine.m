@@ -42,9 +42,9 @@
         return nil;
     // In this order, each kind in the order of the configuration: it is the order in which the guest finds them.
     if (![self addSerialPorts:configuration.serialPorts error:error] ||
-        ![self addStorageDevices:configuration.storageDevices error:error])
+        ![self addStorageDevices:configuration.storageDevices error:error] ||
+        ![self addNetworkDevices:configuration.networkDevices error:error])
         return nil;
-    [self addNetworkDevices:configuration.networkDevices];
     [self addEntropyDevices:configuration.entropyDevices];
     [self addMemoryBalloonDevices:configuration.memoryBalloonDevices];
     return self;
@@ -73,8 +73,9 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
         measuresCounter = measuresCounter && !result.knowsCounterRate;
     }
     _isExchangeable = ((VZGenericPlatformConfiguration *)configuration.platform).applevzHasGenerationIdentifier;
-    // microvm has no generation identifier, and nothing can be put into it while it runs.
-    _microvm = !measuresCounter && !_isExchangeable && configuration.virtioDeviceCount <= VZMicrovmMaximumDeviceCount;
+    // microvm has no PCI bus and no generation identifier, and nothing can be put into it while it runs.
+    _microvm = !measuresCounter && !_isExchangeable && !configuration.needsPCI &&
+               configuration.deviceCount <= VZMicrovmMaximumDeviceCount;
     [self add:@"-kernel" value:bootLoader.kernelPath];
     if (bootLoader.initialRamdiskPath != nil)
         [self add:@"-initrd" value:bootLoader.initialRamdiskPath];
@@ -155,6 +156,14 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
         device[@"driver"] = [driver stringByAppendingString:@"-pci"];
         [self place:device];
     }
+    [self add:@"-device" value:QEMUOptionOfObject(device)];
+}
+
+- (void)addPCIDevice:(NSString *)driver properties:(NSDictionary *)properties {
+    NSMutableDictionary *device = [properties mutableCopy];
+    _deviceCount++;
+    device[@"driver"] = driver;
+    [self place:device];
     [self add:@"-device" value:QEMUOptionOfObject(device)];
 }
 

@@ -10,12 +10,16 @@ static Field *number_field(NSString *name, uint64_t value) {
     return @[ name, [NSString stringWithFormat:@"%llu", (unsigned long long)value] ];
 }
 
-static NSArray<Field *> *disk_fields(VZVirtioBlockDeviceConfiguration *device, NSUInteger index) {
+static NSArray<Field *> *disk_fields(VZStorageDeviceConfiguration *device, NSUInteger index) {
     VZDiskImageStorageDeviceAttachment *attachment = (VZDiskImageStorageDeviceAttachment *)device.attachment;
     NSString *name = [NSString stringWithFormat:@"storageDevices[%lu]", (unsigned long)index];
     NSString *path = attachment.resolvedPath;
     NSMutableArray<Field *> *fields = [NSMutableArray array];
-    [fields addObject:@[ [name stringByAppendingString:@".blockDeviceIdentifier"], VZQuoted(device.blockDeviceIdentifier) ]];
+    [fields addObject:@[ name, NSStringFromClass([device class]) ]];
+    if ([device isKindOfClass:[VZVirtioBlockDeviceConfiguration class]]) {
+        NSString *identifier = [(VZVirtioBlockDeviceConfiguration *)device blockDeviceIdentifier];
+        [fields addObject:@[ [name stringByAppendingString:@".blockDeviceIdentifier"], VZQuoted(identifier) ]];
+    }
     [fields addObject:@[ [name stringByAppendingString:@".attachment.URL"], VZQuoted(path) ]];
     [fields addObject:@[ [name stringByAppendingString:@".attachment.readOnly"], attachment.isReadOnly ? @"YES" : @"NO" ]];
     struct stat status;
@@ -48,7 +52,7 @@ NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *c
     [fields addObject:@[ @"platform.machineIdentifier", platform.machineIdentifier.UUID.UUIDString ]];
     [fields addObject:@[ @"platform.generationIdentifier", platform.applevzHasGenerationIdentifier ? @"YES" : @"NO" ]];
     for (NSUInteger i = 0; i < configuration.storageDevices.count; i++)
-        [fields addObjectsFromArray:disk_fields((VZVirtioBlockDeviceConfiguration *)configuration.storageDevices[i], i)];
+        [fields addObjectsFromArray:disk_fields(configuration.storageDevices[i], i)];
     for (NSUInteger i = 0; i < configuration.networkDevices.count; i++) {
         VZNetworkDeviceConfiguration *device = configuration.networkDevices[i];
         NSString *name = [NSString stringWithFormat:@"networkDevices[%lu]", (unsigned long)i];

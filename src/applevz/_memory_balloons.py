@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memory balloon of a machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._native import Reference, ffi, lib
+from ._sizes import Size, size
+from .errors import check
+
+__all__ = ["VirtioTraditionalMemoryBalloonDevice"]
+
+
+class VirtioTraditionalMemoryBalloonDevice:
+    """What takes memory back from a guest (`VZVirtioTraditionalMemoryBalloonDevice`). It keeps its machine."""
+
+    __slots__ = ("_handle", "_index", "_machine")
+
+    def __init__(self, machine: Any, handle: Reference, index: int) -> None:
+        """A machine makes it: `VirtualMachine.memory_balloon_devices`."""
+        self._machine = machine
+        self._handle = handle
+        self._index = index
+
+    @property
+    def target_virtual_machine_memory_size(self) -> int:
+        """How much memory the guest is to have, in bytes: at first all that the machine has.
+
+        It can be set at any time, to bytes or text like `"256MiB"`, and is rounded down to whole MiB. The guest's
+        driver gives memory up, or takes it again, in its own time; a guest without the driver does not. The target
+        stays for later starts, until `POWEROFF` has to let go of the machine. Setting it raises `InvalidArgumentError`
+        for less than `limits().minimum_memory_size` and for more than the machine's memory.
+        """
+        target = ffi.new("uint64_t *")
+        check(lib.applevz_machine_memory_balloon_target(self._handle, self._index, target))
+        return int(target[0])
+
+    @target_virtual_machine_memory_size.setter
+    def target_virtual_machine_memory_size(self, value: Size) -> None:
+        target = size("target_virtual_machine_memory_size", value)
+        check(lib.applevz_machine_set_memory_balloon_target(self._handle, self._index, target))
+
+    def __repr__(self) -> str:
+        return f"<VirtioTraditionalMemoryBalloonDevice {self.target_virtual_machine_memory_size} bytes>"

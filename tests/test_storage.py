@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disks: images that are made, NVM Express controllers, and the order in which a guest finds them all."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+
+import pytest
+from guest_machine import PATIENCE, Guest
+from processes import children
+
+import applevz
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the test's guest is made on Linux")
+
+MIB = 1 << 20
+
+
+def image(path, size="1MiB", **fields):
+    applevz.create_disk_image(path, size)
+    return applevz.DiskImageStorageDeviceAttachment(path, **fields)
+
+
+# ---- Images ----
+
+
+def test_an_image_is_as_long_as_it_was_asked_for_and_takes_no_room(tmp_path):
+    applevz.create_disk_image(tmp_path / "disk", "4GiB")
+    status = (tmp_path / "disk").stat()
+    assert status.st_size == 4 << 30
+    assert status.st_blocks * 512 < MIB
+
+
+def test_an_image_that_is_there_is_refused_and_stays(tmp_path):
+    (tmp_path / "disk").write_bytes(b"mine")
+    with pytest.raises(applevz.POSIXError, match="cannot be made") as caught:
+        applevz.create_disk_image(tmp_path / "disk", "1MiB")
+    assert isinstance(caught.value, FileExistsError)
+    assert (tmp_path / "disk").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("size", [0, 511, 513, "1kB"])
+def test_a_size_that_no_disk_has_is_refused_with_one_that_would_do(tmp_path, size):
+    with pytest.raises(applevz.InvalidArgumentError, match=r"size is \d+ bytes.*multiple of 512"):
+        applevz.create_disk_image(tmp_path / "disk", size)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("size", [1 << 62, 1 << 63])
+def test_a_size_that_no_file_has_leaves_no_file(tmp_path, size):
+    with pytest.raises(applevz.POSIXError, match="File too large"):
+        applevz.create_disk_image(tmp_path / "disk", size)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_limit_on_files_leaves_no_file(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, before[1]))
+    try:
+        with pytest.raises(applevz.POSIXError, match="File too large"):
+            applevz.create_disk_image(tmp_path / "disk", "2MiB")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert os.listdir(tmp_path) == []
+
+
+# ---- NVM Express ----
+
+
+@linux
+def test_disks_of_both_kinds_keep_their_order_and_hold_what_the_guest_wrote(boot, tmp_path):
+    devices = [
+        applevz.NVMExpressControllerDeviceConfiguration(image(tmp_path / "first", "1MiB")),
+        applevz.VirtioBlockDeviceConfiguration(image(tmp_path / "second", "2MiB"), "serial"),
+        applevz.NVMExpressControllerDeviceConfiguration(image(tmp_path / "third", "3MiB", read_only=True)),
+    ]
+    guest = boot(storage_devices=devices)
+    sizes = guest.run("cat /sys/block/nvme0n1/size /sys/block/vda/size /sys/block/nvme1n1/size").split()
+    assert [int(size) * 512 // MIB for size in sizes] == [1, 2, 3]
+    # QEMU's controller does not tell of a disk that is read-only: it fails what is written.
+    refused = guest.run("echo written | dd of=/dev/nvme1n1 bs=512 conv=sync,fsync 2>&1 >/dev/null; echo $?")
+    assert "error" in refused
+    assert not any((tmp_path / "third").read_bytes())
+    assert guest.run("cat /sys/block/vda/serial") == "serial"
+    assert guest.run("echo written | dd of=/dev/nvme0n1 bs=512 conv=sync,fsync 2>/dev/null; echo done") == "done"
+    # What was synced is the host's, even where QEMU has no time for a last word.
+    (qemu,) = children()
+    os.kill(qemu, signal.SIGKILL)
+    assert (tmp_path / "first").read_bytes().startswith(b"written\n")
+
+
+@linux
+def test_a_machine_with_an_nvm_express_controller_cannot_be_saved_and_says_so(machine, configure, tmp_path):
+    devices = [applevz.NVMExpressControllerDeviceConfiguration(image(tmp_path / "disk"))]
+    configuration = configure(storage_devices=devices)
+    configuration.validate()
+    words = r"storageDevices\[0\] is a VZNVMExpressControllerDeviceConfiguration, whose state QEMU does not save"
+    with pytest.raises(applevz.InvalidVirtualMachineConfigurationError, match=words):
+        configuration.validate_save_restore_support()
+
+    vm = machine(storage_devices=devices)
+    guest = Guest(vm).start()
+    vm.pause(timeout=PATIENCE)
+    with pytest.raises(applevz.SaveError, match="non-migratable"):
+        vm.save_state(tmp_path / "state", timeout=PATIENCE)
+    assert vm.state is applevz.VirtualMachineState.PAUSED
+    assert sorted(os.listdir(tmp_path)) == ["disk"]
+    vm.start(timeout=PATIENCE)
+    assert guest.run("echo obeys") == "obeys"
+
+
+def test_a_disk_that_is_no_attachment_is_refused_by_name(configure):
+    with pytest.raises(applevz.InvalidArgumentTypeError, match=r"storage_devices\[0\]\.attachment"):
+        configure(storage_devices=[applevz.NVMExpressControllerDeviceConfiguration("disk")]).validate()
