@@ -72,8 +72,8 @@ def vm(configure):
 ASYNCHRONOUS = {"__aenter__": "__enter__", "__aexit__": "__exit__", "__aiter__": "__iter__", "__anext__": "__next__"}
 AWAITED = {
     "VirtualMachine": {
-        "__enter__", "__exit__", "pause", "request_stop", "restore_state", "resume", "save_state", "shutdown", "start",
-        "stop", "suspend", "wait",
+        "__enter__", "__exit__", "connect", "pause", "request_stop", "restore_state", "resume", "save_state",
+        "shutdown", "start", "stop", "suspend", "wait",
     },
     "Console": {"__iter__", "read", "read_until", "readline", "write"},
     "Events": {"__next__", "next"},

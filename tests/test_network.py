@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import struct
+import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from guest_machine import PATIENCE
 from processes import eventually
 
 import applevz
+from applevz import aio
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the test's guest is made on Linux")
 
@@ -67,20 +72,43 @@ def test_the_host_program_sees_frames_and_sends_them(boot):
         assert eventually(answered)
 
 
-def test_the_socket_stays_its_owner_s_and_every_duplicate_is_closed_once(machine, configure):
-    ours, theirs = pair()
-    with ours, theirs:
-        before = len(os.listdir("/dev/fd"))
-        configuration = configure(network_devices=[card(theirs)])
-        for _ in range(5):
-            configuration.validate()
-        assert len(os.listdir("/dev/fd")) == before
-        vm = machine(network_devices=[card(theirs)])
-        assert len(os.listdir("/dev/fd")) > before
-        vm.start(timeout=PATIENCE)
-        vm.stop(timeout=PATIENCE)
-        ours.send(b"still open")
-        assert theirs.recv(100) == b"still open"
+@linux
+def test_the_socket_stays_its_owner_s_and_every_duplicate_is_closed_once(configure):
+    program = """
+import os, socket, sys, time
+from pathlib import Path
+import applevz
+
+def configuration(handle):
+    card = applevz.VirtioNetworkDeviceConfiguration(applevz.FileHandleNetworkDeviceAttachment(handle))
+    loader = applevz.LinuxBootLoader(sys.argv[1], None, "")
+    return applevz.VirtualMachineConfiguration(loader, memory_size="256MiB", serial_ports=[], network_devices=[card])
+
+ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+name = os.readlink(f"/proc/self/fd/{theirs.fileno()}")
+
+def copies():
+    links = Path("/proc/self/fd").iterdir()
+    return sum(os.path.lexists(link) and os.readlink(link) == name for link in links)
+
+for _ in range(5):
+    configuration(theirs).validate()
+assert copies() == 1
+machine = applevz.VirtualMachine(configuration(theirs))
+assert copies() == 2
+machine.start(timeout=60)
+machine.stop(timeout=60)
+ours.send(b"still open")
+assert theirs.recv(100) == b"still open"
+del machine
+end = time.monotonic() + 30
+while copies() > 1 and time.monotonic() < end:
+    time.sleep(0.01)
+assert copies() == 1
+"""
+    kernel = os.fspath(configure().boot_loader.kernel)
+    done = subprocess.run([sys.executable, "-c", program, kernel], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def small() -> socket.socket:
@@ -119,3 +147,109 @@ def test_a_unit_that_no_frame_has_is_refused_with_the_range(configure, unit):
 def test_a_descriptor_that_is_closed_is_refused_by_name(configure):
     with pytest.raises(applevz.Error, match="file_handle"):
         configure(network_devices=[card(10**6)]).validate()
+
+
+# ---- Connections to a guest ----
+
+
+@pytest.fixture
+def server(boot):
+    """A guest with an address, and on port 7 something that answers each line with "you said: " and that line."""
+    guest = boot(network_devices=[applevz.VirtioNetworkDeviceConfiguration()])
+    guest.machine.console.write(b"dhcp\n")
+    guest.machine.console.read_until(b"applevz guest: eth0 10.", timeout=PATIENCE)
+    guest.machine.console.read_until(b"guest# ", timeout=PATIENCE)
+    script = r'#!/bin/sh\nwhile read line; do echo "you said: $line"; done; echo bye\n'
+    guest.run(f"printf '{script}' > /server; chmod +x /server")
+    guest.run("nc -ll -p 7 -e /server > /dev/null 2>&1 &")
+    guest.run("until grep -q ':0007 ' /proc/net/tcp /proc/net/tcp6; do :; done")
+    return guest
+
+
+@linux
+def test_a_guest_s_port_is_connected_to_and_both_directions_end_by_themselves(server):
+    before = len(os.listdir("/dev/fd"))
+    with server.machine.connect(7, timeout=PATIENCE) as connection, connection.makefile("rw") as stream:
+        stream.write("hello\n")
+        stream.flush()
+        assert stream.readline() == "you said: hello\n"
+        connection.shutdown(socket.SHUT_WR)
+        assert stream.readline() == "bye\n"
+        assert stream.read() == ""
+    assert len(os.listdir("/dev/fd")) == before
+
+
+@linux
+def test_several_connections_at_once_are_each_their_own(server):
+    with ThreadPoolExecutor(4) as pool:
+        connections = list(pool.map(lambda _: server.machine.connect(7, timeout=PATIENCE), range(4)))
+    for number, connection in enumerate(connections):
+        connection.sendall(f"{number}\n".encode())
+    for number, connection in enumerate(connections):
+        with connection:
+            connection.settimeout(PATIENCE)
+            assert connection.recv(100) == f"you said: {number}\n".encode()
+
+
+@linux
+def test_a_port_where_nobody_listens_refuses_and_later_connections_come_through(server):
+    with pytest.raises(applevz.NetworkError, match="port 9 refused") as caught:
+        server.machine.connect(9, timeout=PATIENCE)
+    assert isinstance(caught.value, ConnectionRefusedError)
+    server.machine.connect(7, timeout=PATIENCE).close()
+
+
+@linux
+def test_a_guest_that_is_not_up_is_a_time_out_and_a_machine_that_ends_ends_the_wait(boot):
+    guest = boot(network_devices=[applevz.VirtioNetworkDeviceConfiguration()])
+    with pytest.raises(applevz.TimeoutError, match="port 7 did not answer within"):
+        guest.machine.connect(7, timeout=0.3)
+    stop = threading.Timer(0.3, lambda: guest.machine.shutdown(applevz.ShutdownPolicy.POWEROFF, timeout=PATIENCE))
+    stop.start()
+    with pytest.raises((applevz.NetworkError, applevz.OperationCancelledError)):
+        guest.machine.connect(7, timeout=PATIENCE)
+    stop.join()
+
+
+@linux
+def test_a_connection_is_awaited_by_a_loop_and_cancelling_it_leaves_nothing(configure, guest_files):
+    async def talk() -> str:
+        async with aio.VirtualMachine(configure(network_devices=[applevz.VirtioNetworkDeviceConfiguration()])) as vm:
+            await vm.start(timeout=PATIENCE)
+            await vm.console.read_until("guest# ", timeout=PATIENCE)
+            await vm.console.write("dhcp\n")
+            await vm.console.read_until("applevz guest: eth0 10.", timeout=PATIENCE)
+            await vm.console.write("while :; do echo welcome | nc -l -p 7 > /dev/null; done &\n")
+            waiting = asyncio.create_task(vm.connect(7, timeout=PATIENCE))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            while True:
+                try:
+                    connection = await vm.connect(7, timeout=PATIENCE)
+                except applevz.NetworkError:
+                    continue
+                reader, writer = await asyncio.open_connection(sock=connection)
+                line = await reader.readline()
+                writer.close()
+                await writer.wait_closed()
+                if line:
+                    return line.decode()
+
+    assert asyncio.run(talk()) == "welcome\n"
+
+
+@linux
+def test_a_machine_that_is_not_running_or_has_no_network_says_so(machine):
+    vm = machine(network_devices=[applevz.VirtioNetworkDeviceConfiguration()])
+    with pytest.raises(applevz.InvalidVirtualMachineStateError, match="connect: the virtual machine is stopped"):
+        vm.connect(7, timeout=PATIENCE)
+    with pytest.raises(applevz.NotSupportedError, match="no network card with a VZNATNetworkDeviceAttachment"):
+        machine().connect(7, timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("port", [0, -1, 65536, None, "7", True])
+def test_what_is_no_port_is_refused_by_name(machine, port):
+    with pytest.raises((applevz.InvalidArgumentError, applevz.InvalidArgumentTypeError), match="port is"):
+        machine().connect(port)

@@ -37,6 +37,10 @@ typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSErro
 
 - (AppleVZOperation *)perform:(AppleVZVerb)verb;
 
+/// As perform:, for what changes no state and completes with something: the block completes the operation itself, on the
+/// queue, and then calls done, also on the queue. A machine that is let go meanwhile cancels the operation.
+- (AppleVZOperation *)request:(void (^)(VZVirtualMachine *machine, AppleVZOperation *operation, void (^done)(void)))block;
+
 /// As perform:, and forgets the stop error when the verb is called.
 - (AppleVZOperation *)performStart:(AppleVZVerb)verb;
 

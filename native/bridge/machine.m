@@ -279,6 +279,24 @@ static bool is_refusal(NSError *_Nullable error) {
     return operation;
 }
 
+- (AppleVZOperation *)request:(void (^)(VZVirtualMachine *machine, AppleVZOperation *operation,
+                                        void (^done)(void)))block {
+    AppleVZOperation *operation = [[AppleVZOperation alloc] init];
+    NSError *refusal = [self access:^NSError *(VZVirtualMachine *machine) {
+        [self->_underWay addObject:operation];
+        __weak AppleVZMachine *weak_self = self;
+        block(machine, operation, ^{
+            AppleVZMachine *strong_self = weak_self;
+            if (strong_self != nil)
+                [strong_self->_underWay removeObject:operation];
+        });
+        return nil;
+    }];
+    if (refusal != nil)
+        [operation completeWithError:refusal];
+    return operation;
+}
+
 - (AppleVZOperation *)performStart:(AppleVZVerb)verb {
     return [self perform:^(VZVirtualMachine *machine, void (^completion)(NSError *)) {
         if (machine.canStart)

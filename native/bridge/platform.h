@@ -40,6 +40,16 @@ NSError *_Nullable applevz_generation_identifier_missing(void);
 - (void)setApplevzAddsToCommandLine:(BOOL)adds;
 @end
 
+@protocol AppleVZConnections <NSObject>
+@optional
+/// Connects to a TCP port of a running machine's guest on its first NAT network. The descriptor is the caller's; -1 with an
+/// error.
+- (void)applevzConnectToPort:(uint16_t)port completionHandler:(void (^)(int descriptor, NSError *_Nullable error))handler;
+@end
+
+/// Why no guest's port can be connected to; nil where one can.
+NSError *_Nullable applevz_guest_connections_missing(void);
+
 // The framework's own, from macOS 14 on and on Apple's processors only; its headers do not declare them for others.
 
 @protocol AppleVZSaveRestore <NSObject>

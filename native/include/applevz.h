@@ -110,7 +110,8 @@ enum applevz_capability {
     APPLEVZ_CAPABILITY_COMMAND_LINE_ADDITIONS, /* the platform adds words to a Linux kernel's command line */
     APPLEVZ_CAPABILITY_SAVE_RESTORE,           /* a machine's state can be saved to a file and restored from it */
     APPLEVZ_CAPABILITY_MEMORY_DIRECTORY,       /* a guest's memory can be a file in a folder */
-    APPLEVZ_CAPABILITY_GENERATION_IDENTIFIER   /* a guest can be told that it goes on as another machine */
+    APPLEVZ_CAPABILITY_GENERATION_IDENTIFIER,  /* a guest can be told that it goes on as another machine */
+    APPLEVZ_CAPABILITY_GUEST_CONNECTIONS       /* a guest's TCP ports can be connected to */
 };
 
 /* NULL where the host has the capability; otherwise an error whose failure reason says what is missing. */
@@ -298,6 +299,10 @@ APPLEVZ_EXPORT enum applevz_machine_state applevz_machine_state(applevz_machine 
 /* A bit of applevz_machine_verb for each verb that would be accepted now. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_accepted_verbs(applevz_machine *machine, uint32_t *verbs) CF_RETURNS_RETAINED;
 
+/* Connects to a TCP port of a running machine's guest on its first NAT network. Completes with the descriptor of a connected
+   socket. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_connect(applevz_machine *machine, uint16_t port,
+                                                  applevz_operation **operation) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT CFErrorRef applevz_machine_memory_balloon_count(applevz_machine *machine,
                                                                size_t *count) CF_RETURNS_RETAINED;
 /* targetVirtualMachineMemorySize of a VZVirtioTraditionalMemoryBalloonDevice, the machine's `index`-th memory balloon. */

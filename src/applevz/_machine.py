@@ -19,9 +19,9 @@ import functools
 import operator
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import ClassVar, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 
-from ._arguments import PathLike, boolean, instance, items
+from ._arguments import PathLike, boolean, instance, integer, items
 from ._arguments import path as path_argument
 from ._builder import native_configuration
 from ._console import BaseConsole
@@ -43,7 +43,10 @@ from .errors import (
     make,
 )
 
-__all__ = ["BaseVirtualMachine", "ShutdownPolicy", "VirtualMachineState"]
+if TYPE_CHECKING:
+    import socket
+
+__all__ = ["BaseVirtualMachine", "ShutdownPolicy", "VirtualMachineState", "connected_socket"]
 
 
 class VirtualMachineState(enum.IntEnum):
@@ -208,6 +211,21 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
     def _request_stop(self, deadline: Deadline) -> Steps[None]:
         return self._do(lib.applevz_machine_request_stop, "ask its guest to stop", deadline)
 
+    def _connect(self, port: int, deadline: Deadline) -> Steps[int]:
+        """The descriptor of a connected socket, the caller's."""
+        suggestion = "Give a number from 1 to 65535."
+        number = integer("port", port, suggestion)
+        if not 1 <= number <= 65535:
+            raise make(InvalidArgumentError, f"port is {number}, which no service has.", "", suggestion)
+
+        def steps() -> Steps[int]:
+            descriptor = yield begin(lib.applevz_machine_connect, self._handle, number), deadline
+            if descriptor is None:
+                raise self._late(f"The guest's port {number} did not answer within {deadline}.")
+            return descriptor
+
+        return steps()
+
     def _save_state(self, path: PathLike, overwrite: bool, deadline: Deadline) -> Steps[None]:
         boolean("overwrite", overwrite)
         arguments = _path_arguments(path)
@@ -324,6 +342,14 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
 
     def _late(self, description: str) -> Error:
         return make(TimeoutError, description, f"Its state is {self.state.name}.", "Allow more time.")
+
+
+def connected_socket(descriptor: int) -> socket.socket:
+    """The socket that a descriptor is, which is taken over."""
+    # Not with the package: most programs connect to nothing.
+    import socket
+
+    return socket.socket(fileno=descriptor)
 
 
 def _path_arguments(path: PathLike) -> tuple[bytes, int]:

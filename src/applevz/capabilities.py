@@ -68,6 +68,11 @@ class Capabilities:
         """A guest can be told that it goes on as another machine: `GenericPlatformConfiguration`. Not on a Mac."""
         return _capability("generation_identifier", lib.APPLEVZ_CAPABILITY_GENERATION_IDENTIFIER)
 
+    @property
+    def guest_connections(self) -> Capability:
+        """A guest's TCP ports can be connected to: `VirtualMachine.connect`. Not on a Mac."""
+        return _capability("guest_connections", lib.APPLEVZ_CAPABILITY_GUEST_CONNECTIONS)
+
     def __repr__(self) -> str:
         names = (name for name, value in vars(type(self)).items() if isinstance(value, property))
         return f"<{', '.join(repr(getattr(self, name)) for name in names)}>"

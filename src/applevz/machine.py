@@ -6,14 +6,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from ._arguments import PathLike
 from ._deadline import Deadline
-from ._machine import BaseVirtualMachine, ShutdownPolicy, VirtualMachineState
+from ._machine import BaseVirtualMachine, ShutdownPolicy, VirtualMachineState, connected_socket
 from ._operation import run
 from .console import Console
 from .errors import ForkedError
 from .events import Events
+
+if TYPE_CHECKING:
+    import socket
 
 __all__ = ["VirtualMachine"]
 
@@ -63,6 +67,18 @@ class VirtualMachine(BaseVirtualMachine[Console, Events]):
         """Asks the guest of a running machine to stop, and returns when it was asked (`requestStopWithError:`)."""
         run(self._request_stop(Deadline(timeout)))
 
+    def connect(self, port: int, timeout: float | None = None) -> socket.socket:
+        """A TCP connection to a port of a running machine's guest, as a socket.
+
+        The machine needs a network card with a `NATNetworkDeviceAttachment`, of which the first counts, and the guest
+        the address that it gets by DHCP. On Linux QEMU listens for the connection on an address of the loopback
+        interface (127.64.0.0/12), which another program of this host could use in the moment that it takes. Raises
+        `NetworkError` where the guest refuses (it is a `ConnectionRefusedError` then) or does not answer,
+        `InvalidVirtualMachineStateError` for a machine that is not running, and `NotSupportedError` without such a card
+        and where `capabilities.guest_connections` is false.
+        """
+        return connected_socket(run(self._connect(port, Deadline(timeout))))
+
     def save_state(self, path: PathLike, timeout: float | None = None, overwrite: bool = False) -> None:
         """Saves a paused machine to a new file, and leaves it paused (`saveMachineStateToURL:completionHandler:`).
 
@@ -88,7 +104,8 @@ class VirtualMachine(BaseVirtualMachine[Console, Events]):
         mapped privately: that is faster, and any number of machines run from one file at once and share what of it they
         only read. The file is never changed; it must stay as it is while they run, but may be removed. Such a machine
         takes longer to save, the longer the more memory it has. All that are restored from one file believe to be the
-        same machine, with the same MAC addresses and the same random numbers to come.
+        same machine, with the same random numbers to come, unless its platform has a `generation_identifier`: that, and
+        MAC addresses of its own, make each another one.
 
         The guest goes on as if no time had passed, and so does its clock: `hwclock -s` in the guest sets it by the
         machine's own, which has gone on.

@@ -69,6 +69,12 @@ NSString *VZNameOfState(VZVirtualMachineState state);
 + (nullable NSError *)applevzHardwareAccelerationError;
 @end
 
+@interface VZVirtualMachine (Connections)
+/// Connects to a TCP port of a running machine's guest on its first NAT network, where the guest has the address that DHCP gives.
+/// The descriptor is the caller's; -1 with an error.
+- (void)applevzConnectToPort:(uint16_t)port completionHandler:(void (^)(int descriptor, NSError *_Nullable error))handler;
+@end
+
 @interface VZVirtualMachine (SaveRestore)
 /// As saveMachineStateToURL:, of a machine that is not to run again: its memory may become part of the file as it is. Once it
 /// is saved it is Paused, and can only be stopped.

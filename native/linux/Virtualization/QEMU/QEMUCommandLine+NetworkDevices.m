@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUCommandLine+Private.h"
 
+NSString *QEMUNameOfNetwork(NSUInteger index) {
+    return [NSString stringWithFormat:@"network%lu", (unsigned long)index];
+}
+
 @implementation QEMUCommandLine (NetworkDevices)
 
 - (BOOL)addNetworkDevices:(NSArray<VZNetworkDeviceConfiguration *> *)devices error:(NSError **)error {
@@ -31,7 +35,7 @@
     NSMutableDictionary *properties = [NSMutableDictionary dictionaryWithObject:device.MACAddress.string forKey:@"mac"];
     // Without an attachment the guest has the card, with no cable in it.
     if (device.attachment != nil) {
-        NSString *identifier = [NSString stringWithFormat:@"network%lu", (unsigned long)index];
+        NSString *identifier = QEMUNameOfNetwork(index);
         NSMutableDictionary *network = [[self networkOf:device.attachment index:index error:error] mutableCopy];
         if (network == nil)
             return NO;

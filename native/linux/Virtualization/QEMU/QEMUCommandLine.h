@@ -48,6 +48,9 @@ NS_ASSUME_NONNULL_BEGIN
 
 @end
 
+/// QEMU's name for the network behind the card with that index.
+NSString *QEMUNameOfNetwork(NSUInteger index);
+
 enum {
     /// QEMU's descriptor for QMP. Below it are its standard input, output and error.
     QEMUControlDescriptor = 3,

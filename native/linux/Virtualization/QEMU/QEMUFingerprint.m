@@ -61,6 +61,11 @@ NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *c
             [name stringByAppendingString:@".attachment"],
             device.attachment != nil ? NSStringFromClass([device.attachment class]) : @"nil",
         ]];
+        if ([device.attachment isKindOfClass:[VZFileHandleNetworkDeviceAttachment class]]) {
+            NSInteger unit = [(VZFileHandleNetworkDeviceAttachment *)device.attachment maximumTransmissionUnit];
+            [fields addObject:number_field([name stringByAppendingString:@".attachment.maximumTransmissionUnit"],
+                                           (uint64_t)unit)];
+        }
     }
     [fields addObjectsFromArray:commandLine.platformFields];
     return fields;
