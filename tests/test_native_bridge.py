@@ -32,3 +32,9 @@ def test_machines_of_several_threads_leave_no_handle_and_no_error_behind(program
 def test_channels_tell_of_each_completion_once_whoever_announces_releases_and_reads(programs, flavour):
     result = programs.run("channel", flavour, "4", "400", timeout=200)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("flavour", ["O3", "address"])
+def test_a_network_card_that_loses_its_attachment_is_told_as_an_event(programs, flavour, guest_files):
+    result = programs.run("network", flavour, str(guest_files / "vmlinux"), timeout=200)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")

@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
-from guest_machine import PATIENCE
+from guest_machine import PATIENCE, Guest
 from processes import eventually
 
 import applevz
@@ -253,3 +254,63 @@ def test_a_machine_that_is_not_running_or_has_no_network_says_so(machine):
 def test_what_is_no_port_is_refused_by_name(machine, port):
     with pytest.raises((applevz.InvalidArgumentError, applevz.InvalidArgumentTypeError), match="port is"):
         machine().connect(port)
+
+
+# ---- Cables ----
+
+
+def carrier(guest) -> str:
+    return guest.run("cat /sys/class/net/eth0/carrier")
+
+
+@linux
+def test_a_cable_that_is_pulled_out_and_put_in_again_is_seen_by_the_guest(boot, tmp_path):
+    identifier = applevz.GenericMachineIdentifier.random()
+    fields = {
+        "network_devices": [applevz.VirtioNetworkDeviceConfiguration(mac_address=FIRST)],
+        "platform": applevz.GenericPlatformConfiguration(identifier),
+    }
+    guest = boot(**fields)
+    vm = guest.machine
+    (device,) = vm.network_devices
+    guest.run("ifconfig eth0 up")
+    assert device.connected
+    assert eventually(lambda: carrier(guest) == "1")
+
+    device.connected = False
+    assert not vm.network_devices[0].connected
+    assert eventually(lambda: carrier(guest) == "0")
+    # What was saved without is restored with the cable that the other machine has.
+    vm.suspend(timeout=PATIENCE, to=tmp_path / "state")
+    vm.restore_state(tmp_path / "state", timeout=PATIENCE)
+    vm.start(timeout=PATIENCE)
+    assert eventually(lambda: carrier(guest) == "0")
+
+    device.connected = True
+    assert eventually(lambda: carrier(guest) == "1")
+    assert [event.kind for event in taken(vm)].count(applevz.EventKind.NETWORK_DISCONNECTED) == 0
+
+
+def taken(vm):
+    events = []
+    with suppress(applevz.TimeoutError):
+        while True:
+            events.append(vm.events.next(timeout=0))
+    return events
+
+
+@linux
+def test_a_machine_that_is_started_without_a_cable_has_none(machine):
+    vm = machine(network_devices=[applevz.VirtioNetworkDeviceConfiguration()])
+    vm.network_devices[0].connected = False
+    guest = Guest(vm).start()
+    guest.run("ifconfig eth0 up")
+    assert carrier(guest) == "0"
+
+
+def test_a_cable_is_there_or_not(machine):
+    vm = machine(network_devices=[applevz.VirtioNetworkDeviceConfiguration()])
+    with pytest.raises(applevz.InvalidArgumentTypeError, match="connected"):
+        vm.network_devices[0].connected = "yes"
+    assert repr(vm.network_devices[0]) == "<NetworkDevice connected>"
+    assert machine().network_devices == ()

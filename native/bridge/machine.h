@@ -25,6 +25,9 @@ typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSErro
 /// In bytes.
 @property (readonly) uint64_t memorySize;
 
+/// What the network card with that index has as its attachment by its configuration.
+- (nullable VZNetworkDeviceAttachment *)configuredAttachmentOfNetworkDevice:(NSUInteger)index;
+
 /// What happened to it, told before the verb completes that did it.
 @property (readonly) AppleVZEvents *events;
 

@@ -162,6 +162,14 @@ static bool is_refusal(NSError *_Nullable error) {
     [self addEventOfKind:APPLEVZ_EVENT_KIND_STOPPED_WITH_ERROR cause:APPLEVZ_EVENT_CAUSE_HOST error:error];
 }
 
+- (void)virtualMachine:(VZVirtualMachine *)virtualMachine
+                         networkDevice:(VZNetworkDevice *)networkDevice
+    attachmentWasDisconnectedWithError:(NSError *)error {
+    (void)networkDevice;
+    if (virtualMachine == _virtualMachine)
+        [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_DISCONNECTED cause:APPLEVZ_EVENT_CAUSE_HOST error:error];
+}
+
 - (void)cancelUnderWay:(NSString *)reason {
     NSSet<AppleVZOperation *> *operations = [_underWay copy];
     [_underWay removeAllObjects];
@@ -258,6 +266,10 @@ static bool is_refusal(NSError *_Nullable error) {
 
 - (uint64_t)memorySize {
     return _configuration.memorySize; // of a copy that nobody changes
+}
+
+- (VZNetworkDeviceAttachment *)configuredAttachmentOfNetworkDevice:(NSUInteger)index {
+    return _configuration.networkDevices[index].attachment;
 }
 
 - (NSError *)access:(NSError *_Nullable (^)(VZVirtualMachine *machine))block {

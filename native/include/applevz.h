@@ -299,6 +299,14 @@ APPLEVZ_EXPORT enum applevz_machine_state applevz_machine_state(applevz_machine 
 /* A bit of applevz_machine_verb for each verb that would be accepted now. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_accepted_verbs(applevz_machine *machine, uint32_t *verbs) CF_RETURNS_RETAINED;
 
+APPLEVZ_EXPORT CFErrorRef applevz_machine_network_device_count(applevz_machine *machine,
+                                                               size_t *count) CF_RETURNS_RETAINED;
+/* Whether the `index`-th network card has an attachment. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_network_device_is_connected(applevz_machine *machine, size_t index,
+                                                                      bool *connected) CF_RETURNS_RETAINED;
+/* Sets the card's attachment: that which the configuration has there, or none. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_connect_network_device(applevz_machine *machine, size_t index,
+                                                                 bool connected) CF_RETURNS_RETAINED;
 /* Connects to a TCP port of a running machine's guest on its first NAT network. Completes with the descriptor of a connected
    socket. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_connect(applevz_machine *machine, uint16_t port,
@@ -354,7 +362,9 @@ APPLEVZ_EXPORT CFErrorRef applevz_machine_copy_stop_error(applevz_machine *machi
 enum applevz_event_kind {
     APPLEVZ_EVENT_KIND_STATE_CHANGED,
     APPLEVZ_EVENT_KIND_GUEST_STOPPED,     /* guestDidStopVirtualMachine: */
-    APPLEVZ_EVENT_KIND_STOPPED_WITH_ERROR /* virtualMachine:didStopWithError: */
+    APPLEVZ_EVENT_KIND_STOPPED_WITH_ERROR, /* virtualMachine:didStopWithError: */
+    /* virtualMachine:networkDevice:attachmentWasDisconnectedWithError: */
+    APPLEVZ_EVENT_KIND_NETWORK_DISCONNECTED
 };
 
 /* Who made it happen: a verb, by its name, or somebody who was not asked. */

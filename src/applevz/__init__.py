@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from ._limits import Limits, limits
     from ._machine import ShutdownPolicy, VirtualMachineState
     from ._memory_balloons import VirtioTraditionalMemoryBalloonDevice
+    from ._network_devices import NetworkDevice
     from .configuration import (
         DiskImageCachingMode,
         DiskImageStorageDeviceAttachment,
@@ -112,6 +113,7 @@ __all__ = [
     "MACAddress",
     "NATNetworkDeviceAttachment",
     "NVMExpressControllerDeviceConfiguration",
+    "NetworkDevice",
     "NetworkError",
     "NotSupportedError",
     "OperationCancelledError",
@@ -149,6 +151,7 @@ _LATER: Final[dict[str, str]] = {
         "_limits": ("Limits", "limits"),
         "_machine": ("ShutdownPolicy", "VirtualMachineState"),
         "_disk_images": ("create_disk_image",),
+        "_network_devices": ("NetworkDevice",),
         "_memory_balloons": ("VirtioTraditionalMemoryBalloonDevice",),
         "configuration": (
             "FileHandleNetworkDeviceAttachment",

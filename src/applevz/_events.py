@@ -29,6 +29,8 @@ class EventKind(enum.Enum):
     """The guest turned the machine off (`guestDidStopVirtualMachine:`)."""
     STOPPED_WITH_ERROR = lib.APPLEVZ_EVENT_KIND_STOPPED_WITH_ERROR
     """The machine stopped by an error (`virtualMachine:didStopWithError:`)."""
+    NETWORK_DISCONNECTED = lib.APPLEVZ_EVENT_KIND_NETWORK_DISCONNECTED
+    """A network card lost its attachment (`virtualMachine:networkDevice:attachmentWasDisconnectedWithError:`)."""
 
 
 class EventCause(enum.Enum):

@@ -29,6 +29,7 @@ from ._deadline import Deadline
 from ._events import BaseEvents
 from ._memory_balloons import VirtioTraditionalMemoryBalloonDevice
 from ._native import Reference, ffi, lib
+from ._network_devices import NetworkDevice
 from ._operation import Steps, begin
 from .configuration import VirtualMachineConfiguration
 from .errors import (
@@ -143,6 +144,13 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
                 "Leave `serial_ports` of the configuration out, or a serial port's `attachment`.",
             )
         return self._consoles[0]
+
+    @property
+    def network_devices(self) -> tuple[NetworkDevice, ...]:
+        """The machine's network cards, in the order of the configuration."""
+        count = ffi.new("size_t *")
+        check(lib.applevz_machine_network_device_count(self._handle, count))
+        return tuple(NetworkDevice(self, self._handle, index) for index in range(count[0]))
 
     @property
     def memory_balloon_devices(self) -> tuple[VirtioTraditionalMemoryBalloonDevice, ...]:

@@ -63,6 +63,47 @@ CFErrorRef applevz_configuration_add_virtio_network_device(applevz_configuration
     });
 }
 
+static NSError *access_device(applevz_machine *machine, size_t index,
+                              NSError *_Nullable (^block)(VZNetworkDevice *device)) {
+    return [applevz_borrowed(AppleVZMachine, machine) access:^NSError *(VZVirtualMachine *object) {
+        NSArray<VZNetworkDevice *> *devices = object.networkDevices;
+        if (index < devices.count)
+            return block(devices[index]);
+        return applevz_invalid_argument(
+            @"There is no such network device.",
+            [NSString stringWithFormat:@"index is %zu; the machine has %lu.", index, (unsigned long)devices.count],
+            @"Add a network device to the configuration.");
+    }];
+}
+
+CFErrorRef applevz_machine_network_device_count(applevz_machine *machine, size_t *count) {
+    return applevz_guard(^NSError *_Nullable {
+        return [applevz_borrowed(AppleVZMachine, machine) access:^NSError *(VZVirtualMachine *object) {
+            *count = object.networkDevices.count;
+            return nil;
+        }];
+    });
+}
+
+CFErrorRef applevz_machine_network_device_is_connected(applevz_machine *machine, size_t index, bool *connected) {
+    return applevz_guard(^NSError *_Nullable {
+        return access_device(machine, index, ^NSError *(VZNetworkDevice *device) {
+            *connected = device.attachment != nil;
+            return nil;
+        });
+    });
+}
+
+CFErrorRef applevz_machine_connect_network_device(applevz_machine *machine, size_t index, bool connected) {
+    return applevz_guard(^NSError *_Nullable {
+        AppleVZMachine *owner = applevz_borrowed(AppleVZMachine, machine);
+        return access_device(machine, index, ^NSError *(VZNetworkDevice *device) {
+            device.attachment = connected ? [owner configuredAttachmentOfNetworkDevice:index] : nil;
+            return nil;
+        });
+    });
+}
+
 NSError *applevz_guest_connections_missing(void) {
     if ([VZVirtualMachine instancesRespondToSelector:@selector(applevzConnectToPort:completionHandler:)])
         return nil;

@@ -5,6 +5,18 @@
 
 - (NSArray<id<VZRuntimeDevice>> *)devicesOfConfiguration {
     NSMutableArray<id<VZRuntimeDevice>> *devices = [NSMutableArray array];
+    __weak VZVirtualMachine *weak_self = self;
+    NSUInteger index = 0;
+    for (VZNetworkDeviceConfiguration *configuration in _configuration.networkDevices) {
+        VZNetworkDevice *device = [[VZNetworkDevice alloc] initWithIndex:index++ attachment:configuration.attachment];
+        device.disconnectionHandler = ^(VZNetworkDevice *disconnected, NSError *error) {
+            VZVirtualMachine *machine = weak_self;
+            id<VZVirtualMachineDelegate> delegate = machine.delegate;
+            if ([delegate respondsToSelector:@selector(virtualMachine:networkDevice:attachmentWasDisconnectedWithError:)])
+                [delegate virtualMachine:machine networkDevice:disconnected attachmentWasDisconnectedWithError:error];
+        };
+        [devices addObject:device];
+    }
     for (NSUInteger i = 0; i < _configuration.memoryBalloonDevices.count; i++)
         [devices addObject:[[VZVirtioTraditionalMemoryBalloonDevice alloc]
                                initWithMemorySize:_configuration.memorySize]];
@@ -19,6 +31,10 @@
         if ([device isKindOfClass:class])
             [devices addObject:device];
     return devices;
+}
+
+- (NSArray<VZNetworkDevice *> *)networkDevices {
+    return [self devicesOfClass:[VZNetworkDevice class]];
 }
 
 - (NSArray<VZMemoryBalloonDevice *> *)memoryBalloonDevices {

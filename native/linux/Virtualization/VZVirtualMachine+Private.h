@@ -87,6 +87,12 @@ NSString *VZNameOfState(VZVirtualMachineState state);
                              completionHandler:(void (^)(NSError *_Nullable error))completionHandler;
 @end
 
+@interface VZNetworkDevice () <VZRuntimeDevice>
+- (instancetype)initWithIndex:(NSUInteger)index attachment:(nullable VZNetworkDeviceAttachment *)attachment;
+/// Called when its attachment could not stay, on the machine's queue.
+@property (nullable, copy) void (^disconnectionHandler)(VZNetworkDevice *device, NSError *error);
+@end
+
 @interface VZMemoryBalloonDevice ()
 - (instancetype)initForSubclass;
 @end

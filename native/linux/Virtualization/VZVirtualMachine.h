@@ -5,6 +5,7 @@
 NS_ASSUME_NONNULL_BEGIN
 
 @class VZMemoryBalloonDevice;
+@class VZNetworkDevice;
 @class VZVirtualMachineConfiguration;
 @protocol VZVirtualMachineDelegate;
 
@@ -72,6 +73,9 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
 @property (readonly) BOOL canPause;
 @property (readonly) BOOL canResume;
 @property (readonly) BOOL canRequestStop;
+
+/*! The network cards of the configuration, in its order. */
+@property (readonly, copy) NSArray<VZNetworkDevice *> *networkDevices API_AVAILABLE(macos(12.0));
 
 /*! The balloons of the configuration, in its order. */
 @property (readonly, copy) NSArray<VZMemoryBalloonDevice *> *memoryBalloonDevices;

@@ -31,7 +31,7 @@ static void set_up_observing(void) {
 }
 
 // In VZVirtualMachine+Devices.m.
-@dynamic memoryBalloonDevices;
+@dynamic memoryBalloonDevices, networkDevices;
 
 #pragma mark Making
 

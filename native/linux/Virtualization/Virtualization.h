@@ -16,6 +16,7 @@
 #import <Virtualization/VZMemoryBalloonDeviceConfiguration.h>
 #import <Virtualization/VZNATNetworkDeviceAttachment.h>
 #import <Virtualization/VZNVMExpressControllerDeviceConfiguration.h>
+#import <Virtualization/VZNetworkDevice.h>
 #import <Virtualization/VZNetworkDeviceAttachment.h>
 #import <Virtualization/VZNetworkDeviceConfiguration.h>
 #import <Virtualization/VZPlatformConfiguration.h>
