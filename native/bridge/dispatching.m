@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "dispatching.h"
+#import <stdlib.h>
 
 static const char queue_key;
 
 dispatch_queue_t applevz_queue_create(void) {
     dispatch_queue_t queue = dispatch_queue_create("applevz.machine", DISPATCH_QUEUE_SERIAL);
-    // The value only has to differ between queues: the queue's own address, which nothing follows.
-    dispatch_queue_set_specific(queue, &queue_key, (__bridge void *)queue, NULL);
+    // The value only has to differ between queues: an address that nothing else has as long as the queue is there.
+    dispatch_queue_set_specific(queue, &queue_key, malloc(1), free);
     return queue;
 }
 
@@ -19,7 +20,8 @@ void applevz_queue_async(dispatch_queue_t queue, void (^work)(void)) {
 }
 
 void applevz_queue_sync(dispatch_queue_t queue, __attribute__((noescape)) void (^work)(void)) {
-    if (dispatch_get_specific(&queue_key) == (__bridge void *)queue) {
+    void *current = dispatch_get_specific(&queue_key);
+    if (current != NULL && current == dispatch_queue_get_specific(queue, &queue_key)) {
         work();
         return;
     }
