@@ -34,8 +34,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no QEM
 #     ?       refused for the state (VZErrorInvalidVirtualMachineState)
 #     ...     it waits where that leads
 #     ERROR:  the error that the machine stopped with
-# A verb that is refused, or only waits, leaves the state as it is. The first block is the framework's verbs, the second
-# those that ask for a result. Stopping is left at once: what waits there does what it does to a stopped machine.
+# A verb that is refused, or only waits, leaves the state as it is. The first block is what is accepted in some states only,
+# as the framework's verbs are, the second what asks for a result. Stopping is left at once: what waits there does what it
+# does to a stopped machine.
 TABLE = """
                   STOPPED  RUNNING  PAUSED   ERROR    STARTING  PAUSING  RESUMING  STOPPING  SAVING   RESTORING
 -start            RUNNING  !        !        RUNNING  !         !        !         !         !        !
@@ -45,6 +46,7 @@ stop              !        STOPPED  STOPPED  !        !         !        !      
 request_stop      ?        RUNNING  ?        ?        ?         ?        ?         ?         ?        ?
 save_state        ?        ?        PAUSED   ?        ?         ?        ?         ?         ?        ?
 restore_state     PAUSED   !        !        !        !         !        !         !         !        !
+connect           ?        ...      ?        ?        ?         ?        ?         ?         ?        ?
 
 start             RUNNING  RUNNING  RUNNING  RUNNING  ...       ...      ...       RUNNING   ...      ...
 suspend           !        PAUSED   PAUSED   !        ...       ...      ...       !         ...      ...
@@ -118,6 +120,8 @@ class Stage:
                 vm.save_state(self.new, timeout=seconds)
             case "restore_state":
                 vm.restore_state(self.saved, timeout=seconds)
+            case "connect":
+                vm.connect(7, timeout=seconds)
             case "suspend-to":
                 vm.suspend(timeout=seconds, to=self.new)
             case "shutdown-HALT" | "shutdown-POWEROFF":
@@ -186,8 +190,11 @@ class Stage:
 
 @pytest.fixture
 def stage(machine, identifier, tmp_path, monkeypatch):
+    # Nobody in the guest asks for an address: a connection is waited for.
+    card = applevz.VirtioNetworkDeviceConfiguration(mac_address="52:54:00:00:02:01")
     platform = applevz.GenericPlatformConfiguration(identifier)
-    return Stage(lambda: machine(platform=platform, memory_size="128MiB"), tmp_path, monkeypatch)
+    fields = {"platform": platform, "memory_size": "128MiB", "network_devices": [card]}
+    return Stage(lambda: machine(**fields), tmp_path, monkeypatch)
 
 
 def check_refusal(stage: Stage, vm: applevz.VirtualMachine, verb: str, state: str, cell: str) -> None:

@@ -28,6 +28,7 @@ typedef struct {
     int to; // -1: nowhere
     memory_part *parts;
     size_t count, room;
+    _Atomic(size_t) next;
     _Atomic(uint64_t) checksum;
     _Atomic(int) failure; // the first one: the parts that are left are not looked at any more
 } memory_walk;
@@ -148,23 +149,34 @@ static int find_data(memory_walk *walk, off_t length) {
     return 0;
 }
 
-static void take_part(void *context, size_t index) {
+/// One of several who share the parts out among them.
+static void take_parts(void *context, size_t number) {
+    (void)number;
     memory_walk *walk = context;
-    if (atomic_load_explicit(&walk->failure, memory_order_relaxed) != 0)
-        return;
-    memory_part part = walk->parts[index];
-    int failure = walk->kind == QEMU_MEMORY_OURS ? take_mapped_part(walk, part) : take_read_part(walk, part);
-    int none = 0;
-    if (failure != 0)
-        atomic_compare_exchange_strong(&walk->failure, &none, failure);
+    size_t index;
+    while (walk->failure == 0 && (index = atomic_fetch_add(&walk->next, 1)) < walk->count) {
+        memory_part part = walk->parts[index];
+        int failure = walk->kind == QEMU_MEMORY_OURS ? take_mapped_part(walk, part) : take_read_part(walk, part);
+        int none = 0;
+        if (failure != 0)
+            atomic_compare_exchange_strong(&walk->failure, &none, failure);
+    }
+}
+
+/// A machine that is saved is paused, and the processors have nothing else to do. One that is restored has its QEMU starting
+/// meanwhile, which needs one of them.
+static size_t thread_count(enum qemu_memory_file kind) {
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    if (kind == QEMU_MEMORY_NAMED)
+        processors--;
+    return processors > 1 ? (size_t)processors : 1;
 }
 
 static int take_memory(int from, enum qemu_memory_file kind, off_t length, int to, uint64_t *checksum) {
     memory_walk walk = {.from = from, .kind = kind, .to = to};
     int failure = find_data(&walk, length);
     if (failure == 0) {
-        // As many threads as there are processors: the machine is paused, or QEMU only starting.
-        dispatch_apply_f(walk.count, dispatch_get_global_queue(QOS_CLASS_DEFAULT, 0), &walk, take_part);
+        dispatch_apply_f(thread_count(kind), dispatch_get_global_queue(QOS_CLASS_DEFAULT, 0), &walk, take_parts);
         failure = walk.failure;
     }
     free(walk.parts);
