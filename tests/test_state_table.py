@@ -34,9 +34,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no QEM
 #     ?       refused for the state (VZErrorInvalidVirtualMachineState)
 #     ...     it waits where that leads
 #     ERROR:  the error that the machine stopped with
-# A verb that is refused, or only waits, leaves the state as it is. The first block is what is accepted in some states only,
-# as the framework's verbs are, the second what asks for a result. Stopping is left at once: what waits there does what it
-# does to a stopped machine.
+# A verb that is refused, or only waits, leaves the state as it is. The first block is what some states accept, as the
+# framework's verbs are, the second what asks for a result. Stopping is left at once: what waits there does what it does
+# to a stopped machine.
 TABLE = """
                   STOPPED  RUNNING  PAUSED   ERROR    STARTING  PAUSING  RESUMING  STOPPING  SAVING   RESTORING
 -start            RUNNING  !        !        RUNNING  !         !        !         !         !        !

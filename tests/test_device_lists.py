@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Any devices together: a configuration is either refused with a reason, or its machine starts."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from guest_machine import PATIENCE
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from processes import children, eventually
+
+import applevz
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a machine that never runs its guest is QEMU's")
+
+IDENTIFIERS = st.sampled_from(
+    [None, None, None, None, "", "disk", "another disk", "x" * 20, "x" * 21, "ä", "a,b=c", '"', "\x00"]
+)
+ADDRESSES = st.sampled_from(
+    [None, None, None, "52:54:00:00:03:01", "52:54:00:00:03:02", "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01"]
+)
+
+# What a refusal names: the field, as Python or the framework spells it; an attachment, which has no place yet when it
+# is refused, its file.
+FIELDS = ("storage_?Devices", "network_?Devices", "serial_?Ports", "memory_?Balloon_?Devices", "entropy_?Devices")
+NAMES = re.compile("|".join((*FIELDS, "URL is", "blockDeviceIdentifier is", "MACAddress", "MAC address")), re.I)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as name:
+        for image in ("first", "second", "third"):
+            applevz.create_disk_image(Path(name) / image, "1MiB")
+        (Path(name) / "odd").write_bytes(bytes(513))
+        yield Path(name)
+
+
+@st.composite
+def disks(draw, folder: Path):
+    name = draw(st.sampled_from([*["first", "second", "third"] * 4, "odd", "missing"]))
+    attachment = applevz.DiskImageStorageDeviceAttachment(
+        folder / name,
+        read_only=draw(st.booleans()),
+        caching_mode=draw(st.sampled_from(applevz.DiskImageCachingMode)),
+        synchronization_mode=draw(st.sampled_from(applevz.DiskImageSynchronizationMode)),
+    )
+    if draw(st.booleans()):
+        return applevz.NVMExpressControllerDeviceConfiguration(attachment)
+    return applevz.VirtioBlockDeviceConfiguration(attachment, draw(IDENTIFIERS))
+
+
+@st.composite
+def cards(draw, sockets: list[socket.socket]):
+    attachment = applevz.NATNetworkDeviceAttachment()
+    if draw(st.booleans()):
+        unit = draw(st.sampled_from([1500, 1500, 9000, 65535, 1499]))
+        attachment = applevz.FileHandleNetworkDeviceAttachment(draw(st.sampled_from(sockets)), unit)
+    return applevz.VirtioNetworkDeviceConfiguration(attachment, draw(ADDRESSES))
+
+
+def refusal(configuration: applevz.VirtualMachineConfiguration) -> applevz.Error | None:
+    try:
+        configuration.validate()
+    except applevz.Error as error:
+        return error
+    return None
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(data=st.data())
+def test_any_devices_together_are_refused_with_a_reason_or_start(configure, folder, data):
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(end) for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)]
+        entropy = [applevz.VirtioEntropyDeviceConfiguration()] * data.draw(st.integers(0, 2))
+        balloons = [applevz.VirtioTraditionalMemoryBalloonDeviceConfiguration()] * data.draw(
+            st.sampled_from([0, 1, 1, 2])
+        )
+        ports = [applevz.VirtioConsoleDeviceSerialPortConfiguration()] * data.draw(st.sampled_from([0, 1, 2, 5, 20]))
+        configuration = configure(
+            platform=applevz.GenericPlatformConfiguration(generation_identifier=data.draw(st.booleans())),
+            serial_ports=ports,
+            storage_devices=data.draw(st.lists(disks(folder), max_size=4)),
+            network_devices=data.draw(st.lists(cards(sockets), max_size=3)),
+            entropy_devices=entropy,
+            memory_balloon_devices=balloons,
+        )
+        before = children()
+        error = refusal(configuration)
+        if error is not None:
+            assert NAMES.search(str(error)), error
+            with pytest.raises(type(error)):
+                applevz.VirtualMachine(configuration)
+            return
+        with applevz.VirtualMachine(configuration) as vm:
+            vm.start(timeout=PATIENCE)
+            assert vm.state is applevz.VirtualMachineState.RUNNING
+            vm.pause(timeout=PATIENCE)
+        assert eventually(lambda: children() == before)
+    assert (folder / "first").stat().st_size == 1 << 20
+    assert sorted(os.listdir(folder)) == ["first", "odd", "second", "third"]
