@@ -44,7 +44,7 @@ def configure(guest_files: Path) -> Callable[..., applevz.VirtualMachineConfigur
     ) -> applevz.VirtualMachineConfiguration:
         boot_loader = applevz.LinuxBootLoader(
             guest_files / kernel,
-            initial_ramdisk=guest_files / "initrd.cpio.gz",
+            initial_ramdisk=(guest_files / kernel).with_name("initrd.cpio.gz"),
             command_line=f"console=hvc0 quiet {words}".strip(),
             command_line_additions=command_line_additions,
         )

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Prepares the default guest of the tests and of `make run`, on Debian: `python tests/guest/prepare.py [--output DIR]`.
+"""Prepares the guests of the tests and of `make run`, on Debian: `python tests/guest/prepare.py [--output DIR]`.
 
 What is made, under `build/guest/` or DIR:
 
     vmlinuz          the distribution's cloud kernel as its package has it (a bzImage; on arm64 an Image)
     vmlinux          the same kernel, uncompressed: an ELF file with a PVH entry, which boots faster (on arm64 an Image)
     initrd.cpio.gz   a busybox initramfs with the virtio drivers and the files beside this script
-    stamp.json       what the three were made of; while it still holds, a second run does nothing
+    desktop/         the three once more with the kernel for PCs, which has what the cloud kernel lacks: a display, USB,
+                     keyboards and pointing devices
+    stamp.json       what they were made of; while it still holds, a second run does nothing
     packages/        the packages as downloaded
 
 The packages are downloaded with `apt-get download` and unpacked with `dpkg-deb`, never installed, so an ordinary user
@@ -61,7 +63,8 @@ HERE = Path(__file__).resolve().parent
 DEFAULT_OUTPUT = HERE.parent.parent / "build" / "guest"
 APT_LISTS = Path("/var/lib/apt/lists")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-OUTPUTS = ("vmlinuz", "vmlinux", "initrd.cpio.gz")
+PARTS = ("vmlinuz", "vmlinux", "initrd.cpio.gz")
+OUTPUTS = (*PARTS, *(f"desktop/{name}" for name in PARTS))
 
 # The files of the initramfs that stand beside this script, and where they go.
 GUEST_FILES = {
@@ -77,6 +80,14 @@ MODULES = (
     "virtio_console virtio_blk failover net_failover virtio_net rng-core virtio-rng virtio_balloon "
     "virtio_input fuse virtiofs button evdev "
     "gpio-pl061 gpio_keys"
+).split()
+
+# The cloud kernel has none of them, or no use for them.
+DESKTOP_MODULES = (
+    "drm drm_kms_helper drm_shmem_helper virtio_dma_buf virtio-gpu "
+    "usb-common usbcore xhci-hcd xhci-pci hid usbhid hid-generic "
+    "crct10dif_common crct10dif_generic crc-t10dif crc64 crc64_rocksoft_generic crc64-rocksoft t10-pi "
+    "scsi_common scsi_mod sd_mod usb-storage uas"
 ).split()
 
 ANOTHER_GUEST = "name a kernel and an initramfs with KERNEL= and INITRD="
@@ -124,32 +135,37 @@ def check_host() -> str:
 
 
 def resolve_packages(architecture: str) -> dict[str, str]:
-    """The packages to download with their versions: the kernel that the cloud metapackage names, and busybox."""
-    metapackage = f"linux-image-cloud-{architecture}"
+    """The packages to download with their versions: the kernels that the metapackages name, and busybox."""
+    metapackages = [f"linux-image-cloud-{architecture}", f"linux-image-{architecture}"]
     try:
-        answer = run("apt-cache", "show", "--no-all-versions", metapackage, "busybox-static").decode()
+        answer = run("apt-cache", "show", "--no-all-versions", *metapackages, "busybox-static").decode()
     except PreparationError as error:
         if "No packages found" not in str(error):
             raise
         answer = ""
     packages = {}
+    missing = {*metapackages, "busybox-static"}
     for stanza in answer.split("\n\n"):
         fields = dict(re.findall(r"^([A-Za-z-]+): (.*)$", stanza, re.MULTILINE))
-        if fields.get("Package") == "busybox-static":
+        name = fields.get("Package")
+        if name == "busybox-static":
             packages["busybox-static"] = fields["Version"]
-        elif fields.get("Package") == metapackage:
+        elif name in metapackages:
             dependency = re.search(r"(linux-image-[^ ,]+) \(= ([^)]+)\)", fields.get("Depends", ""))
-            if dependency:
-                packages[dependency[1]] = dependency[2]
-    missing = {metapackage, "busybox-static"} - {
-        metapackage if name.startswith("linux-image-") else name for name in packages
-    }
+            if not dependency:
+                continue
+            packages[dependency[1]] = dependency[2]
+        missing.discard(name)
     if missing:
         raise PreparationError(
             f"apt knows no package {' and no package '.join(sorted(missing))}: run `apt-get update` as root, "
             f"or on a system other than Debian {ANOTHER_GUEST}"
         )
     return packages
+
+
+def is_cloud_kernel(package: str) -> bool:
+    return package.startswith("linux-image-") and "-cloud-" in package
 
 
 def downloaded(folder: Path, package: str, version: str) -> Path | None:
@@ -258,21 +274,21 @@ def uncompressed_arm64_kernel(kernel: bytes) -> bytes:
 # The initramfs
 
 
-def copy_modules(modules: Path, target: Path) -> list[str]:
-    """Copies the drivers as the guest wants them, uncompressed and without folders; returns the names."""
+def copy_modules(modules: Path, wanted: list[str], target: Path) -> list[str]:
+    """Copies the wanted drivers as the guest wants them, uncompressed and without folders; returns the names."""
     target.mkdir()
     found = {}
     for file in modules.rglob("*.ko*"):
         name = file.name.split(".ko", 1)[0]
-        if name in MODULES:
+        if name in wanted:
             data = file.read_bytes()
             found[name] = data if file.suffix == ".ko" else decompress(data)
     for name, data in found.items():
         (target / f"{name}.ko").write_bytes(data)
-    return [name for name in MODULES if name in found]
+    return [name for name in wanted if name in found]
 
 
-def make_initramfs(root: Path, busybox: Path, modules: Path, output: Path) -> list[str]:
+def make_initramfs(root: Path, busybox: Path, modules: Path, wanted: list[str], output: Path) -> list[str]:
     for folder in ("bin", "dev", "etc", "proc", "root", "run", "sys", "tmp"):
         (root / folder).mkdir(parents=True)
     shutil.copy(busybox, root / "bin" / "busybox")
@@ -284,7 +300,7 @@ def make_initramfs(root: Path, busybox: Path, modules: Path, output: Path) -> li
         target.unlink(missing_ok=True)
         shutil.copyfile(HERE / name, target)
         target.chmod(0o755)
-    names = copy_modules(modules, root / "modules")
+    names = copy_modules(modules, wanted, root / "modules")
     # Sorted, owned by root and without times, so the same input gives the same archive for every user.
     paths = sorted(path.relative_to(root) for path in root.rglob("*"))
     for path in paths:
@@ -345,33 +361,56 @@ def write_stamp(path: Path, stamp: dict, scratch: Path) -> None:
     new.replace(path)
 
 
-def build(packages: dict[str, str], architecture: str, output: Path, scratch: Path) -> None:
-    kernel_package = next(name for name in packages if name.startswith("linux-image-"))
-    files = download(packages, output / "packages", scratch)
-    say(f"unpacking {kernel_package} {packages[kernel_package]} and busybox-static {packages['busybox-static']}")
-    for name, file in files.items():
-        try:
-            run("dpkg-deb", "--extract", file, scratch / name)
-        except PreparationError as error:
-            file.unlink()
-            raise PreparationError(f"{error}; the file is removed, so that the next run downloads it again") from None
-    kernels = list((scratch / kernel_package / "boot").glob("vmlinuz-*"))
+def unpack(package: str, file: Path, target: Path) -> None:
+    """Unpacks a package, a kernel without what no guest here has a use for, which is most of it."""
+    target.mkdir()
+    try:
+        archive = target / "archive.tar"
+        archive.write_bytes(run("dpkg-deb", "--fsys-tarfile", file))
+        parts = ["./boot/vmlinuz-*", *("arch block crypto drivers fs lib net".split())]
+        names = [name if name.startswith(".") else f"./lib/modules/*/kernel/{name}/*" for name in parts]
+        chosen = ["--wildcards", *names] if package.startswith("linux-image-") else []
+        run("tar", "--extract", "--file", archive, "--directory", target, *chosen)
+        archive.unlink()
+    except PreparationError as error:
+        file.unlink()
+        raise PreparationError(f"{error}; the file is removed, so that the next run downloads it again") from None
+
+
+def build_guest(unpacked: Path, busybox: Path, modules: list[str], architecture: str, ready: Path, root: Path) -> None:
+    kernels = list((unpacked / "boot").glob("vmlinuz-*"))
     if len(kernels) != 1:
-        raise PreparationError(f"the package {kernel_package} has {len(kernels)} kernels in /boot, not one")
-    ready = scratch / "ready"
+        raise PreparationError(f"the package {unpacked.name} has {len(kernels)} kernels in /boot, not one")
     ready.mkdir()
     shutil.copyfile(kernels[0], ready / "vmlinuz")
     kernel = kernels[0].read_bytes()
     expand = uncompressed_x86_kernel if architecture == "amd64" else uncompressed_arm64_kernel
     (ready / "vmlinux").write_bytes(expand(kernel))
+    names = make_initramfs(root, busybox, unpacked, modules, ready / "initrd.cpio.gz")
+    say(f"drivers in the initramfs: {' '.join(names)}")
+
+
+def build(packages: dict[str, str], architecture: str, output: Path, scratch: Path) -> None:
+    files = download(packages, output / "packages", scratch)
+    say(f"unpacking {', '.join(f'{name} {version}' for name, version in packages.items())}")
+    for name, file in files.items():
+        unpack(name, file, scratch / name)
     places = [scratch / "busybox-static" / folder / "busybox" for folder in ("bin", "usr/bin")]
     busybox = next((path for path in places if path.is_file()), None)
     if busybox is None:
         raise PreparationError("the package busybox-static has no program busybox in /bin or /usr/bin")
-    modules = make_initramfs(scratch / "root", busybox, scratch / kernel_package, ready / "initrd.cpio.gz")
-    say(f"drivers in the initramfs: {' '.join(modules)}")
+    ready = scratch / "ready"
+    ready.mkdir()
+    for package in sorted(name for name in packages if name.startswith("linux-image-")):
+        unpacked = scratch / package
+        if is_cloud_kernel(package):
+            build_guest(unpacked, busybox, MODULES, architecture, ready / "cloud", scratch / "root")
+        else:
+            modules = [*MODULES, *DESKTOP_MODULES]
+            build_guest(unpacked, busybox, modules, architecture, ready / "desktop", scratch / "desktop-root")
+    (output / "desktop").mkdir(exist_ok=True)
     for name in OUTPUTS:
-        (ready / name).replace(output / name)
+        (ready / (name if "/" in name else f"cloud/{name}")).replace(output / name)
         say(f"made {output / name}, {(output / name).stat().st_size:,} bytes")
 
 
@@ -405,7 +444,7 @@ def prepare(output: Path) -> None:
                 say(f"prepared in {time.monotonic() - started:.1f} s")
             else:
                 say(f"{output} is up to date, its packages are the newest that apt knows")
-            kernel = next(f"{name} {version}" for name, version in packages.items() if name.startswith("linux-"))
+            kernel = next(f"{name} {version}" for name, version in packages.items() if is_cloud_kernel(name))
             stamp = {
                 "kernel": kernel,
                 "packages": packages,
