@@ -53,8 +53,11 @@ def disks(draw, folder: Path):
         caching_mode=draw(st.sampled_from(applevz.DiskImageCachingMode)),
         synchronization_mode=draw(st.sampled_from(applevz.DiskImageSynchronizationMode)),
     )
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["virtio", "NVMe", "USB"]))
+    if kind == "NVMe":
         return applevz.NVMExpressControllerDeviceConfiguration(attachment)
+    if kind == "USB":
+        return applevz.USBMassStorageDeviceConfiguration(attachment)
     return applevz.VirtioBlockDeviceConfiguration(attachment, draw(IDENTIFIERS))
 
 

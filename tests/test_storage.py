@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 import signal
@@ -22,6 +23,19 @@ MIB = 1 << 20
 def image(path, size="1MiB", **fields):
     applevz.create_disk_image(path, size)
     return applevz.DiskImageStorageDeviceAttachment(path, **fields)
+
+
+def megabytes(guest: Guest, disk: str) -> int:
+    return int(guest.run(f"cat /sys/block/{disk}/size")) * 512 // MIB
+
+
+def usb_disk(guest: Guest, port: int, controller: int = 1) -> str:
+    """The name that the guest has for the disk on that port, once it is ready to be read."""
+    # Each controller has two buses, of which the second is that of the fast devices.
+    device = f"{2 * controller}-{port}"
+    disk = f"/sys/bus/usb/devices/{device}/{device}:1.0/host*/target*/*/block/sd*"
+    guest.run(f"until ls {disk} >/dev/null 2>&1; do usleep 10000; done")
+    return guest.run(f"basename {disk}")
 
 
 # ---- Images ----
@@ -117,3 +131,32 @@ def test_a_machine_with_an_nvm_express_controller_cannot_be_saved_and_says_so(ma
 def test_a_disk_that_is_no_attachment_is_refused_by_name(configure):
     with pytest.raises(applevz.InvalidArgumentTypeError, match=r"storage_devices\[0\]\.attachment"):
         configure(storage_devices=[applevz.NVMExpressControllerDeviceConfiguration("disk")]).validate()
+
+
+# ---- USB ----
+
+
+@linux
+def test_usb_disks_keep_the_order_of_their_ports_and_hold_what_the_guest_wrote(boot, tmp_path):
+    devices = [
+        applevz.USBMassStorageDeviceConfiguration(image(tmp_path / "first", "1MiB")),
+        applevz.VirtioBlockDeviceConfiguration(image(tmp_path / "second", "2MiB")),
+        applevz.USBMassStorageDeviceConfiguration(image(tmp_path / "third", "3MiB", read_only=True)),
+    ]
+    guest = boot(kernel="desktop/vmlinux", storage_devices=devices)
+    first, third = (usb_disk(guest, port) for port in (1, 2))
+    assert [megabytes(guest, disk) for disk in (first, "vda", third)] == [1, 2, 3]
+    assert guest.run(f"cat /sys/block/{first}/ro /sys/block/{third}/ro").split() == ["0", "1"]
+    assert guest.run(f"echo written | dd of=/dev/{first} bs=512 conv=sync,fsync 2>/dev/null; echo done") == "done"
+    assert (tmp_path / "first").read_bytes().startswith(b"written\n")
+
+
+@linux
+def test_more_usb_disks_than_there_are_ports_are_refused(configure, tmp_path):
+    disk = image(tmp_path / "disk", read_only=True)
+    disks = [dataclasses.replace(disk) for _ in range(16)]
+    devices = [applevz.USBMassStorageDeviceConfiguration(disk) for disk in disks]
+    configure(storage_devices=devices[:15]).validate()
+    words = "storageDevices has 16 USB devices.*A USB controller has 15 ports"
+    with pytest.raises(applevz.InvalidVirtualMachineConfigurationError, match=words):
+        configure(storage_devices=devices).validate()

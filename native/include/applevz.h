@@ -205,6 +205,9 @@ APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_console_device_serial
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_block_device(
     applevz_configuration *configuration, applevz_storage_device_attachment *attachment, const char *identifier,
     size_t identifier_length) CF_RETURNS_RETAINED;
+/* VZUSBMassStorageDeviceConfiguration. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_usb_mass_storage_device(
+    applevz_configuration *configuration, applevz_storage_device_attachment *attachment) CF_RETURNS_RETAINED;
 /* VZNVMExpressControllerDeviceConfiguration. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_nvm_express_controller(
     applevz_configuration *configuration, applevz_storage_device_attachment *attachment) CF_RETURNS_RETAINED;

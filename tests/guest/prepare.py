@@ -87,7 +87,7 @@ DESKTOP_MODULES = (
     "drm drm_kms_helper drm_shmem_helper virtio_dma_buf virtio-gpu "
     "usb-common usbcore xhci-hcd xhci-pci hid usbhid hid-generic "
     "crct10dif_common crct10dif_generic crc-t10dif crc64 crc64_rocksoft_generic crc64-rocksoft t10-pi "
-    "scsi_common scsi_mod sd_mod usb-storage uas"
+    "scsi_common scsi_mod sd_mod usb-storage uas nvme-core nvme"
 ).split()
 
 ANOTHER_GUEST = "name a kernel and an initramfs with KERNEL= and INITRD="

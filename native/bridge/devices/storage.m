@@ -63,6 +63,17 @@ CFErrorRef applevz_configuration_add_virtio_block_device(applevz_configuration *
     });
 }
 
+CFErrorRef applevz_configuration_add_usb_mass_storage_device(applevz_configuration *configuration,
+                                                             applevz_storage_device_attachment *attachment) {
+    return applevz_guard(^NSError *_Nullable {
+        VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+        VZUSBMassStorageDeviceConfiguration *device = [[VZUSBMassStorageDeviceConfiguration alloc]
+            initWithAttachment:applevz_borrowed(VZStorageDeviceAttachment, attachment)];
+        object.storageDevices = [object.storageDevices arrayByAddingObject:device];
+        return nil;
+    });
+}
+
 CFErrorRef applevz_configuration_add_nvm_express_controller(applevz_configuration *configuration,
                                                             applevz_storage_device_attachment *attachment) {
     return applevz_guard(^NSError *_Nullable {

@@ -14,6 +14,9 @@ enum { VZLinuxMaximumCommandLineLength = 2047 };
     delivers pin 0 of every one to pin 2 (hw/intc/ioapic.c), so that a guest never hears it. q35 has 32 PCI slots of which the host bridge and the chipset take two. */
 enum { VZMicrovmMaximumDeviceCount = 23, VZPCIMaximumDeviceCount = 30 };
 
+/*! How many ports QEMU's USB controller has at most. */
+enum { VZUSBMaximumDeviceCount = 15 };
+
 /*! Part of a VZVirtualMachineConfiguration. */
 @protocol VZConfigurationPart
 /*! Checks the object as the value of property, such as "serialPorts[0].attachment", with which the error's reason
@@ -108,8 +111,11 @@ extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSErr
 /*! Its path; nil where there is none. */
 @property (readonly, nullable) NSString *memoryDirectoryPath;
 
-/*! How many devices the machine has, each with a place of its own. */
+/*! How many devices the machine has, each with a place of its own. Those on a USB controller have its. */
 @property (readonly) NSUInteger deviceCount;
+
+/*! How many devices need the machine to have a USB controller for them. */
+@property (readonly) NSUInteger USBDeviceCount;
 
 /*! Whether it has one that there is on a PCI bus only. */
 @property (readonly) BOOL needsPCI;

@@ -18,7 +18,8 @@
 
 - (BOOL)validateAs:(NSString *)property error:(NSError **)error
 {
-    return VZRefuseClass(self, property, @"VZVirtioBlockDeviceConfiguration or VZNVMExpressControllerDeviceConfiguration", error);
+    return VZRefuseClass(self, property, @"VZVirtioBlockDeviceConfiguration, VZNVMExpressControllerDeviceConfiguration or "
+                                          @"VZUSBMassStorageDeviceConfiguration", error);
 }
 
 @end

@@ -252,6 +252,12 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
                       [NSString stringWithFormat:@"memoryBalloonDevices has %lu devices.", (unsigned long)balloons],
                       @"A machine has at most one memory balloon.");
     }
+    if (self.USBDeviceCount > VZUSBMaximumDeviceCount) {
+        return refuse(error,
+                      [NSString stringWithFormat:@"storageDevices has %lu USB devices.",
+                                                 (unsigned long)self.USBDeviceCount],
+                      [NSString stringWithFormat:@"A USB controller has %d ports.", VZUSBMaximumDeviceCount]);
+    }
     if (devices > VZPCIMaximumDeviceCount) {
         return refuse(error,
                       [NSString stringWithFormat:@"entropyDevices, memoryBalloonDevices, networkDevices, serialPorts "

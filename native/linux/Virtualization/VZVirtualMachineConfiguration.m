@@ -54,18 +54,29 @@ static NSArray *copyOfParts(NSArray *parts)
 
 - (NSUInteger)deviceCount
 {
+    NSUInteger onUSB = [self countOfStorageDevices:[VZUSBMassStorageDeviceConfiguration class]];
     return self.entropyDevices.count + self.memoryBalloonDevices.count + self.networkDevices.count
-        + self.serialPorts.count + self.storageDevices.count;
+        + self.serialPorts.count + self.storageDevices.count - onUSB + (self.USBDeviceCount > 0 ? 1 : 0);
+}
+
+- (NSUInteger)USBDeviceCount
+{
+    return [self countOfStorageDevices:[VZUSBMassStorageDeviceConfiguration class]];
+}
+
+- (NSUInteger)countOfStorageDevices:(Class)class
+{
+    NSUInteger count = 0;
+    for (VZStorageDeviceConfiguration *device in self.storageDevices) {
+        count += [device isKindOfClass:class] ? 1 : 0;
+    }
+    return count;
 }
 
 - (BOOL)needsPCI
 {
-    for (VZStorageDeviceConfiguration *device in self.storageDevices) {
-        if ([device isKindOfClass:[VZNVMExpressControllerDeviceConfiguration class]]) {
-            return YES;
-        }
-    }
-    return NO;
+    return self.USBDeviceCount > 0
+        || [self countOfStorageDevices:[VZNVMExpressControllerDeviceConfiguration class]] > 0;
 }
 
 @end

@@ -24,6 +24,7 @@
 #import <Virtualization/VZSerialPortConfiguration.h>
 #import <Virtualization/VZStorageDeviceAttachment.h>
 #import <Virtualization/VZStorageDeviceConfiguration.h>
+#import <Virtualization/VZUSBMassStorageDeviceConfiguration.h>
 #import <Virtualization/VZVirtioBlockDeviceConfiguration.h>
 #import <Virtualization/VZVirtioConsoleDeviceSerialPortConfiguration.h>
 #import <Virtualization/VZVirtioEntropyDeviceConfiguration.h>

@@ -8,6 +8,7 @@ from ..configuration.storage import (
     DiskImageStorageDeviceAttachment,
     DiskImageSynchronizationMode,
     NVMExpressControllerDeviceConfiguration,
+    USBMassStorageDeviceConfiguration,
     VirtioBlockDeviceConfiguration,
 )
 from ..errors import check
@@ -17,12 +18,18 @@ __all__ = ["add_storage_devices"]
 
 
 def add_storage_devices(owned: Owned, handle: Reference, devices: object) -> None:
-    kinds = (VirtioBlockDeviceConfiguration, NVMExpressControllerDeviceConfiguration)
+    kinds = (
+        VirtioBlockDeviceConfiguration,
+        NVMExpressControllerDeviceConfiguration,
+        USBMassStorageDeviceConfiguration,
+    )
     for index, disk in enumerate(arguments.items("storage_devices", devices, kinds)):
         field = f"storage_devices[{index}]"
         attachment = _attachment(owned, field, disk.attachment)
         if isinstance(disk, NVMExpressControllerDeviceConfiguration):
             check(lib.applevz_configuration_add_nvm_express_controller(handle, attachment))
+        elif isinstance(disk, USBMassStorageDeviceConfiguration):
+            check(lib.applevz_configuration_add_usb_mass_storage_device(handle, attachment))
         else:
             _add_block_device(handle, field, disk, attachment)
 

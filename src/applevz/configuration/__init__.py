@@ -32,6 +32,7 @@ from .storage import (
     DiskImageStorageDeviceAttachment,
     DiskImageSynchronizationMode,
     NVMExpressControllerDeviceConfiguration,
+    USBMassStorageDeviceConfiguration,
     VirtioBlockDeviceConfiguration,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "MACAddress",
     "NATNetworkDeviceAttachment",
     "NVMExpressControllerDeviceConfiguration",
+    "USBMassStorageDeviceConfiguration",
     "VirtioBlockDeviceConfiguration",
     "VirtioConsoleDeviceSerialPortConfiguration",
     "VirtioEntropyDeviceConfiguration",

@@ -14,7 +14,11 @@ from .entropy import VirtioEntropyDeviceConfiguration
 from .memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
 from .network import VirtioNetworkDeviceConfiguration
 from .platforms import GenericPlatformConfiguration
-from .storage import NVMExpressControllerDeviceConfiguration, VirtioBlockDeviceConfiguration
+from .storage import (
+    NVMExpressControllerDeviceConfiguration,
+    USBMassStorageDeviceConfiguration,
+    VirtioBlockDeviceConfiguration,
+)
 
 __all__ = ["VirtualMachineConfiguration"]
 
@@ -42,7 +46,9 @@ class VirtualMachineConfiguration:
     memory_size: Size = "512MiB"
     platform: GenericPlatformConfiguration = field(default_factory=GenericPlatformConfiguration)
     serial_ports: Sequence[VirtioConsoleDeviceSerialPortConfiguration] = field(default_factory=_one_console)
-    storage_devices: Sequence[VirtioBlockDeviceConfiguration | NVMExpressControllerDeviceConfiguration] = ()
+    storage_devices: Sequence[
+        VirtioBlockDeviceConfiguration | NVMExpressControllerDeviceConfiguration | USBMassStorageDeviceConfiguration
+    ] = ()
     network_devices: Sequence[VirtioNetworkDeviceConfiguration] = ()
     entropy_devices: Sequence[VirtioEntropyDeviceConfiguration] = ()
     memory_balloon_devices: Sequence[VirtioTraditionalMemoryBalloonDeviceConfiguration] = ()

@@ -14,6 +14,7 @@ __all__ = [
     "DiskImageStorageDeviceAttachment",
     "DiskImageSynchronizationMode",
     "NVMExpressControllerDeviceConfiguration",
+    "USBMassStorageDeviceConfiguration",
     "VirtioBlockDeviceConfiguration",
 ]
 
@@ -61,6 +62,17 @@ class NVMExpressControllerDeviceConfiguration:
     """A disk behind an NVM Express controller of its own, which Linux knows as `/dev/nvme0n1`. Needs macOS 14.
 
     On Linux a machine that has one cannot be saved, and starts slower.
+    """
+
+    attachment: DiskImageStorageDeviceAttachment
+
+
+@dataclass
+class USBMassStorageDeviceConfiguration:
+    """A USB disk, which Linux knows as `/dev/sda`.
+
+    Linux looks for several of them at the same time, and may name them in another order than the configuration's. Their
+    ports of the machine's USB controller have that order: `/sys/block/sda` leads to the port.
     """
 
     attachment: DiskImageStorageDeviceAttachment

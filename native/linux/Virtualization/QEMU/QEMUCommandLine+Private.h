@@ -18,6 +18,7 @@ NS_ASSUME_NONNULL_BEGIN
     BOOL _microvm;
     BOOL _isExchangeable; // there is a generation identifier, and network cards are in places of their own
     NSUInteger _deviceCount;
+    NSUInteger _USBDeviceCount; // on the controller that is there for all USB devices without one of their own
 }
 
 - (void)add:(NSString *)option value:(NSString *)value;
@@ -46,6 +47,12 @@ NS_ASSUME_NONNULL_BEGIN
 
 @interface QEMUCommandLine (StorageDevices)
 - (BOOL)addStorageDevices:(NSArray<VZStorageDeviceConfiguration *> *)devices error:(NSError **)error;
+@end
+
+@interface QEMUCommandLine (USB)
+/// A USB device at the next port of the machine's USB controller, which is added with the first, at the next place of the PCI
+/// bus.
+- (void)addUSBDevice:(NSString *)driver properties:(NSDictionary *)properties;
 @end
 
 @interface QEMUCommandLine (NetworkDevices)

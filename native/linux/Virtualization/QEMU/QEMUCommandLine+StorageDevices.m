@@ -45,6 +45,11 @@
         @"rerror" : @"report",
         @"werror" : @"report",
     }];
+    if ([device isKindOfClass:[VZUSBMassStorageDeviceConfiguration class]]) {
+        properties[@"serial"] = identifier;
+        [self addUSBDevice:@"usb-storage" properties:properties];
+        return YES;
+    }
     NSString *serial = [(VZVirtioBlockDeviceConfiguration *)device blockDeviceIdentifier];
     if (serial.length > 0)
         properties[@"serial"] = serial;
