@@ -35,7 +35,7 @@ def interruptible() -> Iterator[None]:
     signal.signal(signal.SIGINT, previous)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def configure(guest_files: Path) -> Callable[..., applevz.VirtualMachineConfiguration]:
     """Makes a configuration of the default guest; what is given is added to it or replaces it."""
 

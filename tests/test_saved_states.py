@@ -31,7 +31,7 @@ TRAILER = 80
 SCRIPTED = Path(__file__).with_name("scripted_qemu.py")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def identifier() -> applevz.GenericMachineIdentifier:
     return applevz.GenericMachineIdentifier.random()
 
@@ -42,15 +42,23 @@ def make(machine, identifier) -> Callable[..., applevz.VirtualMachine]:
     return lambda **fields: machine(**{"platform": applevz.GenericPlatformConfiguration(identifier), **fields})
 
 
-@pytest.fixture
-def saved(make, tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def original(configure, identifier, tmp_path_factory) -> Path:
     """A state of a guest that has the words "still here" in a variable of its shell and in a file in its memory."""
+    path = tmp_path_factory.mktemp("original") / "machine.state"
+    with applevz.VirtualMachine(configure(platform=applevz.GenericPlatformConfiguration(identifier))) as vm:
+        guest = Guest(vm).start()
+        guest.run("word='still here'; echo $word > /tmp-word")
+        vm.suspend(timeout=PATIENCE, to=path)
+        assert vm.state is STOPPED
+    return path
+
+
+@pytest.fixture
+def saved(original, tmp_path) -> Path:
+    """That state in a file of the test's own."""
     path = tmp_path / "machine.state"
-    vm = make()
-    guest = Guest(vm).start()
-    guest.run("word='still here'; echo $word > /tmp-word")
-    vm.suspend(timeout=PATIENCE, to=path)
-    assert vm.state is STOPPED
+    subprocess.run(["cp", "--sparse=always", original, path], check=True)
     return path
 
 
@@ -401,6 +409,23 @@ def test_a_file_that_is_not_a_whole_state_is_refused_in_words(make, saved, kind)
     assert vm.state is STOPPED
     assert children() == before
     vm.start(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("private", [False, True])
+@pytest.mark.parametrize("change", [flip_memory, lose_memory])
+def test_damage_is_seen_also_in_a_file_that_this_process_wrote_or_looked_at_just_now(make, saved, tmp_path, change, private):
+    vm = make()
+    for path in (tmp_path / "written", saved):
+        vm.restore_state(saved, timeout=PATIENCE, private=True)
+        if path != saved:
+            vm.stop(timeout=PATIENCE)
+            vm.restore_state(saved, timeout=PATIENCE)
+            vm.save_state(path, timeout=PATIENCE)
+        vm.stop(timeout=PATIENCE)
+        change(path)
+        with pytest.raises(applevz.RestoreError, match="checksum of the guest's memory"):
+            vm.restore_state(path, timeout=PATIENCE, private=private)
+        assert vm.state is STOPPED
 
 
 DIFFERENCES = {

@@ -4,11 +4,14 @@
 
 #include <dispatch/dispatch.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 enum {
@@ -25,7 +28,8 @@ typedef struct {
 typedef struct {
     int from;
     enum qemu_memory_file kind;
-    int to; // -1: nowhere
+    bool looks; // at what it copies: for pages that hold nothing, and for the checksum
+    int to;     // -1: nowhere
     memory_part *parts;
     size_t count, room;
     _Atomic(size_t) next;
@@ -111,6 +115,20 @@ static int take_read_part(memory_walk *walk, memory_part part) {
     return failure;
 }
 
+/// Within the kernel, as it is. `to` is a description of the caller's own, since its position moves.
+static int send_part(memory_walk *walk, int to, memory_part part) {
+    if (lseek(to, part.start, SEEK_SET) < 0)
+        return errno;
+    for (off_t position = part.start; position < part.end;) {
+        ssize_t count = sendfile(to, walk->from, &position, (size_t)(part.end - position));
+        if (count < 0 && errno != EINTR)
+            return errno;
+        if (count == 0)
+            return EIO;
+    }
+    return 0;
+}
+
 static int add_range(memory_walk *walk, off_t start, off_t end) {
     for (; start < end; start += PART_LENGTH) {
         if (walk->count == walk->room) {
@@ -149,18 +167,30 @@ static int find_data(memory_walk *walk, off_t length) {
     return 0;
 }
 
+/// -1 where there is no descriptor for it; the way through this process's memory needs none.
+static int opened_anew(int file) {
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    return open(path, O_WRONLY | O_CLOEXEC);
+}
+
 /// One of several who share the parts out among them.
 static void take_parts(void *context, size_t number) {
     (void)number;
     memory_walk *walk = context;
+    int to = walk->looks ? -1 : opened_anew(walk->to);
     size_t index;
     while (walk->failure == 0 && (index = atomic_fetch_add(&walk->next, 1)) < walk->count) {
         memory_part part = walk->parts[index];
-        int failure = walk->kind == QEMU_MEMORY_OURS ? take_mapped_part(walk, part) : take_read_part(walk, part);
+        int failure = to >= 0                          ? send_part(walk, to, part)
+                      : walk->kind == QEMU_MEMORY_OURS ? take_mapped_part(walk, part)
+                                                       : take_read_part(walk, part);
         int none = 0;
         if (failure != 0)
             atomic_compare_exchange_strong(&walk->failure, &none, failure);
     }
+    if (to >= 0)
+        close(to);
 }
 
 /// A machine that is saved is paused, and the processors have nothing else to do. One that is restored has its QEMU starting
@@ -173,14 +203,15 @@ static size_t thread_count(enum qemu_memory_file kind) {
 }
 
 static int take_memory(int from, enum qemu_memory_file kind, off_t length, int to, uint64_t *checksum) {
-    memory_walk walk = {.from = from, .kind = kind, .to = to};
+    memory_walk walk = {.from = from, .kind = kind, .looks = checksum != NULL, .to = to};
     int failure = find_data(&walk, length);
     if (failure == 0) {
         dispatch_apply_f(thread_count(kind), dispatch_get_global_queue(QOS_CLASS_DEFAULT, 0), &walk, take_parts);
         failure = walk.failure;
     }
     free(walk.parts);
-    *checksum = walk.checksum;
+    if (checksum != NULL)
+        *checksum = walk.checksum;
     return failure;
 }
 

@@ -19,8 +19,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// Whether a machine is to run on the memory in the file itself, mapped privately, rather than on a copy.
 @property BOOL isMapped;
 
-/// Copies the memory to a file without data, and checks it; or, where that is nil, only checks it, once for all machines of
-/// this process that run on the file as it is now. NO, with an error of VZErrorRestore.
+/// Copies the memory to a file without data, and checks it; or, where that is nil, only checks it. The memory of a file that
+/// this process wrote, or checked before, and that is as it was then, is not checked again. NO, with an error of
+/// VZErrorRestore.
 - (BOOL)takeMemoryTo:(nullable QEMUDescriptor *)memory error:(NSError **)error;
 
 /// The version of the QEMU that wrote it: "7.2".

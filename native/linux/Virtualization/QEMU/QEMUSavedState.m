@@ -4,16 +4,16 @@
 #import "../VZHostFile+Private.h"
 #import "QEMUMemoryCopy.h"
 #import "QEMUSavedStateFormat.h"
+#import "QEMUSoundFiles.h"
 #import <errno.h>
 #import <string.h>
-#import <sys/stat.h>
 #import <unistd.h>
 
 NSError *QEMURestoreError(NSString *reason, NSString *suggestion, NSError *underlying) {
     return VZErrorWithReason(VZErrorRestore, @"The virtual machine could not be restored.", reason, suggestion, underlying);
 }
 
-enum { CHECKED_FILES = 64, MAXIMUM_DESCRIPTION_LENGTH = 1 << 20 };
+enum { MAXIMUM_DESCRIPTION_LENGTH = 1 << 20 };
 
 static NSString *const SaveAgain = @"Use another saved state, or start the machine.";
 
@@ -126,57 +126,30 @@ static BOOL is_field(id object) {
     return _trailer.memory_length > 0;
 }
 
-/// The file as it is now: another one, or the same one written since, has another identity.
-- (NSString *)identity {
-    struct stat status;
-    if (fstat(_file.number, &status) != 0)
-        return nil;
-    return [NSString stringWithFormat:@"%llu %llu %lld %lld.%09ld %lld.%09ld", (unsigned long long)status.st_dev,
-                                      (unsigned long long)status.st_ino, (long long)status.st_size,
-                                      (long long)status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
-                                      (long long)status.st_ctim.tv_sec, status.st_ctim.tv_nsec];
-}
-
-/// The files whose memory was found to be right, the last ones. No ordered set: GNUstep's destroys what is taken out of it.
-static NSMutableArray<NSString *> *checked_files(void) {
-    static NSMutableArray *files;
-    static dispatch_once_t once;
-    dispatch_once(&once, ^{
-        files = [NSMutableArray array];
-    });
-    return files;
-}
-
 - (BOOL)takeMemoryTo:(QEMUDescriptor *)memory error:(NSError **)error {
-    NSMutableArray<NSString *> *checked = checked_files();
-    NSString *identity = [self identity];
-    if (memory == nil && identity != nil)
-        @synchronized(checked) {
-            if ([checked containsObject:identity])
-                return YES;
-        }
+    NSString *identity = QEMUIdentityOfFile(_file);
+    BOOL sound = QEMUFileIsSound(identity);
+    if (memory == nil && sound)
+        return YES;
     off_t length = (off_t)_trailer.memory_length;
-    uint64_t checksum = 0;
-    int failure = memory != nil ? qemu_copy_memory(_file.number, QEMU_MEMORY_NAMED, length, memory.number, &checksum)
+    uint64_t checksum = _trailer.memory_checksum;
+    int failure = memory != nil ? qemu_copy_memory(_file.number, QEMU_MEMORY_NAMED, length, memory.number,
+                                                   sound ? NULL : &checksum)
                                 : qemu_check_memory(_file.number, QEMU_MEMORY_NAMED, length, &checksum);
     if (failure != 0)
         return VZRefuse(error, QEMURestoreError([NSString stringWithFormat:@"The memory cannot be %@: %@.",
                                                                            memory != nil ? @"copied" : @"read",
                                                                            VZSystemCallErrorText(failure)],
                                                 nil, VZSystemCallError(failure, nil)));
-    if (checksum != _trailer.memory_checksum)
+    // Changed while it was read, it is not what was read, or what was known to be sound.
+    BOOL changed = identity == nil || ![identity isEqualToString:QEMUIdentityOfFile(_file)];
+    if (checksum != _trailer.memory_checksum || (sound && changed))
         return VZRefuse(error, QEMURestoreError([NSString stringWithFormat:@"The saved state %@ is damaged: the checksum "
                                                                            @"of the guest's memory is not right.",
                                                                            VZQuoted(_path)],
                                                 SaveAgain, nil));
-    // Changed while it was read, it is not what was read.
-    if (identity != nil && [identity isEqualToString:[self identity]])
-        @synchronized(checked) {
-            if (![checked containsObject:identity])
-                [checked addObject:identity];
-            if (checked.count > CHECKED_FILES)
-                [checked removeObjectAtIndex:0];
-        }
+    if (!changed)
+        QEMURememberSoundFile(identity);
     return YES;
 }
 

@@ -4,6 +4,7 @@
 #import "../VZHostFile+Private.h"
 #import "QEMUMemoryCopy.h"
 #import "QEMUSavedStateFormat.h"
+#import "QEMUSoundFiles.h"
 #import <errno.h>
 #import <fcntl.h>
 #import <stdio.h>
@@ -121,6 +122,8 @@ static int hand_over(QEMUDescriptor *memory, NSString *path, QEMUStateStream *st
     // It is the machine's memory again, and nothing else. Shortening a file does not fail for want of room.
     if (failure != 0 && ftruncate(memory.number, (off_t)length) != 0)
         return errno;
+    if (failure == 0)
+        QEMURememberWrittenFile(memory);
     return failure;
 }
 
@@ -140,6 +143,8 @@ static int write_copy(QEMUDescriptor *memory, NSString *path, QEMUStateStream *s
         failure = name_file(file, temporary, path);
     if (temporary != nil)
         unlink(temporary.fileSystemRepresentation);
+    if (failure == 0)
+        QEMURememberWrittenFile(file);
     return failure;
 }
 
