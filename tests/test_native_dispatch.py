@@ -26,6 +26,7 @@ BEHAVIOURS = [
     ("once",),
     ("state",),
     ("poller",),
+    ("served",),
     ("pool",),
     ("fork",),
     ("main", "dispatch-main"),

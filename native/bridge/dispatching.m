@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "dispatching.h"
+#import "platform.h"
+#import <Virtualization/Virtualization.h>
 #import <stdlib.h>
 
 static const char queue_key;
@@ -8,6 +10,10 @@ dispatch_queue_t applevz_queue_create(void) {
     dispatch_queue_t queue = dispatch_queue_create("applevz.machine", DISPATCH_QUEUE_SERIAL);
     // The value only has to differ between queues: an address that nothing else has as long as the queue is there.
     dispatch_queue_set_specific(queue, &queue_key, malloc(1), free);
+    // What the bridge does there takes locks that nobody holds for long, and wakes whoever waits.
+    Class<AppleVZMachineExtensions> platform = (Class)[VZVirtualMachine class];
+    if ([platform respondsToSelector:@selector(applevzServeQuickQueue:)])
+        [platform applevzServeQuickQueue:queue];
     return queue;
 }
 

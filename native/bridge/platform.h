@@ -12,6 +12,8 @@ NS_ASSUME_NONNULL_BEGIN
 + (nullable NSError *)applevzUnsupportedError;
 /// Why machines are emulated here; nil where they run at the processor's own speed.
 + (nullable NSError *)applevzHardwareAccelerationError;
+/// Nothing on this queue takes long or waits for another queue: its work may be done on whatever thread finds it.
++ (void)applevzServeQuickQueue:(dispatch_queue_t)queue;
 @end
 
 @protocol AppleVZConfigurationExtensions <NSObject>

@@ -3,12 +3,17 @@
 #import "QEMU/QEMUProgram.h"
 #import "VZErrors+Private.h"
 #import "VZVirtualMachine+Private.h"
+#import <dispatch/poller.h>
 
 @implementation VZVirtualMachine (Host)
 
 + (NSError *)applevzUnsupportedError {
     NSError *error = nil;
     return [QEMUProgram pathWithError:&error] != nil ? nil : error;
+}
+
++ (void)applevzServeQuickQueue:(dispatch_queue_t)queue {
+    dispatch_poller_serve_queue(queue);
 }
 
 + (NSError *)applevzHardwareAccelerationError {

@@ -4,6 +4,7 @@
 #define DISPATCH_POLLER_H
 
 #include <dispatch/base.h>
+#include <dispatch/queue.h>
 
 DISPATCH_ASSUME_NONNULL_BEGIN
 
@@ -15,6 +16,11 @@ extern int dispatch_poller_start(void);
 /// bound to the thread that starts a process, so one that may end must not. Sources and timers wait meanwhile: keep the
 /// block short. On the poller thread itself, and in a child of fork(), the block runs on the caller.
 extern void dispatch_poller_perform_sync(DISPATCH_NOESCAPE dispatch_block_t block);
+
+/// From now on the poller runs the handlers of this queue's sources itself where the queue is free: a thread less is woken
+/// before somebody has an answer. Nothing on the queue may wait for another queue, or take long: all sources and timers of
+/// the process would wait with it.
+extern void dispatch_poller_serve_queue(dispatch_queue_t queue);
 
 /// True in a process that was forked, without exec, from one in which the poller or a worker had been started. Those
 /// threads do not exist here: asynchronous work is dropped, synchronous work runs on the caller at once, sources and

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "poller_registrations.h"
+#include "queue_core.h"
 #include "thread.h"
 #include "work.h"
 #include "worker_pool.h"
@@ -119,6 +120,15 @@ void dispatch_poller_perform_sync(DISPATCH_NOESCAPE dispatch_block_t block) {
     // A worker that waits here is not replaced by another: what the poller performs goes one after the other, so that of
     // many workers all but one would wait beside this one. It waits for nothing that a worker would have to do.
     thread_event_wait(&request.done);
+}
+
+bool poller_is_current(void) {
+    return is_poller;
+}
+
+void dispatch_poller_serve_queue(dispatch_queue_t queue) {
+    struct queue *core = CORE(queue);
+    atomic_store(&core->served_by_poller, true);
 }
 
 static void perform_requests(void) {

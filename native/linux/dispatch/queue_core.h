@@ -43,6 +43,8 @@ struct queue {
     unsigned running;
     bool exclusive;
     bool inactive;
+    /// The poller may run work here where nothing else does.
+    atomic_bool served_by_poller;
     unsigned suspended;
     struct queue_specific *specifics;
 };
@@ -56,6 +58,9 @@ void queue_async_function(struct queue *queue, void *context, dispatch_function_
 /// `block` is copied.
 void queue_async_block(struct queue *queue, const void *block, uint32_t flags, struct group *group);
 void queue_sync(struct queue *queue, void *context, dispatch_function_t function, bool barrier);
+
+/// Runs the work here and now, if the queue is free and the root its target; otherwise does nothing, and gives false.
+bool queue_run_if_free(struct queue *queue, struct work *work);
 
 /// A turn, on the thread that took the token from the target's list.
 void queue_take_turn(struct work *token);

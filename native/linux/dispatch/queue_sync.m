@@ -74,6 +74,26 @@ static void run_through(struct queue *queue, bool barrier, struct queue *innermo
     }
 }
 
+bool queue_run_if_free(struct queue *queue, struct work *work) {
+    pthread_mutex_lock(&queue->lock);
+    bool free = atomic_load(&queue->target)->kind == QUEUE_ROOT && queue_may_begin_locked(queue, true);
+    if (free) {
+        queue_begin_locked(queue, true);
+    }
+    pthread_mutex_unlock(&queue->lock);
+    if (!free) {
+        return false;
+    }
+    struct queue_frame frame;
+    queue_frame_push(&frame, queue, true);
+    work_perform(work);
+    queue_frame_pop(&frame);
+    if (!process_is_inherited()) {
+        queue_complete(queue);
+    }
+    return true;
+}
+
 void queue_sync(struct queue *queue, void *context, dispatch_function_t function, bool barrier) {
     if (queue->kind == QUEUE_ROOT || queue->kind == QUEUE_MAIN || process_is_inherited()) {
         struct queue_frame frame;

@@ -208,19 +208,20 @@ static NSError *protocol_error(NSString *reason) {
     command.seconds = seconds;
     command.deadline = dispatch_time(DISPATCH_TIME_NOW, (int64_t)(seconds * NSEC_PER_SEC));
     NSNumber *identifier = @(++_lastIdentifier);
-    NSMutableDictionary *message = [NSMutableDictionary dictionaryWithDictionary:@{
-        @"execute" : name,
-        @"id" : identifier,
-    }];
-    if (arguments != nil)
-        message[@"arguments"] = arguments;
-    NSData *line = [NSJSONSerialization dataWithJSONObject:message options:0 error:NULL];
+    // QEMU reads a byte at a time, each with several system calls: no more than has to be said. The name is one of ours.
+    NSMutableData *line = [NSMutableData data];
+    [line appendData:[[NSString stringWithFormat:@"{\"execute\":\"%@\",\"id\":%@", name, identifier]
+                         dataUsingEncoding:NSUTF8StringEncoding]];
+    if (arguments.count > 0) {
+        [line appendBytes:",\"arguments\":" length:13];
+        [line appendData:[NSJSONSerialization dataWithJSONObject:arguments options:0 error:NULL]];
+    }
+    [line appendBytes:"}\n" length:2];
     _commands[identifier] = command;
     [self watchDeadlines];
     if (descriptor != nil)
         _descriptors[@(_sent + _unsent.length)] = descriptor;
     [_unsent appendData:line];
-    [_unsent appendBytes:"\n" length:1];
     [self send];
 }
 
