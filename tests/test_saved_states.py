@@ -413,7 +413,9 @@ def test_a_file_that_is_not_a_whole_state_is_refused_in_words(make, saved, kind)
 
 @pytest.mark.parametrize("private", [False, True])
 @pytest.mark.parametrize("change", [flip_memory, lose_memory])
-def test_damage_is_seen_also_in_a_file_that_this_process_wrote_or_looked_at_just_now(make, saved, tmp_path, change, private):
+def test_damage_is_seen_also_in_a_file_that_this_process_wrote_or_looked_at_just_now(
+    make, saved, tmp_path, change, private
+):
     vm = make()
     for path in (tmp_path / "written", saved):
         vm.restore_state(saved, timeout=PATIENCE, private=True)
