@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from guest_machine import PATIENCE, Guest
@@ -25,22 +26,22 @@ def card(address: applevz.MACAddress) -> applevz.VirtioNetworkDeviceConfiguratio
     return applevz.VirtioNetworkDeviceConfiguration(applevz.NATNetworkDeviceAttachment(), mac_address=address)
 
 
+def fields(addresses: tuple[applevz.MACAddress, ...], generation_identifier: bool = True) -> dict[str, Any]:
+    platform = applevz.GenericPlatformConfiguration(MACHINE, generation_identifier=generation_identifier)
+    return {"platform": platform, "network_devices": [card(address) for address in addresses]}
+
+
 @pytest.fixture
 def make(machine) -> Callable[..., applevz.VirtualMachine]:
-    def make(*addresses: applevz.MACAddress, generation_identifier: bool = True) -> applevz.VirtualMachine:
-        platform = applevz.GenericPlatformConfiguration(MACHINE, generation_identifier=generation_identifier)
-        return machine(platform=platform, network_devices=[card(address) for address in addresses])
-
-    return make
+    return lambda *addresses, generation_identifier=True: machine(**fields(addresses, generation_identifier))
 
 
-@pytest.fixture
-def saved(make, tmp_path) -> Path:
-    path = tmp_path / "machine.state"
-    vm = make(FIRST)
-    guest = Guest(vm).start()
-    guest.run("word=kept")
-    vm.suspend(timeout=PATIENCE, to=path)
+@pytest.fixture(scope="module")
+def saved(configure, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("identity") / "machine.state"
+    with applevz.VirtualMachine(configure(**fields((FIRST,)))) as vm:
+        Guest(vm).start().run("word=kept")
+        vm.suspend(timeout=PATIENCE, to=path)
     return path
 
 
