@@ -18,7 +18,7 @@ BOOTS = 30
 
 @pytest.fixture
 def busy_host() -> Iterator[None]:
-    """Two processes that compute without end, so that an emulated timer is served late. All other tests boot without."""
+    """Two processes that compute without end: an emulated timer is served late. All other tests boot without."""
     with ExitStack() as stack:
         for _ in range(2):
             spinner = stack.enter_context(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
