@@ -41,7 +41,7 @@ includedir=${{prefix}}/include/applevz
 Name: Virtualization
 Description: the classes of Apple's Virtualization framework, over QEMU
 Version: {version}
-Cflags: -I${{includedir}} {compile}
+Cflags: -isystem${{includedir}} {compile}
 Libs: -L${{libdir}} -Wl,-rpath,${{libdir}} -lVirtualization -Wl,--whole-archive -lapplevz-runtime \
 -Wl,--no-whole-archive {link}
 """
@@ -81,7 +81,8 @@ def program_flags(toolchain: Toolchain) -> list[str]:
     flags = [flag for flag in toolchain.language_flags("program.m") if flag not in ours]
     flags += ["-fblocks", "-fexceptions", "-pthread"]
     compile_flags = toolchain.compile_flags()
-    flags += [flag for flag in compile_flags if flag.startswith("-D") and flag not in ("-DNDEBUG", "-D_GNU_SOURCE")]
+    # _GNU_SOURCE stays: on macOS the C library's headers show all they have, posix_openpt and the like, without a word.
+    flags += [flag for flag in compile_flags if flag.startswith("-D") and flag != "-DNDEBUG"]
     system = [index for index, flag in enumerate(compile_flags) if flag == "-isystem"]
     return flags + [flag for index in system for flag in compile_flags[index : index + 2]]
 

@@ -59,8 +59,10 @@ def clang() -> str:
 def compile_program(clang, flags, tmp_path_factory):
     def compile_program(source: Path, *options: str) -> Path:
         program = tmp_path_factory.mktemp("program") / source.stem
-        command = [clang, "-Wall", "-Wextra", "-Werror", *options, source, *flags("--cflags"), *flags("--libs")]
-        result = subprocess.run([*command, "-o", program], capture_output=True, text=True, check=False)
+        driver = ["--driver-mode=g++"] if source.suffix == ".mm" else []
+        command = [clang, *driver, "-Wall", "-Wextra", "-Werror", *options, source, *flags("--cflags")]
+        command += [*flags("--libs"), "-o", program]
+        result = subprocess.run(command, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stderr
         return program
 
@@ -119,6 +121,36 @@ def test_a_configuration_that_is_refused_says_why(launcher, tmp_path):
     assert f"{tmp_path}/no kernel" in result.stderr
 
 
+def test_what_depends_on_the_state_is_observed_with_it(compile_program, guest_files):
+    observer = compile_program(SOURCES / "observer.m", "-fobjc-arc")
+    result = subprocess.run([observer, guest_files / "vmlinux"], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        *["canStart 1 0", "state 0 4"],
+        *["canRequestStop 0 1", "canPause 0 1", "canStop 0 1", "state 4 1", "started "],
+        *["canRequestStop 1 0", "canPause 1 0", "canStop 1 0", "state 1 7"],
+        *["canStart 0 1", "state 7 0", "stopped "],
+    ]
+
+
+def test_a_program_in_objective_cxx_and_names_that_macos_has(compile_program):
+    program = compile_program(SOURCES / "mixed.mm", "-fobjc-arc")
+    result = subprocess.run([program], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "1 function",
+        "destroyed with its object",
+        "destroyed by an exception that passes",
+        "caught",
+        "finally",
+        "caught one of C++",
+        "parts 3, phase of a later release",
+        "/dev/null /dev/null 1 0",
+        "a thread with a block",
+        "terminal",
+    ]
+
+
 def test_every_class_constant_and_function_that_is_declared_is_there(prefix, compile_program, tmp_path):
     headers = sorted((prefix / "include" / "applevz").glob("*/*.h"))
     text = "\n".join(header.read_text() for header in headers)
@@ -162,7 +194,8 @@ def test_the_library_shows_only_what_its_headers_declare(prefix):
 @pytest.mark.parametrize("arc", [["-fobjc-arc"], []])
 def test_a_header_compiles_alone(clang, flags, header, language, arc):
     result = subprocess.run(
-        [clang, "-x", language, *arc, "-Wall", "-Werror", "-fsyntax-only", *flags("--cflags"), "-"],
+        # No warning that a program asks for is one about the headers.
+        [clang, "-x", language, *arc, "-Weverything", "-Werror", "-fsyntax-only", *flags("--cflags"), "-"],
         input=f"#import <{header}.h>\n#import <Virtualization/Virtualization.h>\nint main(void) {{ return 0; }}\n",
         capture_output=True,
         text=True,

@@ -42,6 +42,26 @@
 #define NS_HEADER_AUDIT_END(...) NS_ASSUME_NONNULL_END
 #endif
 
+// As Apple's, an enumeration may get further values later, so the compiler does not object to a value that has no name yet;
+// and options may be combined in a constant. GNUstep 1.28 says neither.
+#if defined(__cplusplus)
+#define _APPLEVZ_OPTIONS(_type, _name) _type _name; enum __attribute__((flag_enum, enum_extensibility(open))) : _type
+#else
+#define _APPLEVZ_OPTIONS(_type, _name) \
+    enum __attribute__((flag_enum, enum_extensibility(open))) _name : _type _name; enum _name : _type
+#endif
+#define _APPLEVZ_NAMED_ENUM(_type, _name) \
+    enum __attribute__((enum_extensibility(open))) _name : _type _name; enum _name : _type
+#define _APPLEVZ_ANONYMOUS_ENUM(_type) enum __attribute__((enum_extensibility(open))) : _type
+#define _APPLEVZ_SECOND(_first, _second, _third, ...) _third
+#undef NS_ENUM
+#define NS_ENUM(...) _APPLEVZ_SECOND(__VA_ARGS__, _APPLEVZ_NAMED_ENUM, _APPLEVZ_ANONYMOUS_ENUM)(__VA_ARGS__)
+#undef NS_OPTIONS
+#define NS_OPTIONS(_type, _name) _APPLEVZ_OPTIONS(_type, _name)
+#undef NS_CLOSED_ENUM
+#define NS_CLOSED_ENUM(_type, _name) \
+    enum __attribute__((enum_extensibility(closed))) _name : _type _name; enum _name : _type
+
 #ifndef NS_NOESCAPE
 #define NS_NOESCAPE __attribute__((noescape))
 #endif
@@ -51,6 +71,9 @@
 #ifndef NS_REQUIRES_NIL_TERMINATION
 #define NS_REQUIRES_NIL_TERMINATION __attribute__((sentinel(0, 1)))
 #endif
+#ifndef NS_RETURNS_INNER_POINTER
+#define NS_RETURNS_INNER_POINTER __attribute__((objc_returns_inner_pointer))
+#endif
 #ifndef NS_TYPED_ENUM
 #define NS_TYPED_ENUM
 #endif
@@ -59,9 +82,6 @@
 #endif
 #ifndef NS_STRING_ENUM
 #define NS_STRING_ENUM NS_TYPED_ENUM
-#endif
-#ifndef NS_CLOSED_ENUM
-#define NS_CLOSED_ENUM(...) NS_ENUM(__VA_ARGS__)
 #endif
 #ifndef NS_ERROR_ENUM
 #define NS_ERROR_ENUM(_domain, _name) NS_ENUM(NSInteger, _name)
@@ -85,6 +105,21 @@ NS_ASSUME_NONNULL_BEGIN
 @interface NSObject (ApplevzKeyValueObserving)
 /*! Ends all observations of that key path by that observer: which context each has is not looked at. */
 - (void)removeObserver:(NSObject *)observer forKeyPath:(NSString *)keyPath context:(nullable void *)context;
+@end
+
+@interface NSThread (ApplevzBlocks)
+- (instancetype)initWithBlock:(void (^)(void))block;
++ (void)detachNewThreadWithBlock:(void (^)(void))block;
+@end
+
+@interface NSURL (ApplevzFileSystemRepresentation)
++ (instancetype)fileURLWithFileSystemRepresentation:(const char *)path
+                                        isDirectory:(BOOL)isDirectory
+                                      relativeToURL:(nullable NSURL *)baseURL;
+/*! The path as the C library takes it, valid as long as the innermost autorelease pool. */
+@property (readonly) const char *fileSystemRepresentation NS_RETURNS_INNER_POINTER;
+/*! NO where the buffer is too short. */
+- (BOOL)getFileSystemRepresentation:(char *)buffer maxLength:(NSUInteger)maxLength;
 @end
 
 @interface NSFileHandle (ApplevzHandlers)

@@ -21,7 +21,7 @@ typedef NS_ERROR_ENUM(VZErrorDomain, VZErrorCode) {
     VZErrorInvalidVirtualMachineStateTransition = 4,
 
     /*! The file is not a disk image that can be attached. */
-    VZErrorInvalidDiskImage API_AVAILABLE(macos(12.0)) = 5,
+    VZErrorInvalidDiskImage = 5,
 
     /*! No further machine may run. */
     VZErrorVirtualMachineLimitExceeded API_AVAILABLE(macos(12.0)) = 6,

@@ -81,12 +81,6 @@ static void set_up_observing(void) {
     return ![key isEqualToString:@"state"] && [super automaticallyNotifiesObserversForKey:key];
 }
 
-+ (NSSet<NSString *> *)keyPathsForValuesAffectingValueForKey:(NSString *)key {
-    if ([@[ @"canStart", @"canStop", @"canPause", @"canResume", @"canRequestStop" ] containsObject:key])
-        return [NSSet setWithObject:@"state"];
-    return [super keyPathsForValuesAffectingValueForKey:key];
-}
-
 - (VZVirtualMachineState)state {
     [self checkQueue];
     return _state;
@@ -95,9 +89,13 @@ static void set_up_observing(void) {
 - (void)enterState:(VZVirtualMachineState)state {
     if (state == _state)
         return;
-    [self willChangeValueForKey:@"state"];
+    // What depends on the state, by name: GNUstep 1.28 tells nobody of the keys of +keyPathsForValuesAffectingValueForKey:.
+    NSArray<NSString *> *keys = @[ @"state", @"canStart", @"canStop", @"canPause", @"canResume", @"canRequestStop" ];
+    for (NSString *key in keys)
+        [self willChangeValueForKey:key];
     _state = state;
-    [self didChangeValueForKey:@"state"];
+    for (NSString *key in keys.reverseObjectEnumerator)
+        [self didChangeValueForKey:key];
 }
 
 - (BOOL)canStart {
