@@ -20,6 +20,8 @@ from applevz import (
     DiskImageCachingMode,
     DiskImageStorageDeviceAttachment,
     DiskImageSynchronizationMode,
+    EFIBootLoader,
+    EFIVariableStore,
     Error,
     FileHandleSerialPortAttachment,
     FileSerialPortAttachment,
@@ -291,12 +293,16 @@ anything = texts | st.binary() | numbers
 @given(data=st.data())
 def test_anything_in_a_configuration_validates_or_is_refused(data: st.DataObject, kernel: Path, image: Path) -> None:
     draw = data.draw
-    boot_loader = LinuxBootLoader(
+    boot_loader: Any = LinuxBootLoader(
         draw(st.just(kernel) | paths),
         draw(st.none() | st.just(image) | paths),
         draw(texts),
         draw(st.booleans() | anything),
     )
+    if draw(st.integers(0, 4)) == 0:
+        # Paths at which nobody may make a file: a store that is missing is made.
+        names = st.just(image) | st.just(kernel.parent) | st.just("/nowhere/at/all") | numbers | st.just("a\0b")
+        boot_loader = EFIBootLoader(draw(st.builds(EFIVariableStore, names) | anything))
     configuration = VirtualMachineConfiguration(
         boot_loader,
         cpu_count=draw(st.just(1) | numbers),

@@ -23,7 +23,7 @@ def programs():
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize("name", ["defaults", "files", "kernel_images", "refusals"])
+@pytest.mark.parametrize("name", ["defaults", "efi", "files", "kernel_images", "refusals"])
 def test_program(programs, name, flavour):
     result = programs.run(name, flavour)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
@@ -57,6 +57,7 @@ def test_a_header_can_be_included_alone(compiler_output, header):
     "expression",
     [
         "[VZBootLoader new]",
+        "[VZEFIVariableStore new]",
         "[[VZLinuxBootLoader alloc] init]",
         "[VZVirtioNetworkDeviceConfiguration new]",
         "[[VZMACAddress alloc] init]",

@@ -57,6 +57,8 @@ CFErrorRef applevz_capability_check(enum applevz_capability capability) {
             return virtualization_missing() ?: applevz_generation_identifier_missing();
         case APPLEVZ_CAPABILITY_GUEST_CONNECTIONS:
             return virtualization_missing() ?: applevz_guest_connections_missing();
+        case APPLEVZ_CAPABILITY_EFI:
+            return virtualization_missing() ?: applevz_efi_missing();
         }
         return applevz_invalid_argument(
             @"Unknown capability.", [NSString stringWithFormat:@"There is no capability with the number %d.", capability],

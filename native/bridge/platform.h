@@ -42,6 +42,15 @@ NSError *_Nullable applevz_generation_identifier_missing(void);
 - (void)setApplevzAddsToCommandLine:(BOOL)adds;
 @end
 
+@protocol AppleVZEFIBootLoaderExtensions <NSObject>
+@optional
+/// Why there is no EFI firmware for guests here; nil where there is.
++ (nullable NSError *)applevzUnsupportedError;
+@end
+
+/// Why no guest can be booted by EFI firmware; nil where one can.
+NSError *_Nullable applevz_efi_missing(void);
+
 @protocol AppleVZConnections <NSObject>
 @optional
 /// Connects to a TCP port of a running machine's guest on its first NAT network. The descriptor is the caller's; -1 with an

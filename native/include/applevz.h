@@ -111,7 +111,8 @@ enum applevz_capability {
     APPLEVZ_CAPABILITY_SAVE_RESTORE,           /* a machine's state can be saved to a file and restored from it */
     APPLEVZ_CAPABILITY_MEMORY_DIRECTORY,       /* a guest's memory can be a file in a folder */
     APPLEVZ_CAPABILITY_GENERATION_IDENTIFIER,  /* a guest can be told that it goes on as another machine */
-    APPLEVZ_CAPABILITY_GUEST_CONNECTIONS       /* a guest's TCP ports can be connected to */
+    APPLEVZ_CAPABILITY_GUEST_CONNECTIONS,      /* a guest's TCP ports can be connected to */
+    APPLEVZ_CAPABILITY_EFI                     /* a guest can be booted by EFI firmware */
 };
 
 /* NULL where the host has the capability; otherwise an error whose failure reason says what is missing. */
@@ -193,6 +194,13 @@ APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_linux_boot_loader(
     applevz_configuration *configuration, const char *kernel, size_t kernel_length, const char *initial_ramdisk,
     size_t initial_ramdisk_length, const char *command_line, size_t command_line_length,
     bool command_line_additions) CF_RETURNS_RETAINED;
+/* VZEFIBootLoader, with the variable store in that file. It is made where it is missing, and opened otherwise. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_efi_boot_loader(applevz_configuration *configuration,
+                                                                    const char *variable_store,
+                                                                    size_t variable_store_length) CF_RETURNS_RETAINED;
+/* Makes the file of a VZEFIVariableStore without variables. One that is there is refused, or with `overwrite` replaced. */
+APPLEVZ_EXPORT CFErrorRef applevz_efi_variable_store_create(const char *path, size_t path_length,
+                                                            bool overwrite) CF_RETURNS_RETAINED;
 /* VZGenericPlatformConfiguration. No identifier (a length of 0): a new one. With `generation_identifier` the guest finds one
    of those, too, which is another at each start and restore, where the platform has them. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_generic_platform(

@@ -73,6 +73,11 @@ class Capabilities:
         """A guest's TCP ports can be connected to: `VirtualMachine.connect`. Not on a Mac."""
         return _capability("guest_connections", lib.APPLEVZ_CAPABILITY_GUEST_CONNECTIONS)
 
+    @property
+    def efi(self) -> Capability:
+        """A guest can be booted by EFI firmware: `EFIBootLoader`. On Linux that is a package of its own (ovmf)."""
+        return _capability("efi", lib.APPLEVZ_CAPABILITY_EFI)
+
     def __repr__(self) -> str:
         names = (name for name, value in vars(type(self)).items() if isinstance(value, property))
         return f"<{', '.join(repr(getattr(self, name)) for name in names)}>"

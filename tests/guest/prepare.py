@@ -9,11 +9,12 @@ What is made, under `build/guest/` or DIR:
     initrd.cpio.gz   a busybox initramfs with the virtio drivers and the files beside this script
     desktop/         the three once more with the kernel for PCs, which has what the cloud kernel lacks: a display, USB,
                      keyboards and pointing devices
+    efi.img          a disk from which EFI firmware boots the first and the third, by systemd-boot
     stamp.json       what they were made of; while it still holds, a second run does nothing
     packages/        the packages as downloaded
 
 The packages are downloaded with `apt-get download` and unpacked with `dpkg-deb`, never installed, so an ordinary user
-can do it. The commands `cpio` and, for the compression that Debian 12 chose, `lz4` must be there.
+can do it. The commands `cpio` and `mformat` (of mtools) must be there, and `lz4` for Debian 12's compression.
 
 The guest
 ---------
@@ -36,6 +37,8 @@ The power button powers the guest off. Words of the kernel command line that the
 
     net=dhcp              runs `dhcp` in the background after the ready line
     ignore_power_button   nothing happens when the power button is pressed
+
+Its command line where EFI firmware boots it is EFI_COMMAND_LINE below. `efivarfs` is loaded by hand there.
 
 Debian's kernel 6.1 needs 72 MiB of memory to get to the ready line; below that it panics before any console is there.
 """
@@ -64,7 +67,8 @@ DEFAULT_OUTPUT = HERE.parent.parent / "build" / "guest"
 APT_LISTS = Path("/var/lib/apt/lists")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 PARTS = ("vmlinuz", "vmlinux", "initrd.cpio.gz")
-OUTPUTS = (*PARTS, *(f"desktop/{name}" for name in PARTS))
+PROGRAM_PACKAGES = ("busybox-static", "systemd-boot-efi")
+OUTPUTS = (*PARTS, "efi.img", *(f"desktop/{name}" for name in PARTS))
 
 # The files of the initramfs that stand beside this script, and where they go.
 GUEST_FILES = {
@@ -78,7 +82,7 @@ GUEST_FILES = {
 MODULES = (
     "virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_mmio "
     "virtio_console virtio_blk failover net_failover virtio_net rng-core virtio-rng virtio_balloon "
-    "virtio_input fuse virtiofs button evdev "
+    "virtio_input fuse virtiofs button evdev efivarfs "
     "gpio-pl061 gpio_keys"
 ).split()
 
@@ -89,6 +93,10 @@ DESKTOP_MODULES = (
     "crct10dif_common crct10dif_generic crc-t10dif crc64 crc64_rocksoft_generic crc64-rocksoft t10-pi "
     "scsi_common scsi_mod sd_mod usb-storage uas nvme-core nvme"
 ).split()
+
+# systemd-boot, and the name by which EFI firmware finds a program on a disk that no variable names.
+EFI_PROGRAMS = {"amd64": ("systemd-bootx64.efi", "BOOTX64.EFI"), "arm64": ("systemd-bootaa64.efi", "BOOTAA64.EFI")}
+EFI_COMMAND_LINE = "console=hvc0 quiet cryptomgr.notests"
 
 ANOTHER_GUEST = "name a kernel and an initramfs with KERNEL= and INITRD="
 
@@ -129,27 +137,28 @@ def check_host() -> str:
             f"the default guest is prepared on Debian for amd64 and arm64 only, and this is {sys.platform} on {machine}"
             f"{'' if has_apt else ' without apt'}: {ANOTHER_GUEST}"
         )
-    if not shutil.which("cpio"):
-        raise PreparationError("the command cpio is missing: install the package cpio")
+    for command, package in (("cpio", "cpio"), ("mformat", "mtools")):
+        if not shutil.which(command):
+            raise PreparationError(f"the command {command} is missing: install the package {package}")
     return ARCHITECTURES[machine]
 
 
 def resolve_packages(architecture: str) -> dict[str, str]:
-    """The packages to download with their versions: the kernels that the metapackages name, and busybox."""
+    """The packages to download with their versions: the kernels that the metapackages name, and programs."""
     metapackages = [f"linux-image-cloud-{architecture}", f"linux-image-{architecture}"]
     try:
-        answer = run("apt-cache", "show", "--no-all-versions", *metapackages, "busybox-static").decode()
+        answer = run("apt-cache", "show", "--no-all-versions", *metapackages, *PROGRAM_PACKAGES).decode()
     except PreparationError as error:
         if "No packages found" not in str(error):
             raise
         answer = ""
     packages = {}
-    missing = {*metapackages, "busybox-static"}
+    missing = {*metapackages, *PROGRAM_PACKAGES}
     for stanza in answer.split("\n\n"):
         fields = dict(re.findall(r"^([A-Za-z-]+): (.*)$", stanza, re.MULTILINE))
         name = fields.get("Package")
-        if name == "busybox-static":
-            packages["busybox-static"] = fields["Version"]
+        if name in PROGRAM_PACKAGES:
+            packages[name] = fields["Version"]
         elif name in metapackages:
             dependency = re.search(r"(linux-image-[^ ,]+) \(= ([^)]+)\)", fields.get("Depends", ""))
             if not dependency:
@@ -313,6 +322,29 @@ def make_initramfs(root: Path, busybox: Path, modules: Path, wanted: list[str], 
     return names
 
 
+def make_efi_disk(ready: Path, boot_loader: Path, architecture: str) -> None:
+    """A file system of EFI's kind (FAT) on a disk without partitions, which firmware boots as it boots a stick."""
+    program, name = EFI_PROGRAMS[architecture]
+    programs = list(boot_loader.glob(f"usr/lib/systemd/boot/efi/{program}"))
+    if not programs:
+        raise PreparationError(f"the package systemd-boot-efi has no {program} in /usr/lib/systemd/boot/efi")
+    entry = f"title applevz\nlinux /vmlinuz\ninitrd /initrd\noptions {EFI_COMMAND_LINE}\n"
+    texts = {"loader/loader.conf": "timeout 0\n", "loader/entries/guest.conf": entry}
+    files = {f"EFI/BOOT/{name}": programs[0], "vmlinuz": ready / "vmlinuz", "initrd": ready / "initrd.cpio.gz"}
+    for place, text in texts.items():
+        files[place] = boot_loader / place.rpartition("/")[2]
+        files[place].write_text(text)
+    disk = ready / "efi.img"
+    # With room for the tables and for what is rounded up; by a size that FAT with 16 bits takes.
+    mebibytes = 18 + sum(file.stat().st_size for file in files.values()) // 2**20
+    with open(disk, "wb") as file:
+        file.truncate(mebibytes * 2**20)
+    run("mformat", "-i", disk, "-v", "APPLEVZ", "-h", "64", "-s", "32", "-T", str(mebibytes * 2048), "::")
+    run("mmd", "-i", disk, "::EFI", "::EFI/BOOT", "::loader", "::loader/entries")
+    for place, file in files.items():
+        run("mcopy", "-i", disk, file, f"::{place}")
+
+
 # The whole
 
 
@@ -408,6 +440,7 @@ def build(packages: dict[str, str], architecture: str, output: Path, scratch: Pa
         else:
             modules = [*MODULES, *DESKTOP_MODULES]
             build_guest(unpacked, busybox, modules, architecture, ready / "desktop", scratch / "desktop-root")
+    make_efi_disk(ready / "cloud", scratch / "systemd-boot-efi", architecture)
     (output / "desktop").mkdir(exist_ok=True)
     for name in OUTPUTS:
         (ready / (name if "/" in name else f"cloud/{name}")).replace(output / name)

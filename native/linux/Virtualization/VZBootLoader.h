@@ -3,7 +3,7 @@
 
 NS_ASSUME_NONNULL_BEGIN
 
-/*! How a machine starts. Abstract: make a subclass, such as VZLinuxBootLoader. */
+/*! How a machine starts. Abstract: make a subclass, such as VZLinuxBootLoader or VZEFIBootLoader. */
 VZ_EXPORT API_AVAILABLE(macos(11.0))
 @interface VZBootLoader : NSObject <NSCopying>
 

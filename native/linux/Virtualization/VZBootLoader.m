@@ -15,7 +15,7 @@
 
 - (BOOL)validateAs:(NSString *)property error:(NSError **)error
 {
-    return VZRefuseClass(self, property, @"VZLinuxBootLoader", error);
+    return VZRefuseClass(self, property, @"VZLinuxBootLoader or VZEFIBootLoader", error);
 }
 
 @end

@@ -72,6 +72,25 @@ extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSErr
 @property (readonly) uint64_t loadedSize;
 @end
 
+@class VZHostFile;
+
+@interface VZEFIBootLoader ()
+/*! Why there is no EFI firmware here; nil where there is. The bridge asks by this name. */
++ (nullable NSError *)applevzUnsupportedError;
+@end
+
+@interface VZEFIVariableStore () <VZConfigurationPart>
+/*! The file's absolute path without symbolic links; nil while there is no such file. */
+@property (readonly, nullable) NSString *resolvedPath;
+
+/*! The file, which is a whole store; nil with an error whose reason begins with property. */
+- (nullable VZHostFile *)openAs:(NSString *)property error:(NSError **)error;
+
+/*! The same of one that no running machine has. Of the moment of a start: a machine can be made, and wait, before another one
+    of the same store has ended. */
+- (BOOL)isFreeAs:(NSString *)property error:(NSError **)error;
+@end
+
 @interface VZGenericPlatformConfiguration ()
 /*! Whether the guest finds a generation identifier, which is another one each time that the machine starts or is restored,
     and its network cards can be exchanged when it is restored. NO by default. The bridge sets it by this name. */
@@ -91,8 +110,6 @@ extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSErr
 @interface VZFileSerialPortAttachment ()
 @property (readonly, nullable) NSString *path;
 @end
-
-@class VZHostFile;
 
 @interface VZDiskImageStorageDeviceAttachment ()
 /*! The image's absolute path without symbolic links; nil while there is no such file. */

@@ -10,6 +10,9 @@
 
 static const uint64_t mebibyte = 1024 * 1024;
 
+// OVMF crashes with 32 MiB, and gets to its shell with 48.
+static const uint64_t firmwareMemorySize = 64 * mebibyte;
+
 // QEMU's x86 machines take no more without an emulated interrupt remapper.
 enum { emulatorMaximumCPUCount = 255 };
 
@@ -197,10 +200,18 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
 {
     VZBootLoader *bootLoader = self.bootLoader;
     if (!bootLoader) {
-        return refuse(error, @"bootLoader is nil.", @"Set it to a VZLinuxBootLoader with the kernel's URL.");
+        return refuse(error, @"bootLoader is nil.", @"Set it to a VZLinuxBootLoader with the kernel's URL, or a VZEFIBootLoader.");
     }
     if (![self validatePart:bootLoader as:@"bootLoader" class:[VZBootLoader class] error:error]) {
         return NO;
+    }
+    if ([bootLoader isKindOfClass:[VZEFIBootLoader class]] && self.memorySize < firmwareMemorySize) {
+        return refuse(error,
+                      [NSString stringWithFormat:@"memorySize is %llu bytes, too little for EFI firmware.",
+                                                 (unsigned long long)self.memorySize],
+                      [NSString stringWithFormat:@"Give the machine at least %llu bytes (%llu MiB), and what its guest needs.",
+                                                 (unsigned long long)firmwareMemorySize,
+                                                 (unsigned long long)(firmwareMemorySize / mebibyte)]);
     }
     uint64_t needed = [bootLoader isKindOfClass:[VZLinuxBootLoader class]]
         ? [(VZLinuxBootLoader *)bootLoader loadedSize] : 0;

@@ -3,6 +3,8 @@
 #import <Virtualization/VZDefines.h>
 #import <Virtualization/VZBootLoader.h>
 #import <Virtualization/VZDiskImageStorageDeviceAttachment.h>
+#import <Virtualization/VZEFIBootLoader.h>
+#import <Virtualization/VZEFIVariableStore.h>
 #import <Virtualization/VZEntropyDeviceConfiguration.h>
 #import <Virtualization/VZError.h>
 #import <Virtualization/VZFileHandleNetworkDeviceAttachment.h>

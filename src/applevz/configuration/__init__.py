@@ -11,7 +11,7 @@ at, files are opened and relative paths are resolved. The machine has its own co
 
 from __future__ import annotations
 
-from .boot_loaders import LinuxBootLoader
+from .boot_loaders import EFIBootLoader, EFIVariableStore, LinuxBootLoader
 from .consoles import (
     FileHandleSerialPortAttachment,
     FileSerialPortAttachment,
@@ -40,6 +40,8 @@ __all__ = [
     "DiskImageCachingMode",
     "DiskImageStorageDeviceAttachment",
     "DiskImageSynchronizationMode",
+    "EFIBootLoader",
+    "EFIVariableStore",
     "FileHandleNetworkDeviceAttachment",
     "FileHandleSerialPortAttachment",
     "FileSerialPortAttachment",

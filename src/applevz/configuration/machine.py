@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from .._arguments import PathLike
 from .._sizes import Size
-from .boot_loaders import LinuxBootLoader
+from .boot_loaders import EFIBootLoader, LinuxBootLoader
 from .consoles import VirtioConsoleDeviceSerialPortConfiguration
 from .entropy import VirtioEntropyDeviceConfiguration
 from .memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
@@ -41,7 +41,7 @@ class VirtualMachineConfiguration:
     nameless files (O_TMPFILE). None leaves the memory where the platform has it.
     """
 
-    boot_loader: LinuxBootLoader | None = None
+    boot_loader: LinuxBootLoader | EFIBootLoader | None = None
     cpu_count: int = 1
     memory_size: Size = "512MiB"
     platform: GenericPlatformConfiguration = field(default_factory=GenericPlatformConfiguration)

@@ -15,7 +15,9 @@ NS_ASSUME_NONNULL_BEGIN
     NSMutableArray<QEMUDescriptor *> *_descriptors;
     NSMutableArray<QEMUPreparation *> *_preparations;
     NSMutableArray<NSDictionary *> *_networkCards;
+    NSMutableArray<NSArray<NSString *> *> *_platformFields;
     BOOL _microvm;
+    BOOL _hasFirmware; // in flash memory, with variables
     BOOL _isExchangeable; // there is a generation identifier, and network cards are in places of their own
     NSUInteger _deviceCount;
     NSUInteger _USBDeviceCount; // on the controller that is there for all USB devices without one of their own
@@ -39,6 +41,11 @@ NS_ASSUME_NONNULL_BEGIN
 /// The path that stands for a descriptor in QEMU, which takes it as it is and opens nothing.
 - (NSString *)pathOfDescriptor:(QEMUDescriptor *)descriptor;
 
+@end
+
+@interface QEMUCommandLine (BootLoader)
+/// Says what kind of machine it is, too.
+- (BOOL)addBootLoader:(VZVirtualMachineConfiguration *)configuration error:(NSError **)error;
 @end
 
 @interface QEMUCommandLine (SerialPorts)

@@ -3,7 +3,6 @@
 #import "../VZConfiguration+Private.h"
 #import "../VZErrors+Private.h"
 #import "QEMUAccelerator.h"
-#import "QEMULinuxCommandLine.h"
 #import "QEMUSavedState.h"
 
 @implementation QEMUPreparation
@@ -36,7 +35,9 @@
     _descriptors = [NSMutableArray array];
     _preparations = [NSMutableArray array];
     _networkCards = [NSMutableArray array];
-    [self addBootLoader:(VZLinuxBootLoader *)configuration.bootLoader configuration:configuration];
+    _platformFields = [NSMutableArray array];
+    if (![self addBootLoader:configuration error:error])
+        return nil;
     [self addMachine:configuration];
     if (![self addMemory:configuration savedState:savedState error:error])
         return nil;
@@ -62,33 +63,14 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
 
 #pragma mark The machine
 
-/// The fastest machine that boots this kernel for certain. microvm needs no firmware's search for devices and boots in the
-/// least time, but a kernel that measures the time stamp counter on an emulated one may wait for ever.
-- (void)addBootLoader:(VZLinuxBootLoader *)bootLoader configuration:(VZVirtualMachineConfiguration *)configuration {
-    NSString *commandLine = bootLoader.commandLine;
-    BOOL measuresCounter = QEMUAccelerator.kvmMissingReason != nil;
-    if (bootLoader.applevzAddsToCommandLine) {
-        QEMULinuxCommandLineResult result;
-        commandLine = QEMULinuxCommandLineByAdding(commandLine, &result);
-        measuresCounter = measuresCounter && !result.knowsCounterRate;
-    }
-    _isExchangeable = ((VZGenericPlatformConfiguration *)configuration.platform).applevzHasGenerationIdentifier;
-    // microvm has no PCI bus and no generation identifier, and nothing can be put into it while it runs.
-    _microvm = !measuresCounter && !_isExchangeable && !configuration.needsPCI &&
-               configuration.deviceCount <= VZMicrovmMaximumDeviceCount;
-    [self add:@"-kernel" value:bootLoader.kernelPath];
-    if (bootLoader.initialRamdiskPath != nil)
-        [self add:@"-initrd" value:bootLoader.initialRamdiskPath];
-    if (commandLine.length > 0)
-        [self add:@"-append" value:commandLine];
-}
-
 - (void)addMachine:(VZVirtualMachineConfiguration *)configuration {
     [_arguments addObjectsFromArray:@[ @"-nodefaults", @"-no-user-config", @"-display", @"none", @"-S" ]];
     // On microvm acpi brings the power button. The kernel finds its devices by it, not by words on its command line.
     NSString *machine = _microvm ? @"microvm,acpi=on,rtc=on,isa-serial=off,auto-kernel-cmdline=off"
                                  : @"q35,vmport=off,graphics=off";
     [self add:@"-machine" value:[machine stringByAppendingString:@",memory-backend=memory"]];
+    if (_hasFirmware)
+        [self add:@"-machine" value:@"pflash0=efi-code,pflash1=efi-variables"];
     if (_microvm)
         [self add:@"-global" value:@"virtio-mmio.force-legacy=false"];
     BOOL accelerated = QEMUAccelerator.kvmMissingReason == nil;
@@ -97,11 +79,11 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
     NSString *processor = accelerated ? @"host" : @"max,la57=off";
     [self add:@"-accel" value:accelerator];
     [self add:@"-cpu" value:processor];
-    _platformFields = @[
+    [_platformFields addObjectsFromArray:@[
         @[ @"QEMU's machine type", machine ],
         @[ @"QEMU's accelerator", accelerator ],
         @[ @"QEMU's processor model", processor ],
-    ];
+    ]];
     [self add:@"-smp" value:[NSString stringWithFormat:@"%lu", (unsigned long)configuration.CPUCount]];
     [self add:@"-m" value:[NSString stringWithFormat:@"%lluM", (unsigned long long)(configuration.memorySize >> 20)]];
     VZGenericPlatformConfiguration *platform = (VZGenericPlatformConfiguration *)configuration.platform;

@@ -2,6 +2,7 @@
 #import "QEMUFingerprint.h"
 #import "../VZConfiguration+Private.h"
 #import "../VZHostFile+Private.h"
+#import "QEMUVariableStore.h"
 #import <sys/stat.h>
 
 typedef NSArray<NSString *> Field;
@@ -34,12 +35,27 @@ static NSArray<Field *> *disk_fields(VZStorageDeviceConfiguration *device, NSUIn
     return fields;
 }
 
+/// By its contents, not by the time when it was written last: once a restored machine runs, QEMU writes to the file what the
+/// saved state holds of it, which is the same.
+static NSArray<Field *> *variable_store_fields(VZEFIVariableStore *store) {
+    NSString *name = @"bootLoader.variableStore";
+    VZHostFile *file = [store openAs:name error:NULL];
+    return @[
+        @[ [name stringByAppendingString:@".URL"], VZQuoted(store.resolvedPath) ],
+        @[
+            [NSString stringWithFormat:@"the checksum of %@", name],
+            (file != nil ? QEMUVariableStoreChecksum(file.fileDescriptor) : nil) ?: @"unknown",
+        ],
+    ];
+}
+
 NSString *QEMUFieldOfMACAddress(NSUInteger networkDevice) {
     return [NSString stringWithFormat:@"networkDevices[%lu].MACAddress", (unsigned long)networkDevice];
 }
 
 NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *configuration, QEMUCommandLine *commandLine) {
     NSMutableArray<Field *> *fields = [NSMutableArray array];
+    [fields addObject:@[ @"bootLoader", NSStringFromClass([configuration.bootLoader class]) ]];
     [fields addObject:number_field(@"CPUCount", configuration.CPUCount)];
     [fields addObject:number_field(@"memorySize", configuration.memorySize)];
     // The counts before the devices, so that a device more is not told as the difference of two others.
@@ -51,6 +67,8 @@ NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *c
     VZGenericPlatformConfiguration *platform = (VZGenericPlatformConfiguration *)configuration.platform;
     [fields addObject:@[ @"platform.machineIdentifier", platform.machineIdentifier.UUID.UUIDString ]];
     [fields addObject:@[ @"platform.generationIdentifier", platform.applevzHasGenerationIdentifier ? @"YES" : @"NO" ]];
+    if ([configuration.bootLoader isKindOfClass:[VZEFIBootLoader class]])
+        [fields addObjectsFromArray:variable_store_fields([(VZEFIBootLoader *)configuration.bootLoader variableStore])];
     for (NSUInteger i = 0; i < configuration.storageDevices.count; i++)
         [fields addObjectsFromArray:disk_fields(configuration.storageDevices[i], i)];
     for (NSUInteger i = 0; i < configuration.networkDevices.count; i++) {

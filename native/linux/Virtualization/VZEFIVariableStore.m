@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "VZConfiguration+Private.h"
+#import "QEMU/QEMUDescriptor.h"
+#import "QEMU/QEMUFirmware.h"
+#import "QEMU/QEMUVariableStore.h"
+#import "VZErrors+Private.h"
+#import "VZHostFile+Private.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static NSString *const inUse = @"is in use by a machine that runs, or by another program that has it locked";
+
+@implementation VZEFIVariableStore
+
+- (instancetype)initWithURL:(NSURL *)URL
+{
+    if (!URL) {
+        [NSException raise:NSInvalidArgumentException format:@"*** -[%@ %@]: URL is nil", [self class],
+                                                             NSStringFromSelector(_cmd)];
+    }
+    if ((self = [super init])) {
+        _URL = [URL copy];
+    }
+    return self;
+}
+
+- (instancetype)initCreatingVariableStoreAtURL:(NSURL *)URL
+                                       options:(VZEFIVariableStoreInitializationOptions)options
+                                         error:(NSError **)error
+{
+    if (!(self = [self initWithURL:URL])) {
+        return nil;
+    }
+    NSError *wrong = nil;
+    BOOL made;
+    @autoreleasepool {
+        // What is opened is not left open until the caller's pool ends.
+        made = [self createWithOptions:options error:&wrong];
+    }
+    if (!made) {
+        VZRefuse(error, wrong);
+        return nil;
+    }
+    return self;
+}
+
+#pragma mark Making the file
+
+static BOOL refuseToCreate(NSError **error, NSString *reason, NSString *suggestion, int number, NSString *path)
+{
+    NSMutableDictionary *information = [@{
+        NSLocalizedDescriptionKey : @"The EFI variable store cannot be made.",
+        NSLocalizedFailureReasonErrorKey : reason,
+        NSLocalizedRecoverySuggestionErrorKey : suggestion,
+    } mutableCopy];
+    if (path) {
+        information[NSFilePathErrorKey] = path;
+    }
+    return VZRefuse(error, [NSError errorWithDomain:NSPOSIXErrorDomain code:number userInfo:information]);
+}
+
+static BOOL writeEverything(int descriptor, NSData *contents)
+{
+    const char *bytes = contents.bytes;
+    for (size_t written = 0; written < contents.length;) {
+        ssize_t count = pwrite(descriptor, bytes + written, contents.length - written, (off_t)written);
+        if (count < 0 && errno != EINTR) {
+            return NO;
+        }
+        written += count > 0 ? (size_t)count : 0;
+    }
+    return YES;
+}
+
+// 0 or errno; EEXIST where a file has the name already.
+static int nameNewFile(const char *temporary, const char *path)
+{
+    if (renameat2(AT_FDCWD, temporary, AT_FDCWD, path, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    // Not every file system can do that.
+    return errno != EINVAL ? errno : link(temporary, path) == 0 ? 0 : errno;
+}
+
+// A file of its own first, which then gets the name in one step: a store is whole, or is not there.
+- (BOOL)createWithOptions:(VZEFIVariableStoreInitializationOptions)options error:(NSError **)error
+{
+    NSString *reason = nil;
+    NSString *path = VZPathOfFileURL(self.URL, &reason);
+    if (!path) {
+        return VZRefuse(error, VZInvalidConfigurationError([NSString stringWithFormat:@"URL %@.", reason],
+                                                           @"Give the URL of a file.", nil));
+    }
+    QEMUFirmware *firmware = [QEMUFirmware firmwareWithError:error];
+    NSData *contents = firmware ? [firmware emptyVariablesWithError:error] : nil;
+    if (!contents) {
+        return NO;
+    }
+    BOOL overwrites = (options & VZEFIVariableStoreInitializationOptionAllowOverwrite) != 0;
+    VZHostFile *old = overwrites ? [[VZHostFile alloc] initWithPath:path
+                                                           writable:YES
+                                                       blockDevices:NO
+                                                             reason:&reason
+                                                        errorNumber:&(int){0}] : nil;
+    if (old && QEMUFileIsLocked(old.fileDescriptor)) {
+        return refuseToCreate(error, [NSString stringWithFormat:@"URL is %@, which %@.", VZQuoted(path), inUse],
+                              @"Stop that machine first, or give another name.", EBUSY, path);
+    }
+    // A symbolic link stays, and what it leads to is replaced.
+    NSString *target = (old ? self.resolvedPath : nil) ?: path;
+    NSString *temporary = [NSString stringWithFormat:@"%@/.applevz-%@", target.stringByDeletingLastPathComponent,
+                                                     [NSUUID UUID].UUIDString];
+    NSError *cause = nil;
+    QEMUDescriptor *file = [QEMUDescriptor openPath:temporary flags:O_CREAT | O_EXCL | O_WRONLY error:&cause];
+    int number = file ? 0 : (int)cause.code;
+    if (number == 0 && !writeEverything(file.number, contents)) {
+        number = errno;
+    }
+    if (number == 0) {
+        number = overwrites ? (rename(temporary.UTF8String, target.UTF8String) == 0 ? 0 : errno)
+                            : nameNewFile(temporary.UTF8String, target.UTF8String);
+    }
+    unlink(temporary.UTF8String);
+    if (number == 0) {
+        return YES;
+    }
+    return refuseToCreate(error,
+                          [NSString stringWithFormat:@"URL is %@, %@: %@.", VZQuoted(path),
+                                                     number == EEXIST ? @"which is there already"
+                                                                      : @"where no file can be made",
+                                                     VZSystemCallErrorText(number)],
+                          number == EEXIST ? @"Open it, or allow that it is overwritten, which loses what is in it "
+                                             @"(VZEFIVariableStoreInitializationOptionAllowOverwrite)."
+                                           : @"Name a file in a folder that is there and that this user may write.",
+                          number, path);
+}
+
+#pragma mark Looking at the file
+
+- (NSString *)resolvedPath
+{
+    NSString *reason = nil;
+    NSString *path = VZPathOfFileURL(self.URL, &reason);
+    char *resolved = path ? realpath(path.UTF8String, NULL) : NULL;
+    NSString *result = resolved ? [NSString stringWithUTF8String:resolved] : nil;
+    free(resolved);
+    return result;
+}
+
+- (VZHostFile *)openAs:(NSString *)property error:(NSError **)error
+{
+    NSString *reason = nil;
+    NSString *suggestion = @"Name a store that VZEFIVariableStore made on such a host, or make one.";
+    int errorNumber = 0;
+    NSString *path = VZPathOfFileURL(self.URL, &reason);
+    VZHostFile *file = nil;
+    if (path) {
+        file = [[VZHostFile alloc] initWithPath:path
+                                       writable:YES
+                                   blockDevices:NO
+                                         reason:&reason
+                                    errorNumber:&errorNumber];
+    }
+    if (errorNumber == EACCES || errorNumber == EROFS || errorNumber == EPERM) {
+        suggestion = @"Give this user the permission to read and write the file.";
+    }
+    QEMUFirmware *firmware = file ? [QEMUFirmware firmwareWithError:error] : nil;
+    if (file && !firmware) {
+        return nil;
+    }
+    NSString *wrong = file ? QEMUVariableStoreDamage(file.fileDescriptor, firmware.variablesSize) : nil;
+    if (wrong) {
+        reason = [NSString stringWithFormat:@"is %@, which %@", VZQuoted(path), wrong];
+        suggestion = @"Use a copy of it that is whole, or make a new store: what the old one held is lost then.";
+        file = nil;
+    }
+    if (!file) {
+        VZRefuse(error, VZInvalidConfigurationError([NSString stringWithFormat:@"%@.URL %@.", property, reason],
+                                                    suggestion,
+                                                    errorNumber ? VZSystemCallError(errorNumber, path) : nil));
+    }
+    return file;
+}
+
+- (BOOL)validateAs:(NSString *)property error:(NSError **)error
+{
+    return [self openAs:property error:error] != nil;
+}
+
+- (BOOL)isFreeAs:(NSString *)property error:(NSError **)error
+{
+    VZHostFile *file = [self openAs:property error:error];
+    if (!file) {
+        return NO;
+    }
+    if (!QEMUFileIsLocked(file.fileDescriptor)) {
+        return YES;
+    }
+    return VZRefuse(error, VZInvalidConfigurationError(
+        [NSString stringWithFormat:@"%@.URL is %@, which %@.", property, VZQuoted(self.URL.path), inUse],
+        @"Give each machine a variable store of its own, or stop the other one first.", nil));
+}
+
+@end
