@@ -43,8 +43,9 @@ typecheck-macos:
 	$(PYTHON) native/toolchain.py typecheck-macos $(if $(SDK),--sdk '$(SDK)')
 
 bench: $(STAMPS)/installed-for-bench guest
-	LIBVIRT_DEBUG=4 PYTHONPATH=tests $(VENV)/bin/python bench --kernel build/guest/vmlinux --initrd build/guest/initrd.cpio.gz \
-	    --json build/bench.json $(if $(PEERS),--peers) $(if $(README),--readme README.md) $(BENCH_ARGUMENTS)
+	LIBVIRT_DEBUG=4 PYTHONPATH=tests $(VENV)/bin/python bench --kernel build/guest/vmlinux \
+	    --packaged-kernel build/guest/vmlinuz --initrd build/guest/initrd.cpio.gz --json build/bench.json \
+	    $(if $(PEERS),--peers) $(if $(README),--readme README.md) $(BENCH_ARGUMENTS)
 
 frameworks: $(STAMPS)/packages
 	$(PYTHON) native/frameworks.py --prefix '$(PREFIX)' $(if $(DESTDIR),--destdir '$(DESTDIR)')

@@ -22,6 +22,7 @@ from subject import Guest, Subject
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description="Measure applevz beside bare QEMU and libvirt.")
     parser.add_argument("--kernel", type=Path, required=True, help="an uncompressed kernel, given to all alike")
+    parser.add_argument("--packaged-kernel", type=Path, required=True, help="the same as its package has it")
     parser.add_argument("--initrd", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=7, help="of what takes a second and more; shorter rows have more")
     parser.add_argument("--boots", type=int, default=100, help="how many boots of this library must all succeed")
@@ -35,7 +36,7 @@ def arguments() -> argparse.Namespace:
 
 def main() -> int:
     given = arguments()
-    guest = Guest(given.kernel.resolve(), given.initrd.resolve())
+    guest = Guest(given.kernel.resolve(), given.packaged_kernel.resolve(), given.initrd.resolve())
     with tempfile.TemporaryDirectory(prefix="applevz-bench-") as folder:
         subjects: list[Subject] = [Ours(guest, Path(folder)), BareQEMU(guest, Path(folder))]
         if given.peers:

@@ -22,8 +22,8 @@ MEMORY_FOLDER = Path("/dev/shm")
 
 
 class BareMachine(Machine):
-    def __init__(self, guest: Guest, memory: int) -> None:
-        self.guest, self.memory = guest, memory
+    def __init__(self, guest: Guest, memory: int, kernel: Path) -> None:
+        self.guest, self.memory, self.kernel = guest, memory, kernel
         self.qemu: subprocess.Popen[bytes] | None = None
         self.file = MEMORY_FOLDER / f"applevz-bench-{os.getpid()}-{id(self)}"
 
@@ -44,7 +44,7 @@ class BareMachine(Machine):
                     else ("-accel", "tcg", "-cpu", "max,la57=off")
                 ),
                 *("-smp", "1", "-m", f"{self.memory}M", "-object", json.dumps(backend)),
-                *("-kernel", str(self.guest.kernel), "-initrd", str(self.guest.initrd), "-append", words),
+                *("-kernel", str(self.kernel), "-initrd", str(self.guest.initrd), "-append", words),
                 *("-chardev", f"socket,id=qmp,fd={theirs.fileno()}", "-mon", "chardev=qmp,mode=control"),
                 *("-chardev", f"socket,id=console,fd={console.fileno()}"),
                 *("-device", "virtio-serial-device,max_ports=1", "-device", "virtconsole,chardev=console"),
@@ -143,8 +143,8 @@ class BareQEMU(Subject):
         super().__init__(guest, folder)
 
     @contextmanager
-    def machine(self, memory: int) -> Iterator[BareMachine]:
-        machine = BareMachine(self.guest, memory)
+    def machine(self, memory: int, kernel: Path | None = None) -> Iterator[BareMachine]:
+        machine = BareMachine(self.guest, memory, kernel or self.guest.kernel)
         try:
             yield machine
         finally:

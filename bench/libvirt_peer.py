@@ -125,7 +125,7 @@ class Libvirt(Subject):
             libvirt.virEventRunDefaultImpl()
 
     @contextmanager
-    def machine(self, memory: int) -> Iterator[LibvirtMachine]:
+    def machine(self, memory: int, kernel: Path | None = None) -> Iterator[LibvirtMachine]:
         self.count += 1
         name = f"applevz-bench-{os.getpid()}-{self.count}"
         kvm = bool(applevz.capabilities.hardware_acceleration)
@@ -136,7 +136,7 @@ class Libvirt(Subject):
   <vcpu>1</vcpu>
   <os>
     <type arch='x86_64' machine='pc'>hvm</type>
-    <kernel>{escape(str(self.guest.kernel))}</kernel>
+    <kernel>{escape(str(kernel or self.guest.kernel))}</kernel>
     <initrd>{escape(str(self.guest.initrd))}</initrd>
     <cmdline>{COMMAND_LINE}</cmdline>
   </os>

@@ -74,9 +74,9 @@ class Ours(Subject):
         self.platform = applevz.GenericPlatformConfiguration(applevz.GenericMachineIdentifier.random())
 
     @contextmanager
-    def machine(self, memory: int) -> Iterator[OurMachine]:
+    def machine(self, memory: int, kernel: Path | None = None) -> Iterator[OurMachine]:
         configuration = applevz.VirtualMachineConfiguration(
-            applevz.LinuxBootLoader(self.guest.kernel, self.guest.initrd, COMMAND_LINE),
+            applevz.LinuxBootLoader(kernel or self.guest.kernel, self.guest.initrd, COMMAND_LINE),
             memory_size=memory << 20,
             platform=self.platform,
         )

@@ -134,6 +134,9 @@ def boots(rows: Rows, subjects: list[Subject], sizes: Sizes) -> None:
                     rows.row("pause").add(subject, milliseconds(machine.pause))
                     rows.row("resume").add(subject, milliseconds(machine.resume))
                 rows.row("state read", "µs").add(subject, microseconds_each(machine.state, 2000))
+        for subject in subjects:
+            with subject.machine(SMALL, subject.guest.packaged_kernel) as machine:
+                rows.row("boot of the packaged kernel to its first output").add(subject, milliseconds(boot, machine))
 
 
 def states(rows: Rows, subjects: list[Subject], sizes: Sizes, memory: int) -> None:

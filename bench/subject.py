@@ -17,6 +17,9 @@ COMMAND_LINE = "console=hvc0 quiet"
 @dataclass(frozen=True)
 class Guest:
     kernel: Path
+    """Uncompressed."""
+    packaged_kernel: Path
+    """The same, as a distribution's package has it."""
     initrd: Path
 
 
@@ -72,8 +75,8 @@ class Subject(ABC):
         self.folder = folder
 
     @abstractmethod
-    def machine(self, memory: int) -> AbstractContextManager[Machine]:
-        """A machine with so many MiB; gone at the context's end."""
+    def machine(self, memory: int, kernel: Path | None = None) -> AbstractContextManager[Machine]:
+        """A machine with so many MiB, and the guest's uncompressed kernel or another; gone at the context's end."""
 
     @abstractmethod
     def start_all(self, machines: list[Machine]) -> None:

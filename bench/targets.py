@@ -36,6 +36,7 @@ ABSOLUTE = [
 RATIOS = [
     ("start to running", BARE, 1.25),
     ("boot to the guest's first output", LIBVIRT, 0.6),
+    ("boot of the packaged kernel to its first output", LIBVIRT, 0.6),
     ("pause", LIBVIRT, 1 / 4),
     ("resume", LIBVIRT, 1 / 4),
     ("save, 256 MiB", LIBVIRT, 1 / 50),

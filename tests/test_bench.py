@@ -23,7 +23,8 @@ def test_the_benchmark_measures_every_row(guest_files, tmp_path):
     figures, readme = tmp_path / "figures" / "bench.json", tmp_path / "README.md"
     readme.write_text("before\n<!-- bench: begin -->\nold\n<!-- bench: end -->\nafter\n")
     sizes = ["--rounds", "1", "--boots", "1", "--machines", "2", "--large", "300"]
-    files = ["--kernel", guest_files / "vmlinux", "--initrd", guest_files / "initrd.cpio.gz"]
+    files = ["--kernel", guest_files / "vmlinux", "--packaged-kernel", guest_files / "vmlinuz"]
+    files += ["--initrd", guest_files / "initrd.cpio.gz"]
     result = subprocess.run(
         [sys.executable, BENCH, *files, *sizes, "--json", figures, "--readme", readme],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([*filter(None, sys.path), str(BENCH)])},
@@ -41,6 +42,7 @@ def test_the_benchmark_measures_every_row(guest_files, tmp_path):
     both = {"applevz", "bare QEMU"}
     for name in ["start to running", "stop", "boot to the guest's first output", "pause", "resume", "state read"]:
         assert set(rows[name]["medians"]) == both, name
+    assert set(rows["boot of the packaged kernel to its first output"]["medians"]) == both
     for memory in (256, 300):
         for name in ["save", "suspend to disk", "restore to running", "restore to the guest's next output"]:
             assert set(rows[f"{name}, {memory} MiB"]["medians"]) == both, name
