@@ -21,7 +21,8 @@ README =
 BENCH_ARGUMENTS =
 PREFIX = /usr/local
 DESTDIR =
-PYTEST_ARGUMENTS =
+# Two files at a time: most tests wait for an emulated guest, which keeps one processor busy.
+PYTEST_ARGUMENTS = --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 STAMPS = build/stamps
 # What the extension is built from. An editable installation follows changes of src/ by itself.

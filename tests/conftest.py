@@ -20,6 +20,14 @@ import applevz
 ROOT = Path(__file__).resolve().parent.parent
 
 
+# The files that take longest, in this order: begun last, one of them would be waited for alone.
+LONG = ("test_thirty_boots", "test_stateful", "test_embedding", "test_saved_states", "test_native_runtime")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
+
 @pytest.fixture(scope="session")
 def guest_files() -> Path:
     """The folder of the default guest's files."""

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from processes import locked
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -18,7 +20,9 @@ def folder() -> Path:
     target = ROOT / "build" / "debug"
     command = [sys.executable, "setup.py", "--quiet", "build", "--build-base", str(target), "--build-lib", str(target)]
     environment = {**os.environ, "APPLEVZ_DEBUG": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    # Tests in another process may want it, too.
+    with locked(target / ".lock"):
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return target
 

@@ -15,6 +15,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from processes import locked
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES = ROOT / "tests" / "native"
 BUILD = ROOT / "build" / "native-tests"
@@ -45,6 +47,9 @@ class Programs:
         self._toolchain = load_toolchain().Toolchain.find()
         self._layer = self._toolchain.sources() if bridge else self._toolchain.linux_sources(*parts)
         self._debug = bridge
+        # What lies below the classes knows nothing of them.
+        classes = ROOT / "native" / "linux" / "Virtualization" / "Virtualization.h"
+        self._header = classes if bridge or "Virtualization" in parts else None
         self._built: dict[str, dict[str, Path]] = {}
 
     def names(self) -> list[str]:
@@ -53,10 +58,12 @@ class Programs:
     def executable(self, name: str, flavour: str) -> Path:
         """Builds all programs of the flavour on first use, side by side: one after the other they take long."""
         if flavour not in self._built:
-            self._compile(self._layer, flavour, "layer", shared=True)
-            with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-                names = self.names()
-                self._built[flavour] = dict(zip(names, pool.map(lambda name: self._build(name, flavour), names)))
+            # Tests in another process may want the same objects.
+            with locked(BUILD / ".lock"):
+                self._compile(self._layer, flavour, "layer", shared=True)
+                with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+                    names = self.names()
+                    self._built[flavour] = dict(zip(names, pool.map(lambda name: self._build(name, flavour), names)))
         return self._built[flavour][name]
 
     def _build(self, name: str, flavour: str) -> Path:
@@ -71,6 +78,7 @@ class Programs:
             BUILD / flavour / output,
             build_dir=BUILD / "objects",
             debug=self._debug,
+            precompiled=self._header,
             **FLAVOURS[flavour],
             **options,
         )

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The QEMU processes of a process, and waiting for what happens outside of it."""
+"""The QEMU processes of a process, waiting for what happens outside of it, and taking turns with other processes."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -22,6 +24,15 @@ def children(parent: int | None = None) -> set[int]:
         if int(fields[1]) == parent:
             found.add(int(status.parent.name))
     return found
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time; the lock of one that ends is free."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def alive(process: int) -> bool:
