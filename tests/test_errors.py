@@ -68,6 +68,12 @@ def test_success_raises_nothing() -> None:
         ("NOT_SUPPORTED", applevz.NotSupportedError, NotImplementedError),
         ("SAVE", applevz.SaveError, RuntimeError),
         ("RESTORE", applevz.RestoreError, RuntimeError),
+        ("NETWORK_BLOCK_DEVICE_NEGOTIATION_FAILED", applevz.NetworkBlockDeviceNegotiationFailedError, OSError),
+        ("NETWORK_BLOCK_DEVICE_DISCONNECTED", applevz.NetworkBlockDeviceDisconnectedError, OSError),
+        ("USB_CONTROLLER_NOT_FOUND", applevz.USBControllerNotFoundError, LookupError),
+        ("DEVICE_ALREADY_ATTACHED", applevz.DeviceAlreadyAttachedError, RuntimeError),
+        ("DEVICE_INITIALIZATION_FAILURE", applevz.DeviceInitializationFailureError, RuntimeError),
+        ("DEVICE_NOT_FOUND", applevz.DeviceNotFoundError, LookupError),
     ],
 )
 def test_each_code_of_the_framework_has_its_class(name: str, kind: type[Error], builtin: type[Exception]) -> None:

@@ -54,7 +54,8 @@ def state():
         "threads": os.listdir("/proc/self/task") if linux else threading.active_count(),
         "children": open(f"/proc/self/task/{os.getpid()}/children").read() if linux else "",
         "signals": [signal.getsignal(number) for number in sorted(signal.valid_signals())],
-        "dispositions": [line for line in open("/proc/self/status") if line.startswith("Sig")] if linux else "",
+        # SigQ counts the signals of all the user's processes.
+        "dispositions": [line for line in open("/proc/self/status") if line[:4] in "SigB SigI SigC"] if linux else "",
         "locale": locale.setlocale(locale.LC_ALL),
         "environment": dict(os.environ),
         "directory": os.getcwd(),

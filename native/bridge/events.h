@@ -23,6 +23,8 @@ NS_ASSUME_NONNULL_BEGIN
 
 /// Set, if at all, before the event is added anywhere.
 @property (nullable) NSError *error;
+/// The index of the device whose event it is; -1 until it is set.
+@property NSInteger device;
 
 @end
 

@@ -24,6 +24,7 @@ static double seconds_of(clockid_t clock) {
     event->_time = seconds_of(CLOCK_REALTIME);
     event->_monotonicTime = seconds_of(CLOCK_MONOTONIC);
     event->_error = error;
+    event->_device = -1;
     return event;
 }
 

@@ -32,6 +32,10 @@ static bool is_refusal(NSError *_Nullable error) {
 @interface AppleVZMachine () <VZVirtualMachineDelegate>
 @end
 
+API_AVAILABLE(macos(14.0))
+@interface AppleVZMachine (NetworkBlockDevices) <VZNetworkBlockDeviceStorageDeviceAttachmentDelegate>
+@end
+
 @implementation AppleVZMachine {
     dispatch_queue_t _queue;
     VZVirtualMachineConfiguration *_configuration; // a copy: what a discarded machine is replaced from
@@ -76,6 +80,7 @@ static bool is_refusal(NSError *_Nullable error) {
     _virtualMachine = [[VZVirtualMachine alloc] initWithConfiguration:_configuration queue:_queue];
     // The delegate is weak, and an observer is not retained: invalidate ends both before this object can go.
     _virtualMachine.delegate = self;
+    [self setDelegateOfNetworkBlockDevices:self];
     [_virtualMachine addObserver:self forKeyPath:StateKey options:0 context:&observation];
 }
 
@@ -84,6 +89,7 @@ static bool is_refusal(NSError *_Nullable error) {
         return;
     [_virtualMachine removeObserver:self forKeyPath:StateKey];
     _virtualMachine.delegate = nil;
+    [self setDelegateOfNetworkBlockDevices:nil];
     _virtualMachine = nil;
 }
 
@@ -130,8 +136,13 @@ static bool is_refusal(NSError *_Nullable error) {
     [_waiters announceState:event.state];
 }
 
-- (void)addEventOfKind:(enum applevz_event_kind)kind cause:(enum applevz_event_cause)cause error:(NSError *)error {
-    [_events add:[AppleVZEvent eventOfKind:kind cause:cause stateBefore:self.state state:self.state error:error]];
+- (void)addEventOfKind:(enum applevz_event_kind)kind
+                 cause:(enum applevz_event_cause)cause
+                device:(NSUInteger)device
+                 error:(NSError *)error {
+    AppleVZEvent *event = [AppleVZEvent eventOfKind:kind cause:cause stateBefore:self.state state:self.state error:error];
+    event.device = device != NSNotFound ? (NSInteger)device : -1;
+    [_events add:event];
 }
 
 - (void)observeValueForKeyPath:(NSString *)keyPath
@@ -151,7 +162,7 @@ static bool is_refusal(NSError *_Nullable error) {
     if (virtualMachine != _virtualMachine)
         return;
     [self explainWithError:nil];
-    [self addEventOfKind:APPLEVZ_EVENT_KIND_GUEST_STOPPED cause:APPLEVZ_EVENT_CAUSE_GUEST error:nil];
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_GUEST_STOPPED cause:APPLEVZ_EVENT_CAUSE_GUEST device:NSNotFound error:nil];
 }
 
 - (void)virtualMachine:(VZVirtualMachine *)virtualMachine didStopWithError:(NSError *)error {
@@ -159,15 +170,38 @@ static bool is_refusal(NSError *_Nullable error) {
         return;
     [self rememberStopError:error];
     [self explainWithError:error];
-    [self addEventOfKind:APPLEVZ_EVENT_KIND_STOPPED_WITH_ERROR cause:APPLEVZ_EVENT_CAUSE_HOST error:error];
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_STOPPED_WITH_ERROR
+                   cause:APPLEVZ_EVENT_CAUSE_HOST
+                  device:NSNotFound
+                   error:error];
 }
 
 - (void)virtualMachine:(VZVirtualMachine *)virtualMachine
                          networkDevice:(VZNetworkDevice *)networkDevice
     attachmentWasDisconnectedWithError:(NSError *)error {
-    (void)networkDevice;
     if (virtualMachine == _virtualMachine)
-        [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_DISCONNECTED cause:APPLEVZ_EVENT_CAUSE_HOST error:error];
+        [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_DISCONNECTED
+                       cause:APPLEVZ_EVENT_CAUSE_HOST
+                      device:[virtualMachine.networkDevices indexOfObjectIdenticalTo:networkDevice]
+                       error:error];
+}
+
+/// Attachments have no copies: those of the configuration are the machine's. Their delegate is weak, and as the machine's own.
+- (void)setDelegateOfNetworkBlockDevices:(AppleVZMachine *)delegate {
+    if (@available(macOS 14.0, *))
+        for (VZStorageDeviceConfiguration *device in _configuration.storageDevices)
+            if ([device.attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]])
+                ((VZNetworkBlockDeviceStorageDeviceAttachment *)device.attachment).delegate = delegate;
+}
+
+- (NSUInteger)storageDeviceOf:(VZStorageDeviceAttachment *)attachment {
+    NSUInteger index = 0;
+    for (VZStorageDeviceConfiguration *device in _configuration.storageDevices) {
+        if (device.attachment == attachment)
+            return index;
+        index++;
+    }
+    return NSNotFound;
 }
 
 - (void)cancelUnderWay:(NSString *)reason {
@@ -362,6 +396,24 @@ static bool is_refusal(NSError *_Nullable error) {
         [self->_waiters cancelWithError:cancelled(reason)];
         [self->_events cancelWithError:cancelled(reason)];
     });
+}
+
+@end
+
+@implementation AppleVZMachine (NetworkBlockDevices)
+
+- (void)attachmentWasConnected:(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment {
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_CONNECTED
+                   cause:APPLEVZ_EVENT_CAUSE_HOST
+                  device:[self storageDeviceOf:attachment]
+                   error:nil];
+}
+
+- (void)attachment:(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment didEncounterError:(NSError *)error {
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_FAILED
+                   cause:APPLEVZ_EVENT_CAUSE_HOST
+                  device:[self storageDeviceOf:attachment]
+                   error:error];
 }
 
 @end

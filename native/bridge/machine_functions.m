@@ -119,6 +119,7 @@ CFErrorRef applevz_machine_next_event(applevz_machine *machine, applevz_event *e
             taken.cause = object.cause;
             taken.state_before = object.stateBefore;
             taken.state = object.state;
+            taken.device = object.device;
             taken.error = applevz_hand_over_error(object.error);
         }
         *event = taken;

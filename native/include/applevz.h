@@ -50,7 +50,13 @@ enum applevz_error_code {
     APPLEVZ_ERROR_OPERATION_CANCELLED = 9,
     APPLEVZ_ERROR_NOT_SUPPORTED = 10,
     APPLEVZ_ERROR_SAVE = 11,
-    APPLEVZ_ERROR_RESTORE = 12
+    APPLEVZ_ERROR_RESTORE = 12,
+    APPLEVZ_ERROR_NETWORK_BLOCK_DEVICE_NEGOTIATION_FAILED = 20001,
+    APPLEVZ_ERROR_NETWORK_BLOCK_DEVICE_DISCONNECTED = 20002,
+    APPLEVZ_ERROR_USB_CONTROLLER_NOT_FOUND = 30001,
+    APPLEVZ_ERROR_DEVICE_ALREADY_ATTACHED = 30002,
+    APPLEVZ_ERROR_DEVICE_INITIALIZATION_FAILURE = 30003,
+    APPLEVZ_ERROR_DEVICE_NOT_FOUND = 30004
 };
 
 /* Codes of the bridge's own domain, "applevz": what the framework has no code for. */
@@ -153,6 +159,11 @@ enum applevz_disk_image_synchronization_mode {
     APPLEVZ_DISK_IMAGE_SYNCHRONIZATION_MODE_NONE = 3
 };
 
+enum applevz_disk_synchronization_mode {
+    APPLEVZ_DISK_SYNCHRONIZATION_MODE_FULL = 0,
+    APPLEVZ_DISK_SYNCHRONIZATION_MODE_NONE = 1
+};
+
 /* VZFileHandleSerialPortAttachment. The guest reads from `reading` and writes to `writing`; -1 for a direction that is
    not wanted. */
 APPLEVZ_EXPORT CFErrorRef applevz_serial_port_attachment_create_with_file_handles(
@@ -166,6 +177,15 @@ APPLEVZ_EXPORT void applevz_serial_port_attachment_release(applevz_serial_port_a
 APPLEVZ_EXPORT CFErrorRef applevz_storage_device_attachment_create_with_disk_image(
     const char *path, size_t path_length, bool read_only, enum applevz_disk_image_caching_mode caching_mode,
     enum applevz_disk_image_synchronization_mode synchronization_mode,
+    applevz_storage_device_attachment **attachment) CF_RETURNS_RETAINED;
+/* VZDiskBlockDeviceStorageDeviceAttachment, from macOS 14 on. The descriptor of a block device, which is duplicated. */
+APPLEVZ_EXPORT CFErrorRef applevz_storage_device_attachment_create_with_block_device(
+    int descriptor, bool read_only, enum applevz_disk_synchronization_mode synchronization_mode,
+    applevz_storage_device_attachment **attachment) CF_RETURNS_RETAINED;
+/* VZNetworkBlockDeviceStorageDeviceAttachment, from macOS 14 on. `timeout` is in seconds. */
+APPLEVZ_EXPORT CFErrorRef applevz_storage_device_attachment_create_with_network_block_device(
+    const char *url, size_t url_length, double timeout, bool forced_read_only,
+    enum applevz_disk_synchronization_mode synchronization_mode,
     applevz_storage_device_attachment **attachment) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT void applevz_storage_device_attachment_release(applevz_storage_device_attachment *attachment);
 
@@ -375,7 +395,9 @@ enum applevz_event_kind {
     APPLEVZ_EVENT_KIND_GUEST_STOPPED,     /* guestDidStopVirtualMachine: */
     APPLEVZ_EVENT_KIND_STOPPED_WITH_ERROR, /* virtualMachine:didStopWithError: */
     /* virtualMachine:networkDevice:attachmentWasDisconnectedWithError: */
-    APPLEVZ_EVENT_KIND_NETWORK_DISCONNECTED
+    APPLEVZ_EVENT_KIND_NETWORK_DISCONNECTED,
+    APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_CONNECTED, /* attachmentWasConnected: */
+    APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_FAILED     /* attachment:didEncounterError: */
 };
 
 /* Who made it happen: a verb, by its name, or somebody who was not asked. */
@@ -403,6 +425,9 @@ typedef struct applevz_event {
     enum applevz_event_cause cause;
     enum applevz_machine_state state_before; /* the same as `state`, unless it is the state that changed */
     enum applevz_machine_state state;
+    /* Whose event it is: the index of the network card, or of the storage device; -1 for the machine's own, and for a device
+       that was attached while it runs */
+    int64_t device;
     CFErrorRef error; /* the caller's to release: why the verb failed or the machine stopped. NULL otherwise */
 } applevz_event;
 

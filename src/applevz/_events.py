@@ -31,6 +31,10 @@ class EventKind(enum.Enum):
     """The machine stopped by an error (`virtualMachine:didStopWithError:`)."""
     NETWORK_DISCONNECTED = lib.APPLEVZ_EVENT_KIND_NETWORK_DISCONNECTED
     """A network card lost its attachment (`virtualMachine:networkDevice:attachmentWasDisconnectedWithError:`)."""
+    NETWORK_BLOCK_DEVICE_CONNECTED = lib.APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_CONNECTED
+    """A network block device's server was connected to, at the start or again (`attachmentWasConnected:`)."""
+    NETWORK_BLOCK_DEVICE_FAILED = lib.APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_FAILED
+    """A network block device's server is gone (`attachment:didEncounterError:`)."""
 
 
 class EventCause(enum.Enum):
@@ -57,7 +61,9 @@ class Event:
     The numbers of a machine's events begin with 1 and leave none out; of what `dropped` counts the numbers are missing
     just before this one. `time` is in seconds since 1970, `monotonic_time` in those of the clock that
     `time.clock_gettime(time.CLOCK_MONOTONIC)` reads. The states are the same in an event that is no change of them.
-    `error` is why a verb failed or the machine stopped.
+    `error` is why a verb failed or the machine stopped, or what befell a device. `device` is whose event it is: an
+    index in the configuration's `network_devices` or `storage_devices`; None for the machine's own events, and for a
+    device that was attached while it runs.
     """
 
     number: int
@@ -69,6 +75,7 @@ class Event:
     state_before: VirtualMachineState
     state: VirtualMachineState
     error: Error | None
+    device: int | None = None
 
 
 class BaseEvents:
@@ -97,6 +104,7 @@ class BaseEvents:
             state_before=VirtualMachineState(event.state_before),
             state=VirtualMachineState(event.state),
             error=exception_of(event.error) if event.error else None,
+            device=event.device if event.device >= 0 else None,
         )
 
     def _next(self, deadline: Deadline) -> Steps[Event]:

@@ -17,7 +17,13 @@ class also derives from:
     │   ├── OperationCancelledError                     RuntimeError
     │   ├── NotSupportedError                           NotImplementedError
     │   ├── SaveError                                   RuntimeError
-    │   └── RestoreError                                RuntimeError
+    │   ├── RestoreError                                RuntimeError
+    │   ├── NetworkBlockDeviceNegotiationFailedError    OSError
+    │   ├── NetworkBlockDeviceDisconnectedError         OSError
+    │   ├── USBControllerNotFoundError                  LookupError
+    │   ├── DeviceAlreadyAttachedError                  RuntimeError
+    │   ├── DeviceInitializationFailureError            RuntimeError
+    │   └── DeviceNotFoundError                         LookupError
     ├── of the domain "applevz", this package's own
     │   ├── ForeignExceptionError                       RuntimeError
     │   ├── InvalidArgumentError                        ValueError
@@ -48,6 +54,9 @@ from ._native import Reference, ffi, lib, take_text
 
 __all__ = [
     "CFError",
+    "DeviceAlreadyAttachedError",
+    "DeviceInitializationFailureError",
+    "DeviceNotFoundError",
     "EndOfConsoleError",
     "Error",
     "ForeignExceptionError",
@@ -60,6 +69,8 @@ __all__ = [
     "InvalidVirtualMachineConfigurationError",
     "InvalidVirtualMachineStateError",
     "InvalidVirtualMachineStateTransitionError",
+    "NetworkBlockDeviceDisconnectedError",
+    "NetworkBlockDeviceNegotiationFailedError",
     "NetworkError",
     "NotSupportedError",
     "OperationCancelledError",
@@ -68,6 +79,7 @@ __all__ = [
     "RestoreError",
     "SaveError",
     "TimeoutError",
+    "USBControllerNotFoundError",
     "VirtualMachineLimitExceededError",
 ]
 
@@ -338,6 +350,30 @@ class RestoreError(Error, RuntimeError):
     """The machine's state was not restored."""
 
 
+class NetworkBlockDeviceNegotiationFailedError(Error, OSError):
+    """The server of a network block device cannot be reached, or does not give the disk out."""
+
+
+class NetworkBlockDeviceDisconnectedError(Error, OSError):
+    """The server of a network block device is gone, and what the guest wants of the disk fails."""
+
+
+class USBControllerNotFoundError(Error, LookupError):
+    """The machine has no such USB controller."""
+
+
+class DeviceAlreadyAttachedError(Error, RuntimeError):
+    """The device is attached to a machine already."""
+
+
+class DeviceInitializationFailureError(Error, RuntimeError):
+    """The device cannot be attached: `failure_reason` says why."""
+
+
+class DeviceNotFoundError(Error, LookupError):
+    """The device is not attached there."""
+
+
 class ForeignExceptionError(Error, RuntimeError):
     """An `NSException` was raised in the native library; its name and reason are in the error."""
 
@@ -413,6 +449,12 @@ _VIRTUALIZATION_CLASSES: Final[dict[int, type[Error]]] = {
     lib.APPLEVZ_ERROR_NOT_SUPPORTED: NotSupportedError,
     lib.APPLEVZ_ERROR_SAVE: SaveError,
     lib.APPLEVZ_ERROR_RESTORE: RestoreError,
+    lib.APPLEVZ_ERROR_NETWORK_BLOCK_DEVICE_NEGOTIATION_FAILED: NetworkBlockDeviceNegotiationFailedError,
+    lib.APPLEVZ_ERROR_NETWORK_BLOCK_DEVICE_DISCONNECTED: NetworkBlockDeviceDisconnectedError,
+    lib.APPLEVZ_ERROR_USB_CONTROLLER_NOT_FOUND: USBControllerNotFoundError,
+    lib.APPLEVZ_ERROR_DEVICE_ALREADY_ATTACHED: DeviceAlreadyAttachedError,
+    lib.APPLEVZ_ERROR_DEVICE_INITIALIZATION_FAILURE: DeviceInitializationFailureError,
+    lib.APPLEVZ_ERROR_DEVICE_NOT_FOUND: DeviceNotFoundError,
 }
 _BRIDGE_CLASSES: Final[dict[int, type[Error]]] = {
     lib.APPLEVZ_BRIDGE_ERROR_EXCEPTION: ForeignExceptionError,

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#import "../descriptors.h"
 #import "../errors.h"
 #import "../guard.h"
 #import "../ownership.h"
@@ -32,6 +33,65 @@ CFErrorRef applevz_storage_device_attachment_create_with_disk_image(
             return error ?: applevz_refused_without_error(@"disk image attachment");
         *attachment = applevz_hand_over_handle(object);
         return nil;
+    });
+}
+
+static NSError *attachment_missing(NSString *what) {
+    return applevz_error(VZErrorDomain, VZErrorNotSupported,
+                         [NSString stringWithFormat:@"There are no disks on %@ on this host.", what],
+                         @"The virtualization framework has them from macOS 14 on.", @"Use a disk image.");
+}
+
+CFErrorRef applevz_storage_device_attachment_create_with_block_device(
+    int descriptor, bool read_only, enum applevz_disk_synchronization_mode synchronization_mode,
+    applevz_storage_device_attachment **attachment) {
+    return applevz_guard(^NSError *_Nullable {
+        if (@available(macOS 14.0, *)) {
+            NSError *error = nil;
+            NSFileHandle *handle = applevz_duplicated_file_handle(descriptor, @"file_handle", &error);
+            if (handle == nil)
+                return error;
+            VZDiskBlockDeviceStorageDeviceAttachment *object = [[VZDiskBlockDeviceStorageDeviceAttachment alloc]
+                 initWithFileHandle:handle
+                           readOnly:read_only
+                synchronizationMode:(VZDiskSynchronizationMode)synchronization_mode
+                              error:&error];
+            if (object == nil)
+                return error ?: applevz_refused_without_error(@"block device attachment");
+            *attachment = applevz_hand_over_handle(object);
+            return nil;
+        }
+        return attachment_missing(@"block devices");
+    });
+}
+
+CFErrorRef applevz_storage_device_attachment_create_with_network_block_device(
+    const char *url, size_t url_length, double timeout, bool forced_read_only,
+    enum applevz_disk_synchronization_mode synchronization_mode, applevz_storage_device_attachment **attachment) {
+    return applevz_guard(^NSError *_Nullable {
+        if (@available(macOS 14.0, *)) {
+            NSError *error = nil;
+            NSString *text = applevz_text(url, url_length, @"URL of the network block device", &error);
+            if (error != nil)
+                return error;
+            NSURL *location = [NSURL URLWithString:text];
+            if (location == nil)
+                return applevz_invalid_argument(@"Invalid URL.",
+                                                [NSString stringWithFormat:@"url is \"%@\", which is not a URL.", text],
+                                                @"Give one like nbd://host:10809/export, with % and two hexadecimal digits "
+                                                @"for what a URL does not have.");
+            VZNetworkBlockDeviceStorageDeviceAttachment *object = [[VZNetworkBlockDeviceStorageDeviceAttachment alloc]
+                        initWithURL:location
+                            timeout:timeout
+                     forcedReadOnly:forced_read_only
+                synchronizationMode:(VZDiskSynchronizationMode)synchronization_mode
+                              error:&error];
+            if (object == nil)
+                return error ?: applevz_refused_without_error(@"network block device attachment");
+            *attachment = applevz_hand_over_handle(object);
+            return nil;
+        }
+        return attachment_missing(@"network block devices");
     });
 }
 

@@ -43,6 +43,32 @@ enum { VZUSBMaximumDeviceCount = 15 };
 @interface VZStorageDeviceAttachment () <VZConfigurationPart>
 - (instancetype)initForSubclass;
 @end
+
+/*! Those attachments that are implemented have all of it. */
+@interface VZStorageDeviceAttachment (VZStorageDeviceData)
+/*! What holds the data, looked at as it will be used: a VZHostFile, or a text that is the same for the same data. nil with an
+    error whose reason begins with property. */
+- (nullable id)identityAs:(NSString *)property error:(NSError *_Nullable __autoreleasing *_Nullable)error;
+
+/*! The name of the property that says where the data is, and its value for an error's text. */
+@property (readonly) NSString *propertyOfData;
+@property (readonly) NSString *shownData;
+
+/*! Whether the guest may write, as far as it is up to the host. */
+@property (readonly) BOOL isWritable;
+@end
+
+/*! Refuses what is not a value of the enumeration. */
+extern BOOL VZValidateDiskSynchronizationMode(VZDiskSynchronizationMode mode,
+                                              NSError *_Nullable __autoreleasing *_Nullable error);
+
+@class VZNetworkBlockDeviceURL;
+
+@interface VZNetworkBlockDeviceStorageDeviceAttachment ()
+/*! The parts of the URL. */
+@property (readonly) VZNetworkBlockDeviceURL *server;
+@end
+
 @interface VZNetworkDeviceConfiguration () <VZConfigurationPart>
 - (instancetype)initForSubclass;
 @end
@@ -120,6 +146,8 @@ extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSErr
 - (nullable VZHostFile *)openAs:(NSString *)property error:(NSError **)error;
 @end
 
+@class VZNamedStorageDeviceAttachment;
+
 @interface VZVirtualMachineConfiguration ()
 /*! The folder in whose file system the guest's memory is a file, without a name; nil, the default, for one in memory. The
     bridge sets it by this name. */
@@ -130,6 +158,9 @@ extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSErr
 
 /*! How many devices the machine has, each with a place of its own. Those on a USB controller have its. */
 @property (readonly) NSUInteger deviceCount;
+
+/*! All disks, by the names of their devices. */
+@property (readonly) NSArray<VZNamedStorageDeviceAttachment *> *storageAttachments;
 
 /*! How many devices need the machine to have a USB controller for them. */
 @property (readonly) NSUInteger USBDeviceCount;

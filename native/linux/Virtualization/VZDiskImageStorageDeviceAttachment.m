@@ -129,14 +129,24 @@ enum { sectorSize = 512 };
     return file;
 }
 
-- (BOOL)validateAs:(NSString *)property error:(NSError **)error
+- (id)identityAs:(NSString *)property error:(NSError **)error
 {
-    NSError *wrong = nil;
-    if ([self openAs:[property stringByAppendingString:@".URL"] error:&wrong]) {
-        return YES;
-    }
-    return VZRefuse(error, VZInvalidConfigurationError(wrong.localizedFailureReason,
-                                                       wrong.localizedRecoverySuggestion, wrong));
+    return [self openAs:property error:error];
+}
+
+- (BOOL)isWritable
+{
+    return !self.isReadOnly;
+}
+
+- (NSString *)propertyOfData
+{
+    return @"URL";
+}
+
+- (NSString *)shownData
+{
+    return VZQuoted(self.URL.path);
 }
 
 @end

@@ -35,6 +35,11 @@ extern NSString *_Nullable VZPathOfFileURL(NSURL *_Nullable url,
                                reason:(NSString *_Nullable __autoreleasing *_Nonnull)reason
                           errorNumber:(int *)errorNumber NS_DESIGNATED_INITIALIZER;
 
+/*! A duplicate of an open descriptor. */
+- (nullable instancetype)initWithFileDescriptor:(int)fileDescriptor
+                                         reason:(NSString *_Nullable __autoreleasing *_Nonnull)reason
+                                    errorNumber:(int *)errorNumber NS_DESIGNATED_INITIALIZER;
+
 /*! Open as long as the object lives. */
 @property (readonly) int fileDescriptor;
 @property (readonly) uint64_t size;

@@ -3,6 +3,8 @@
 #import "VZErrors+Private.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 NSData *VZUTF8Data(NSString *string)
@@ -121,11 +123,38 @@ static NSString *kindOfFile(mode_t mode)
                                              kindOfFile(status.st_mode), blockDevices ? @" or a block device" : @""];
         return nil;
     }
-    _status = status;
-    _isBlockDevice = S_ISBLK(status.st_mode);
-    off_t end = _isBlockDevice ? lseek(_fileDescriptor, 0, SEEK_END) : status.st_size;
-    _size = end < 0 ? 0 : (uint64_t)end;
+    [self takeStatus:&status];
     return self;
+}
+
+- (instancetype)initWithFileDescriptor:(int)fileDescriptor reason:(NSString **)reason errorNumber:(int *)errorNumber
+{
+    if (!(self = [super init])) {
+        return nil;
+    }
+    *errorNumber = 0;
+    struct stat status;
+    _fileDescriptor = fcntl(fileDescriptor, F_DUPFD_CLOEXEC, 3);
+    if (_fileDescriptor < 0 || fstat(_fileDescriptor, &status) != 0) {
+        *errorNumber = errno;
+        *reason = [NSString stringWithFormat:@"has descriptor %d, which is not open: %@", fileDescriptor,
+                                             VZSystemCallErrorText(*errorNumber)];
+        return nil;
+    }
+    [self takeStatus:&status];
+    return self;
+}
+
+- (void)takeStatus:(const struct stat *)status
+{
+    _status = *status;
+    _isBlockDevice = S_ISBLK(status->st_mode);
+    uint64_t size = 0;
+    // Not by seeking: the position is the owner's, too.
+    if (_isBlockDevice && ioctl(_fileDescriptor, BLKGETSIZE64, &size) != 0) {
+        size = 0;
+    }
+    _size = _isBlockDevice ? size : (uint64_t)status->st_size;
 }
 
 - (BOOL)acceptsMode:(mode_t)mode blockDevices:(BOOL)blockDevices

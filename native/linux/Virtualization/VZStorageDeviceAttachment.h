@@ -3,7 +3,8 @@
 
 NS_ASSUME_NONNULL_BEGIN
 
-/*! What on the host holds a disk's data. Abstract: make a VZDiskImageStorageDeviceAttachment. */
+/*! What on the host holds a disk's data. Abstract: make a VZDiskImageStorageDeviceAttachment, a
+    VZDiskBlockDeviceStorageDeviceAttachment or a VZNetworkBlockDeviceStorageDeviceAttachment. */
 VZ_EXPORT API_AVAILABLE(macos(11.0))
 @interface VZStorageDeviceAttachment : NSObject
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "VZConfiguration+Private.h"
+#import "VZErrors+Private.h"
 
 @implementation VZStorageDeviceAttachment
 
@@ -10,7 +11,17 @@
 
 - (BOOL)validateAs:(NSString *)property error:(NSError **)error
 {
-    return VZRefuseClass(self, property, @"VZDiskImageStorageDeviceAttachment", error);
+    if (![self respondsToSelector:@selector(identityAs:error:)]) {
+        return VZRefuseClass(self, property, @"VZDiskImageStorageDeviceAttachment, "
+                                             @"VZDiskBlockDeviceStorageDeviceAttachment or "
+                                             @"VZNetworkBlockDeviceStorageDeviceAttachment", error);
+    }
+    NSError *wrong = nil;
+    if ([self identityAs:[NSString stringWithFormat:@"%@.%@", property, [self propertyOfData]] error:&wrong]) {
+        return YES;
+    }
+    return VZRefuse(error, VZInvalidConfigurationError(wrong.localizedFailureReason,
+                                                       wrong.localizedRecoverySuggestion, wrong));
 }
 
 @end

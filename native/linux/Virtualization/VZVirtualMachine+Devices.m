@@ -17,6 +17,14 @@
         };
         [devices addObject:device];
     }
+    index = 0;
+    for (VZStorageDeviceConfiguration *configuration in _configuration.storageDevices) {
+        NSString *node = QEMUNameOfDisk(index++);
+        if ([configuration.attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]])
+            [devices addObject:[[QEMUNetworkDiskWatch alloc]
+                                   initWithAttachment:(VZNetworkBlockDeviceStorageDeviceAttachment *)configuration.attachment
+                                                 node:node]];
+    }
     for (NSUInteger i = 0; i < _configuration.memoryBalloonDevices.count; i++)
         [devices addObject:[[VZVirtioTraditionalMemoryBalloonDevice alloc]
                                initWithMemorySize:_configuration.memorySize]];

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMU/QEMUInstance.h"
 #import "QEMU/QEMUNetworkCardExchange.h"
+#import "QEMU/QEMUNetworkDiskWatch.h"
 #import "QEMU/QEMUSavedStateWriter.h"
 #import <Virtualization/Virtualization.h>
 
@@ -91,6 +92,9 @@ NSString *VZNameOfState(VZVirtualMachineState state);
 - (instancetype)initWithIndex:(NSUInteger)index attachment:(nullable VZNetworkDeviceAttachment *)attachment;
 /// Called when its attachment could not stay, on the machine's queue.
 @property (nullable, copy) void (^disconnectionHandler)(VZNetworkDevice *device, NSError *error);
+@end
+
+@interface QEMUNetworkDiskWatch () <VZRuntimeDevice>
 @end
 
 @interface VZMemoryBalloonDevice ()

@@ -5,6 +5,7 @@
 #import "VZConfiguration+Private.h"
 #import "VZErrors+Private.h"
 #import "VZHostFile+Private.h"
+#import "VZNamedStorageDeviceAttachment+Private.h"
 #import "VZVirtualMachine+Private.h"
 
 typedef void (^Completion)(NSError *_Nullable error);
@@ -44,6 +45,13 @@ static dispatch_queue_t file_queue(void) {
             nil);
         dispatch_async(self.queue, ^{
             completionHandler(error);
+        });
+        return;
+    }
+    NSString *reason = VZReasonAgainstSavingStorage(_configuration.storageAttachments);
+    if (reason != nil) {
+        dispatch_async(self.queue, ^{
+            completionHandler(QEMUSaveError(reason, @"Use a VZDiskImageStorageDeviceAttachment.", nil));
         });
         return;
     }

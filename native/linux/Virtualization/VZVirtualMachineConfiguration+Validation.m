@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "VZConfiguration+Private.h"
 #import "VZErrors+Private.h"
+#import "VZNamedStorageDeviceAttachment+Private.h"
 #import "VZVirtualMachine+Private.h"
 #import "VZHostFile+Private.h"
 #include <errno.h>
@@ -101,7 +102,10 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
                 @"Use a VZVirtioBlockDeviceConfiguration.", nil));
         }
     }
-    return YES;
+    NSString *reason = VZReasonAgainstSavingStorage(self.storageAttachments);
+    return !reason || VZRefuse(error, VZErrorWithReason(
+        VZErrorInvalidVirtualMachineConfiguration, @"A machine of this configuration cannot be saved.", reason,
+        @"Use a VZDiskImageStorageDeviceAttachment.", nil));
 }
 
 - (BOOL)validateEverythingWithError:(NSError **)error
@@ -332,36 +336,20 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
     return YES;
 }
 
-// Two devices may read one image. Once one of them writes, the guest's two caches contradict each other.
+- (NSArray<VZNamedStorageDeviceAttachment *> *)storageAttachments
+{
+    NSMutableArray<VZNamedStorageDeviceAttachment *> *attachments = [[NSMutableArray alloc] init];
+    for (NSUInteger i = 0; i < self.storageDevices.count; i++) {
+        [attachments addObject:[[VZNamedStorageDeviceAttachment alloc]
+                                   initWithName:nameOfElement(@"storageDevices", i)
+                                     attachment:self.storageDevices[i].attachment]];
+    }
+    return attachments;
+}
+
 - (BOOL)validateDiskImagesAreDistinctWithError:(NSError **)error
 {
-    NSMutableArray<VZDiskImageStorageDeviceAttachment *> *attachments = [[NSMutableArray alloc] init];
-    NSMutableArray<VZHostFile *> *files = [[NSMutableArray alloc] init];
-    NSMutableArray<NSString *> *names = [[NSMutableArray alloc] init];
-    NSUInteger index = 0;
-    for (VZStorageDeviceConfiguration *device in self.storageDevices) {
-        NSString *name = [nameOfElement(@"storageDevices", index++) stringByAppendingString:@".attachment.URL"];
-        if (![device.attachment isKindOfClass:[VZDiskImageStorageDeviceAttachment class]]) {
-            continue;
-        }
-        VZDiskImageStorageDeviceAttachment *attachment = (VZDiskImageStorageDeviceAttachment *)device.attachment;
-        VZHostFile *file = [attachment openAs:name error:error];
-        if (!file) {
-            return NO;
-        }
-        for (NSUInteger i = 0; i < files.count; i++) {
-            if ([file isSameFileAs:files[i]] && !(attachment.isReadOnly && attachments[i].isReadOnly)) {
-                return refuse(error,
-                              [NSString stringWithFormat:@"%@ is %@, the same image as %@, and not both are readOnly.",
-                                                         name, VZQuoted(attachment.URL.path), names[i]],
-                              @"Give each writable disk an image of its own, or attach both with readOnly.");
-            }
-        }
-        [attachments addObject:attachment];
-        [files addObject:file];
-        [names addObject:name];
-    }
-    return YES;
+    return VZValidateStorageIsDistinct(self.storageAttachments, error);
 }
 
 @end

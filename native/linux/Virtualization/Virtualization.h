@@ -2,9 +2,11 @@
 // What is implemented of Apple's framework, under Apple's names. What is not implemented is not declared.
 #import <Virtualization/VZDefines.h>
 #import <Virtualization/VZBootLoader.h>
+#import <Virtualization/VZDiskBlockDeviceStorageDeviceAttachment.h>
 #import <Virtualization/VZDiskImageStorageDeviceAttachment.h>
 #import <Virtualization/VZEFIBootLoader.h>
 #import <Virtualization/VZEFIVariableStore.h>
+#import <Virtualization/VZDiskSynchronizationMode.h>
 #import <Virtualization/VZEntropyDeviceConfiguration.h>
 #import <Virtualization/VZError.h>
 #import <Virtualization/VZFileHandleNetworkDeviceAttachment.h>
@@ -18,6 +20,7 @@
 #import <Virtualization/VZMemoryBalloonDeviceConfiguration.h>
 #import <Virtualization/VZNATNetworkDeviceAttachment.h>
 #import <Virtualization/VZNVMExpressControllerDeviceConfiguration.h>
+#import <Virtualization/VZNetworkBlockDeviceStorageDeviceAttachment.h>
 #import <Virtualization/VZNetworkDevice.h>
 #import <Virtualization/VZNetworkDeviceAttachment.h>
 #import <Virtualization/VZNetworkDeviceConfiguration.h>

@@ -4,9 +4,12 @@ from __future__ import annotations
 from .. import _arguments as arguments
 from .._native import Reference, lib
 from ..configuration.storage import (
+    DiskBlockDeviceStorageDeviceAttachment,
     DiskImageCachingMode,
     DiskImageStorageDeviceAttachment,
     DiskImageSynchronizationMode,
+    DiskSynchronizationMode,
+    NetworkBlockDeviceStorageDeviceAttachment,
     NVMExpressControllerDeviceConfiguration,
     USBMassStorageDeviceConfiguration,
     VirtioBlockDeviceConfiguration,
@@ -35,7 +38,16 @@ def add_storage_devices(owned: Owned, handle: Reference, devices: object) -> Non
 
 
 def _attachment(owned: Owned, field: str, given: object) -> Reference:
-    image = arguments.instance(f"{field}.attachment", given, (DiskImageStorageDeviceAttachment,))
+    kinds = (
+        DiskImageStorageDeviceAttachment,
+        DiskBlockDeviceStorageDeviceAttachment,
+        NetworkBlockDeviceStorageDeviceAttachment,
+    )
+    image = arguments.instance(f"{field}.attachment", given, kinds)
+    if isinstance(image, DiskBlockDeviceStorageDeviceAttachment):
+        return _block_device(owned, f"{field}.attachment", image)
+    if isinstance(image, NetworkBlockDeviceStorageDeviceAttachment):
+        return _network_block_device(owned, f"{field}.attachment", image)
     path = arguments.path(f"{field}.attachment.path", image.path)
     return owned.make(
         "storage_device_attachment",
@@ -48,6 +60,38 @@ def _attachment(owned: Owned, field: str, given: object) -> Reference:
             f"{field}.attachment.synchronization_mode", image.synchronization_mode, (DiskImageSynchronizationMode,)
         ),
     )
+
+
+def _block_device(owned: Owned, field: str, device: DiskBlockDeviceStorageDeviceAttachment) -> Reference:
+    if device.file_handle is None:
+        raise arguments.wrong_type(f"{field}.file_handle", None, "an open file, or the number of a descriptor")
+    return owned.make(
+        "storage_device_attachment",
+        lib.applevz_storage_device_attachment_create_with_block_device,
+        arguments.descriptor(f"{field}.file_handle", device.file_handle),
+        arguments.boolean(f"{field}.read_only", device.read_only),
+        _synchronization_mode(field, device.synchronization_mode),
+    )
+
+
+def _network_block_device(owned: Owned, field: str, device: NetworkBlockDeviceStorageDeviceAttachment) -> Reference:
+    url = arguments.text(f"{field}.url", device.url)
+    timeout = arguments.seconds(f"{field}.timeout", device.timeout)
+    if timeout is None:
+        raise arguments.wrong_type(f"{field}.timeout", device.timeout, "a number of seconds (float)")
+    return owned.make(
+        "storage_device_attachment",
+        lib.applevz_storage_device_attachment_create_with_network_block_device,
+        url,
+        len(url),
+        timeout,
+        arguments.boolean(f"{field}.forced_read_only", device.forced_read_only),
+        _synchronization_mode(field, device.synchronization_mode),
+    )
+
+
+def _synchronization_mode(field: str, mode: object) -> int:
+    return int(arguments.instance(f"{field}.synchronization_mode", mode, (DiskSynchronizationMode,)))
 
 
 def _add_block_device(

@@ -28,18 +28,23 @@ from .network import (
 )
 from .platforms import GenericMachineIdentifier, GenericPlatformConfiguration
 from .storage import (
+    DiskBlockDeviceStorageDeviceAttachment,
     DiskImageCachingMode,
     DiskImageStorageDeviceAttachment,
     DiskImageSynchronizationMode,
+    DiskSynchronizationMode,
+    NetworkBlockDeviceStorageDeviceAttachment,
     NVMExpressControllerDeviceConfiguration,
     USBMassStorageDeviceConfiguration,
     VirtioBlockDeviceConfiguration,
 )
 
 __all__ = [
+    "DiskBlockDeviceStorageDeviceAttachment",
     "DiskImageCachingMode",
     "DiskImageStorageDeviceAttachment",
     "DiskImageSynchronizationMode",
+    "DiskSynchronizationMode",
     "EFIBootLoader",
     "EFIVariableStore",
     "FileHandleNetworkDeviceAttachment",
@@ -51,6 +56,7 @@ __all__ = [
     "MACAddress",
     "NATNetworkDeviceAttachment",
     "NVMExpressControllerDeviceConfiguration",
+    "NetworkBlockDeviceStorageDeviceAttachment",
     "USBMassStorageDeviceConfiguration",
     "VirtioBlockDeviceConfiguration",
     "VirtioConsoleDeviceSerialPortConfiguration",

@@ -5,15 +5,20 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Any
 
 from .._arguments import PathLike
 from .._native import lib
 
 __all__ = [
+    "DiskBlockDeviceStorageDeviceAttachment",
     "DiskImageCachingMode",
     "DiskImageStorageDeviceAttachment",
     "DiskImageSynchronizationMode",
+    "DiskSynchronizationMode",
     "NVMExpressControllerDeviceConfiguration",
+    "NetworkBlockDeviceStorageDeviceAttachment",
+    "StorageDeviceAttachment",
     "USBMassStorageDeviceConfiguration",
     "VirtioBlockDeviceConfiguration",
 ]
@@ -49,11 +54,60 @@ class DiskImageStorageDeviceAttachment:
     synchronization_mode: DiskImageSynchronizationMode = DiskImageSynchronizationMode.FULL
 
 
+class DiskSynchronizationMode(enum.IntEnum):
+    """What a guest's flush does on a block device (`VZDiskSynchronizationMode`)."""
+
+    FULL = lib.APPLEVZ_DISK_SYNCHRONIZATION_MODE_FULL
+    NONE = lib.APPLEVZ_DISK_SYNCHRONIZATION_MODE_NONE
+
+
+@dataclass
+class DiskBlockDeviceStorageDeviceAttachment:
+    """A block device of the host, such as a whole disk or a partition. Needs macOS 14.
+
+    `file_handle` is a file that was opened on it, or the number of its descriptor, for reading and, for a disk that is
+    not `read_only`, for writing; it is duplicated when a machine is made, and stays yours. On Linux a machine that has
+    one cannot be saved.
+    """
+
+    file_handle: Any
+    read_only: bool = False
+    synchronization_mode: DiskSynchronizationMode = DiskSynchronizationMode.FULL
+
+
+@dataclass
+class NetworkBlockDeviceStorageDeviceAttachment:
+    """A disk that a server gives out by the NBD protocol, in plain text. Needs macOS 14.
+
+    `url` has one of the forms `nbd://host:port/export`, where the port may be left out, and
+    `nbd+unix:///export?socket=/path` (the NBD project's `doc/uri.md`). The machine connects as it starts, which fails
+    with `NetworkBlockDeviceNegotiationFailedError` where the server does not answer within `timeout` seconds or does
+    not have that export. Whether the guest can write is the server's to say, unless it is `forced_read_only`.
+
+    When the connection breaks, on Linux, the guest's requests wait for as long as `timeout`, and are made again if the
+    server is back by then. Otherwise they fail, and so do later ones, which is told as an event of
+    `EventKind.NETWORK_BLOCK_DEVICE_FAILED`; the machine connects again as soon as the server is back, which is one of
+    `NETWORK_BLOCK_DEVICE_CONNECTED`, as is the connection at the start. A machine that has one cannot be saved there.
+    """
+
+    url: str
+    timeout: float = 5.0
+    forced_read_only: bool = False
+    synchronization_mode: DiskSynchronizationMode = DiskSynchronizationMode.FULL
+
+
+StorageDeviceAttachment = (
+    DiskImageStorageDeviceAttachment
+    | DiskBlockDeviceStorageDeviceAttachment
+    | NetworkBlockDeviceStorageDeviceAttachment
+)
+
+
 @dataclass
 class VirtioBlockDeviceConfiguration:
     """A disk that Linux knows as `/dev/vda`. The identifier, up to 20 ASCII characters, is its serial number there."""
 
-    attachment: DiskImageStorageDeviceAttachment
+    attachment: StorageDeviceAttachment
     block_device_identifier: str | None = None
 
 
@@ -64,7 +118,7 @@ class NVMExpressControllerDeviceConfiguration:
     On Linux a machine that has one cannot be saved, and starts slower.
     """
 
-    attachment: DiskImageStorageDeviceAttachment
+    attachment: StorageDeviceAttachment
 
 
 @dataclass
@@ -75,4 +129,4 @@ class USBMassStorageDeviceConfiguration:
     ports of the machine's USB controller have that order: `/sys/block/sda` leads to the port.
     """
 
-    attachment: DiskImageStorageDeviceAttachment
+    attachment: StorageDeviceAttachment

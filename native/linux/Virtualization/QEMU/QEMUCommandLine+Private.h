@@ -16,6 +16,7 @@ NS_ASSUME_NONNULL_BEGIN
     NSMutableArray<QEMUPreparation *> *_preparations;
     NSMutableArray<NSDictionary *> *_networkCards;
     NSMutableArray<NSArray<NSString *> *> *_platformFields;
+    NSMutableArray<QEMUNetworkDisk *> *_networkDisks;
     BOOL _microvm;
     BOOL _hasFirmware; // in flash memory, with variables
     BOOL _isExchangeable; // there is a generation identifier, and network cards are in places of their own
@@ -54,6 +55,11 @@ NS_ASSUME_NONNULL_BEGIN
 
 @interface QEMUCommandLine (StorageDevices)
 - (BOOL)addStorageDevices:(NSArray<VZStorageDeviceConfiguration *> *)devices error:(NSError **)error;
+/// What is behind a disk. property is the attachment's.
+- (BOOL)addBlockNode:(NSString *)name
+                  of:(VZStorageDeviceAttachment *)attachment
+                  as:(NSString *)property
+               error:(NSError **)error;
 @end
 
 @interface QEMUCommandLine (USB)

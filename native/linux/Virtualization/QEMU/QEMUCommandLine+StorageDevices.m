@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "../VZConfiguration+Private.h"
-#import "../VZErrors+Private.h"
-#import "../VZHostFile+Private.h"
+#import "QEMUBlockNode.h"
 #import "QEMUCommandLine+Private.h"
+
+NSString *QEMUNameOfDisk(NSUInteger index) {
+    return [NSString stringWithFormat:@"disk%lu", (unsigned long)index];
+}
 
 @implementation QEMUCommandLine (StorageDevices)
 
@@ -14,26 +17,29 @@
     return YES;
 }
 
-- (BOOL)addStorageDevice:(VZStorageDeviceConfiguration *)device index:(NSUInteger)index error:(NSError **)error {
-    VZDiskImageStorageDeviceAttachment *attachment = (VZDiskImageStorageDeviceAttachment *)device.attachment;
-    NSString *property = [NSString stringWithFormat:@"storageDevices[%lu].attachment", (unsigned long)index];
-    VZHostFile *image = [attachment openAs:property error:error];
-    if (image == nil)
+- (BOOL)addBlockNode:(NSString *)name
+                  of:(VZStorageDeviceAttachment *)attachment
+                  as:(NSString *)property
+               error:(NSError **)error {
+    QEMUBlockNode *node = [QEMUBlockNode nodeOf:attachment as:property error:error];
+    if (node == nil)
         return NO;
-    NSString *identifier = [NSString stringWithFormat:@"disk%lu", (unsigned long)index];
-    BOOL direct = attachment.cachingMode == VZDiskImageCachingModeUncached;
-    BOOL noFlush = attachment.synchronizationMode == VZDiskImageSynchronizationModeNone;
-    [self add:@"-blockdev" value:QEMUOptionOfObject(@{
-        @"driver" : image.isBlockDevice ? @"host_device" : @"file",
-        @"node-name" : identifier,
-        @"filename" : attachment.resolvedPath,
-        @"read-only" : [NSNumber numberWithBool:attachment.readOnly],
-        @"discard" : @"unmap",
-        @"cache" : @{
-            @"direct" : [NSNumber numberWithBool:direct],
-            @"no-flush" : [NSNumber numberWithBool:noFlush],
-        },
-    })];
+    NSString *path = node.descriptor != nil ? [self pathOfDescriptor:node.descriptor] : nil;
+    NSString *option = QEMUOptionOfObject([node optionsWithName:name path:path]);
+    [self add:@"-blockdev" value:option];
+    if (node.networkAttachment != nil)
+        [_networkDisks addObject:[[QEMUNetworkDisk alloc] initWithAttachment:node.networkAttachment
+                                                                    property:property
+                                                                        node:name
+                                                                      option:option]];
+    return YES;
+}
+
+- (BOOL)addStorageDevice:(VZStorageDeviceConfiguration *)device index:(NSUInteger)index error:(NSError **)error {
+    NSString *property = [NSString stringWithFormat:@"storageDevices[%lu].attachment", (unsigned long)index];
+    NSString *identifier = QEMUNameOfDisk(index);
+    if (![self addBlockNode:identifier of:device.attachment as:property error:error])
+        return NO;
     if ([device isKindOfClass:[VZNVMExpressControllerDeviceConfiguration class]]) {
         // A guest tells controllers apart by it, and QEMU wants one.
         [self addPCIDevice:@"nvme" properties:@{@"drive" : identifier, @"serial" : identifier}];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUDescriptor.h"
+#import "QEMUNetworkDisk.h"
 #import <Virtualization/Virtualization.h>
 
 NS_ASSUME_NONNULL_BEGIN
@@ -43,10 +44,16 @@ NS_ASSUME_NONNULL_BEGIN
 /// empty.
 @property (readonly) NSArray<NSDictionary *> *networkCards;
 
+/// The disks that servers give out.
+@property (readonly) NSArray<QEMUNetworkDisk *> *networkDisks;
+
 /// What QEMU decides of a machine besides its configuration, and a saved state depends on: names and values.
 @property (readonly) NSArray<NSArray<NSString *> *> *platformFields;
 
 @end
+
+/// QEMU's name for what is behind the disk with that index.
+NSString *QEMUNameOfDisk(NSUInteger index);
 
 /// QEMU's name for the network behind the card with that index.
 NSString *QEMUNameOfNetwork(NSUInteger index);

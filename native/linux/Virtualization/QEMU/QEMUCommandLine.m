@@ -36,6 +36,7 @@
     _preparations = [NSMutableArray array];
     _networkCards = [NSMutableArray array];
     _platformFields = [NSMutableArray array];
+    _networkDisks = [NSMutableArray array];
     if (![self addBootLoader:configuration error:error])
         return nil;
     [self addMachine:configuration];

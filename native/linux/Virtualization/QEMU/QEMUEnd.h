@@ -16,6 +16,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// it, and nothing speaks against it.
 @property (readonly) BOOL isClean;
 
+/// What the last words mean, where somebody knows: the error for a machine that did not get to run.
+@property (nullable) NSError *explanation;
+
 /// An error for a machine that did not get to run.
 - (NSError *)startError;
 

@@ -53,6 +53,8 @@
                                  @"Give the machine a smaller memorySize, or free memory on the host (a limit of this "
                                  @"process's, as by ulimit -v, counts too).",
                                  VZSystemCallError(ENOMEM, nil));
+    if (_failure == nil && self.explanation != nil)
+        return self.explanation;
     return VZErrorWithReason(VZErrorInternal, @"The virtual machine could not be started.", [self reason], nil, _failure);
 }
 

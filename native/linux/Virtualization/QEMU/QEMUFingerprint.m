@@ -12,15 +12,20 @@ static Field *number_field(NSString *name, uint64_t value) {
 }
 
 static NSArray<Field *> *disk_fields(VZStorageDeviceConfiguration *device, NSUInteger index) {
-    VZDiskImageStorageDeviceAttachment *attachment = (VZDiskImageStorageDeviceAttachment *)device.attachment;
     NSString *name = [NSString stringWithFormat:@"storageDevices[%lu]", (unsigned long)index];
-    NSString *path = attachment.resolvedPath;
     NSMutableArray<Field *> *fields = [NSMutableArray array];
     [fields addObject:@[ name, NSStringFromClass([device class]) ]];
     if ([device isKindOfClass:[VZVirtioBlockDeviceConfiguration class]]) {
         NSString *identifier = [(VZVirtioBlockDeviceConfiguration *)device blockDeviceIdentifier];
         [fields addObject:@[ [name stringByAppendingString:@".blockDeviceIdentifier"], VZQuoted(identifier) ]];
     }
+    if (![device.attachment isKindOfClass:[VZDiskImageStorageDeviceAttachment class]]) {
+        // No machine with such a one was saved.
+        [fields addObject:@[ [name stringByAppendingString:@".attachment"], NSStringFromClass([device.attachment class]) ]];
+        return fields;
+    }
+    VZDiskImageStorageDeviceAttachment *attachment = (VZDiskImageStorageDeviceAttachment *)device.attachment;
+    NSString *path = attachment.resolvedPath;
     [fields addObject:@[ [name stringByAppendingString:@".attachment.URL"], VZQuoted(path) ]];
     [fields addObject:@[ [name stringByAppendingString:@".attachment.readOnly"], attachment.isReadOnly ? @"YES" : @"NO" ]];
     struct stat status;

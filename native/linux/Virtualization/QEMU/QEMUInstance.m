@@ -315,6 +315,8 @@ static void reap_later(QEMUDescriptor *process) {
     NSString *words = [[NSString alloc] initWithData:_lastWords encoding:NSUTF8StringEncoding]
                           ?: [[NSString alloc] initWithData:_lastWords encoding:NSISOLatin1StringEncoding];
     QEMUEnd *end = [[QEMUEnd alloc] initWithExit:exit failure:_failure lastWords:words];
+    for (QEMUNetworkDisk *disk in _commandLine.networkDisks)
+        end.explanation = end.explanation ?: [disk startErrorOfLastWords:words];
     void (^launchCompletion)(NSError *) = _launchCompletion;
     void (^endHandler)(QEMUEnd *) = _endHandler;
     _launchCompletion = nil;
