@@ -39,6 +39,18 @@ def test_the_guest_sees_the_processors_and_the_memory_that_it_was_given(boot):
     assert 320 * MEBIBYTE < total <= 384 * MEBIBYTE
 
 
+def test_the_guest_finds_virtualization_in_its_processor_only_where_it_was_given(boot):
+    flags = [
+        boot(platform=applevz.GenericPlatformConfiguration(nested_virtualization=nested)).run(
+            "grep -cwE 'vmx|svm' /proc/cpuinfo"
+        )
+        for nested in (False, *[True] * bool(applevz.capabilities.nested_virtualization))
+    ]
+    # Without KVM it is emulated, so that every host of these tests has it, but one whose KVM was loaded without it.
+    assert flags[0] == "0"
+    assert flags[1:] == ["1"] * bool(applevz.capabilities.nested_virtualization)
+
+
 def test_the_guest_sees_its_command_line_with_what_was_documented_added_to_it(boot):
     guest = boot(words='key="a b"')
 

@@ -455,6 +455,15 @@ def test_a_state_of_another_configuration_is_refused_with_both_values(make, save
     assert "configuration" in caught.value.recovery_suggestion
 
 
+@pytest.mark.skipif(not applevz.capabilities.nested_virtualization, reason="this host has none")
+def test_a_state_of_another_processor_is_refused_with_both_values(make, saved, identifier):
+    vm = make(platform=applevz.GenericPlatformConfiguration(identifier, nested_virtualization=True))
+    with pytest.raises(applevz.RestoreError) as caught:
+        vm.restore_state(saved, timeout=PATIENCE)
+    assert "platform.nestedVirtualizationEnabled is YES; " in caught.value.failure_reason
+    assert "with NO." in caught.value.failure_reason
+
+
 def test_another_address_or_disk_is_refused_with_both_values(make, tmp_path):
     one, two = tmp_path / "one.img", tmp_path / "two.img"
     for image in (one, two):

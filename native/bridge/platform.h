@@ -29,10 +29,15 @@ NSError *_Nullable applevz_memory_directory_missing(void);
 @optional
 /// Whether the guest finds a generation identifier, another one at each start and restore. NO until it is set.
 - (void)setApplevzHasGenerationIdentifier:(BOOL)has;
+/// Why nestedVirtualizationSupported is NO; nil where it is YES.
++ (nullable NSError *)applevzNestedVirtualizationError;
 @end
 
 /// Why a guest cannot have a generation identifier; nil where it can.
 NSError *_Nullable applevz_generation_identifier_missing(void);
+
+/// Why a guest cannot run machines of its own; nil where it can.
+NSError *_Nullable applevz_nested_virtualization_missing(void);
 
 @protocol AppleVZBootLoaderExtensions <NSObject>
 @optional

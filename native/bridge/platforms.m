@@ -14,10 +14,24 @@ NSError *applevz_generation_identifier_missing(void) {
                          @"The virtualization framework has none to give.", @"Leave generation_identifier out.");
 }
 
+NSError *applevz_nested_virtualization_missing(void) {
+    NSString *reason = @"The virtualization framework needs macOS 15 for it.";
+    if (@available(macOS 15.0, *)) {
+        if (VZGenericPlatformConfiguration.isNestedVirtualizationSupported)
+            return nil;
+        reason = @"The virtualization framework says that it is not supported on this hardware.";
+        Class<AppleVZPlatformExtensions> extensions = (Class)[VZGenericPlatformConfiguration class];
+        if ([VZGenericPlatformConfiguration respondsToSelector:@selector(applevzNestedVirtualizationError)])
+            return [extensions applevzNestedVirtualizationError];
+    }
+    return applevz_error(VZErrorDomain, VZErrorNotSupported, @"Guests cannot run machines of their own on this host.",
+                         reason, @"Leave nested_virtualization out.");
+}
+
 CFErrorRef applevz_configuration_set_generic_platform(applevz_configuration *configuration,
                                                       const char *machine_identifier,
                                                       size_t machine_identifier_length,
-                                                      bool generation_identifier) {
+                                                      bool generation_identifier, bool nested_virtualization) {
     return applevz_guard(^NSError *_Nullable {
         VZGenericPlatformConfiguration *platform = [[VZGenericPlatformConfiguration alloc] init];
         if (generation_identifier) {
@@ -25,6 +39,13 @@ CFErrorRef applevz_configuration_set_generic_platform(applevz_configuration *con
             if (error != nil)
                 return error;
             [(id<AppleVZPlatformExtensions>)platform setApplevzHasGenerationIdentifier:YES];
+        }
+        if (nested_virtualization) {
+            NSError *error = applevz_nested_virtualization_missing();
+            if (error != nil)
+                return error;
+            if (@available(macOS 15.0, *))
+                platform.nestedVirtualizationEnabled = YES;
         }
         if (machine_identifier_length > 0) {
             NSData *data = [NSData dataWithBytes:machine_identifier length:machine_identifier_length];

@@ -117,6 +117,7 @@ enum applevz_capability {
     APPLEVZ_CAPABILITY_SAVE_RESTORE,           /* a machine's state can be saved to a file and restored from it */
     APPLEVZ_CAPABILITY_MEMORY_DIRECTORY,       /* a guest's memory can be a file in a folder */
     APPLEVZ_CAPABILITY_GENERATION_IDENTIFIER,  /* a guest can be told that it goes on as another machine */
+    APPLEVZ_CAPABILITY_NESTED_VIRTUALIZATION,  /* a guest can run machines of its own */
     APPLEVZ_CAPABILITY_GUEST_CONNECTIONS,      /* a guest's TCP ports can be connected to */
     APPLEVZ_CAPABILITY_EFI                     /* a guest can be booted by EFI firmware */
 };
@@ -222,10 +223,11 @@ APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_efi_boot_loader(applevz_conf
 APPLEVZ_EXPORT CFErrorRef applevz_efi_variable_store_create(const char *path, size_t path_length,
                                                             bool overwrite) CF_RETURNS_RETAINED;
 /* VZGenericPlatformConfiguration. No identifier (a length of 0): a new one. With `generation_identifier` the guest finds one
-   of those, too, which is another at each start and restore, where the platform has them. */
+   of those, too, which is another at each start and restore, where the platform has them. With `nested_virtualization` it can
+   run machines of its own, where the platform lets it (macOS 15). */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_generic_platform(
     applevz_configuration *configuration, const char *machine_identifier, size_t machine_identifier_length,
-    bool generation_identifier) CF_RETURNS_RETAINED;
+    bool generation_identifier, bool nested_virtualization) CF_RETURNS_RETAINED;
 /* VZVirtioConsoleDeviceSerialPortConfiguration. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_console_device_serial_port(
     applevz_configuration *configuration, applevz_serial_port_attachment *attachment) CF_RETURNS_RETAINED;

@@ -69,6 +69,11 @@ class Capabilities:
         return _capability("generation_identifier", lib.APPLEVZ_CAPABILITY_GENERATION_IDENTIFIER)
 
     @property
+    def nested_virtualization(self) -> Capability:
+        """A guest can run machines of its own: `GenericPlatformConfiguration`. A Mac needs macOS 15 and an M3."""
+        return _capability("nested_virtualization", lib.APPLEVZ_CAPABILITY_NESTED_VIRTUALIZATION)
+
+    @property
     def guest_connections(self) -> Capability:
         """A guest's TCP ports can be connected to: `VirtualMachine.connect`. Not on a Mac."""
         return _capability("guest_connections", lib.APPLEVZ_CAPABILITY_GUEST_CONNECTIONS)

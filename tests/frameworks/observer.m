@@ -36,7 +36,8 @@ int main(int argc, const char *argv[]) {
                          options:NSKeyValueObservingOptionNew | NSKeyValueObservingOptionOld
                          context:NULL];
         __block int code = 1;
-        [machine startWithCompletionHandler:^(NSError *problem) {
+        VZVirtualMachineStartOptions *options = [[VZVirtualMachineStartOptions alloc] init];
+        [machine startWithOptions:options completionHandler:^(NSError *problem) {
             printf("started %s\n", problem.localizedDescription.UTF8String ?: "");
             [machine stopWithCompletionHandler:^(NSError *second) {
                 printf("stopped %s\n", second.localizedDescription.UTF8String ?: "");

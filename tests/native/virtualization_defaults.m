@@ -191,6 +191,8 @@ static void aCopyIsNotAffectedByLaterChanges(void)
     loader.kernelURL = [NSURL fileURLWithPath:@"/nowhere"];
     loader.initialRamdiskURL = nil;
     platform.machineIdentifier = [[VZGenericMachineIdentifier alloc] init];
+    CHECK(!platform.isNestedVirtualizationEnabled);
+    platform.nestedVirtualizationEnabled = YES;
     block.blockDeviceIdentifier = @"changed";
     network.MACAddress = [VZMACAddress randomLocallyAdministeredAddress];
     network.attachment = nil;
@@ -204,6 +206,8 @@ static void aCopyIsNotAffectedByLaterChanges(void)
     CHECK_EQUAL(copiedLoader.kernelURL.path, inFolder(@"kernel"));
     CHECK_EQUAL(copiedLoader.initialRamdiskURL.path, inFolder(@"ramdisk"));
     CHECK_EQUAL([(VZGenericPlatformConfiguration *)copy.platform machineIdentifier], identifier);
+    CHECK(![(VZGenericPlatformConfiguration *)copy.platform isNestedVirtualizationEnabled]);
+    CHECK([(VZGenericPlatformConfiguration *)[platform copy] isNestedVirtualizationEnabled]);
     CHECK(copy.CPUCount == 1 && copy.memorySize == 64 << 20);
     CHECK(copy.entropyDevices.count == 1 && copy.memoryBalloonDevices.count == 1);
     VZVirtioBlockDeviceConfiguration *copiedBlock = (VZVirtioBlockDeviceConfiguration *)copy.storageDevices[0];

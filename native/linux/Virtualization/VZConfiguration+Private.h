@@ -121,6 +121,9 @@ extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSErr
 /*! Whether the guest finds a generation identifier, which is another one each time that the machine starts or is restored,
     and its network cards can be exchanged when it is restored. NO by default. The bridge sets it by this name. */
 @property BOOL applevzHasGenerationIdentifier;
+
+/*! Why nestedVirtualizationSupported is NO; nil where it is YES. The bridge asks by this name. */
++ (nullable NSError *)applevzNestedVirtualizationError;
 @end
 
 @interface VZGenericMachineIdentifier ()

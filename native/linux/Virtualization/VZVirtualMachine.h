@@ -7,6 +7,7 @@ NS_ASSUME_NONNULL_BEGIN
 @class VZMemoryBalloonDevice;
 @class VZNetworkDevice;
 @class VZVirtualMachineConfiguration;
+@class VZVirtualMachineStartOptions;
 @protocol VZVirtualMachineDelegate;
 
 /*! Where a machine is in its life. */
@@ -82,6 +83,10 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
 
 /*! Starts a machine that is Stopped or in Error. The block gets nil once the guest runs. */
 - (void)startWithCompletionHandler:(void (^)(NSError *_Nullable errorOrNil))completionHandler;
+
+/*! Starts it as options say. */
+- (void)startWithOptions:(VZVirtualMachineStartOptions *)options
+       completionHandler:(void (^)(NSError *_Nullable errorOrNil))completionHandler API_AVAILABLE(macos(13.0));
 
 /*! Ends a machine that is Running or Paused, without a word to its guest, which may lose data. */
 - (void)stopWithCompletionHandler:(void (^)(NSError *_Nullable errorOrNil))completionHandler

@@ -165,6 +165,12 @@ static void set_up_observing(void) {
     });
 }
 
+- (void)startWithOptions:(VZVirtualMachineStartOptions *)options
+       completionHandler:(void (^)(NSError *))completionHandler {
+    (void)options;
+    [self startWithCompletionHandler:completionHandler];
+}
+
 - (void)start {
     NSError *error = nil;
     // Again: what was there when the machine was made may have gone, and QEMU would say so in its own words.

@@ -39,3 +39,4 @@
 #import <Virtualization/VZVirtualMachine.h>
 #import <Virtualization/VZVirtualMachineConfiguration.h>
 #import <Virtualization/VZVirtualMachineDelegate.h>
+#import <Virtualization/VZVirtualMachineStartOptions.h>

@@ -24,4 +24,9 @@ def set_platform(handle: Reference, platform: GenericPlatformConfiguration) -> N
                 "Give the bytes of an identifier that was stored, or no identifier to get a new one.",
             )
     generation_identifier = arguments.boolean("platform.generation_identifier", platform.generation_identifier)
-    check(lib.applevz_configuration_set_generic_platform(handle, data, len(data), generation_identifier))
+    nested_virtualization = arguments.boolean("platform.nested_virtualization", platform.nested_virtualization)
+    check(
+        lib.applevz_configuration_set_generic_platform(
+            handle, data, len(data), generation_identifier, nested_virtualization
+        )
+    )

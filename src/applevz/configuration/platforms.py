@@ -31,7 +31,11 @@ class GenericPlatformConfiguration:
     start and each restore: a guest that knows it makes its random numbers and keys anew. And a machine restored with
     other MAC addresses than it was saved with gets them: when it runs, its guest sees its network card taken away, and
     another put in its place. It needs `capabilities.generation_identifier`, and starts a little slower.
+
+    With `nested_virtualization` the guest can run machines of its own, with KVM for one: it finds the processor's
+    virtualization in it. It needs `capabilities.nested_virtualization`.
     """
 
     machine_identifier: GenericMachineIdentifier | None = None
     generation_identifier: bool = False
+    nested_virtualization: bool = False

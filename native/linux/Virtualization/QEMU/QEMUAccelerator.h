@@ -12,6 +12,11 @@ NS_ASSUME_NONNULL_BEGIN
 + (nullable NSString *)kvmMissingReason;
 + (nullable NSString *)kvmMissingSuggestion;
 
+/// The same for guests that run machines of their own on the virtualization of their processor: KVM's module allows it or
+/// not. The processor that QEMU emulates has AMD's.
++ (nullable NSString *)nestedMissingReason;
++ (nullable NSString *)nestedMissingSuggestion;
+
 @end
 
 NS_ASSUME_NONNULL_END

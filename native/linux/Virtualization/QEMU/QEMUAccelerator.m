@@ -112,4 +112,26 @@ static void look(void) {
     return missing_suggestion;
 }
 
+/// The module that KVM runs on, if it does and gives its guests no virtualization. It can be loaded anew in the life of the
+/// process.
+static NSString *module_without_nesting(void) {
+    for (NSString *module in @[ @"kvm_intel", @"kvm_amd" ]) {
+        NSString *path = [NSString stringWithFormat:@"/sys/module/%@/parameters/nested", module];
+        NSString *value = [NSString stringWithContentsOfFile:path encoding:NSUTF8StringEncoding error:NULL];
+        if (value != nil && ![value hasPrefix:@"Y"] && ![value hasPrefix:@"1"])
+            return module;
+    }
+    return nil;
+}
+
++ (NSString *)nestedMissingReason {
+    NSString *module = self.kvmMissingReason == nil ? module_without_nesting() : nil;
+    return module == nil ? nil : [NSString stringWithFormat:@"The kernel module %@ was loaded without it.", module];
+}
+
++ (NSString *)nestedMissingSuggestion {
+    NSString *module = self.kvmMissingReason == nil ? module_without_nesting() : nil;
+    return module == nil ? nil : [NSString stringWithFormat:@"Load %@ with nested=1.", module];
+}
+
 @end

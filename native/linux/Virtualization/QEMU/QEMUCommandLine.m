@@ -78,6 +78,10 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
     NSString *accelerator = accelerated ? @"kvm" : @"tcg";
     // With ARAT, which it has, an idle guest lets its host sleep. Five-level page tables only make it slower.
     NSString *processor = accelerated ? @"host" : @"max,la57=off";
+    VZGenericPlatformConfiguration *platform = (VZGenericPlatformConfiguration *)configuration.platform;
+    // Intel's and AMD's virtualization; QEMU emulates AMD's alone.
+    if (!platform.nestedVirtualizationEnabled)
+        processor = [processor stringByAppendingString:accelerated ? @",vmx=off,svm=off" : @",svm=off"];
     [self add:@"-accel" value:accelerator];
     [self add:@"-cpu" value:processor];
     [_platformFields addObjectsFromArray:@[
@@ -87,7 +91,6 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
     ]];
     [self add:@"-smp" value:[NSString stringWithFormat:@"%lu", (unsigned long)configuration.CPUCount]];
     [self add:@"-m" value:[NSString stringWithFormat:@"%lluM", (unsigned long long)(configuration.memorySize >> 20)]];
-    VZGenericPlatformConfiguration *platform = (VZGenericPlatformConfiguration *)configuration.platform;
     [self add:@"-uuid" value:platform.machineIdentifier.UUID.UUIDString];
     if (_isExchangeable)
         [self add:@"-device" value:@"vmgenid,guid=auto"];

@@ -72,6 +72,9 @@ NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *c
     VZGenericPlatformConfiguration *platform = (VZGenericPlatformConfiguration *)configuration.platform;
     [fields addObject:@[ @"platform.machineIdentifier", platform.machineIdentifier.UUID.UUIDString ]];
     [fields addObject:@[ @"platform.generationIdentifier", platform.applevzHasGenerationIdentifier ? @"YES" : @"NO" ]];
+    [fields addObject:@[
+        @"platform.nestedVirtualizationEnabled", platform.nestedVirtualizationEnabled ? @"YES" : @"NO"
+    ]];
     if ([configuration.bootLoader isKindOfClass:[VZEFIBootLoader class]])
         [fields addObjectsFromArray:variable_store_fields([(VZEFIBootLoader *)configuration.bootLoader variableStore])];
     for (NSUInteger i = 0; i < configuration.storageDevices.count; i++)
