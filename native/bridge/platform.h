@@ -14,6 +14,8 @@ NS_ASSUME_NONNULL_BEGIN
 + (nullable NSError *)applevzHardwareAccelerationError;
 /// Nothing on this queue takes long or waits for another queue: its work may be done on whatever thread finds it.
 + (void)applevzServeQuickQueue:(dispatch_queue_t)queue;
+/// Why no directory can be shared with a guest; nil where one can.
++ (nullable NSError *)applevzDirectorySharingError;
 @end
 
 @protocol AppleVZConfigurationExtensions <NSObject>
@@ -65,6 +67,15 @@ NSError *_Nullable applevz_efi_missing(void);
 
 /// Why no guest's port can be connected to; nil where one can.
 NSError *_Nullable applevz_guest_connections_missing(void);
+
+@protocol AppleVZDirectorySharing <NSObject>
+@optional
+/// Sets VZVirtioFileSystemDevice.share, or refuses it with an error where the property would raise.
+- (BOOL)applevzSetShare:(nullable id)share error:(NSError **)error;
+@end
+
+/// Why no directory can be shared with a guest; nil where one can.
+NSError *_Nullable applevz_shared_directories_missing(void);
 
 // The framework's own, from macOS 14 on and on Apple's processors only; its headers do not declare them for others.
 

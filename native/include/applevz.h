@@ -119,7 +119,8 @@ enum applevz_capability {
     APPLEVZ_CAPABILITY_GENERATION_IDENTIFIER,  /* a guest can be told that it goes on as another machine */
     APPLEVZ_CAPABILITY_NESTED_VIRTUALIZATION,  /* a guest can run machines of its own */
     APPLEVZ_CAPABILITY_GUEST_CONNECTIONS,      /* a guest's TCP ports can be connected to */
-    APPLEVZ_CAPABILITY_EFI                     /* a guest can be booted by EFI firmware */
+    APPLEVZ_CAPABILITY_EFI,                    /* a guest can be booted by EFI firmware */
+    APPLEVZ_CAPABILITY_SHARED_DIRECTORIES      /* directories of the host can be shared with a guest, read-only or not */
 };
 
 /* NULL where the host has the capability; otherwise an error whose failure reason says what is missing. */
@@ -147,6 +148,7 @@ typedef struct applevz_configuration applevz_configuration;
 typedef struct applevz_serial_port_attachment applevz_serial_port_attachment;
 typedef struct applevz_storage_device_attachment applevz_storage_device_attachment;
 typedef struct applevz_network_device_attachment applevz_network_device_attachment;
+typedef struct applevz_directory_share applevz_directory_share;
 
 enum applevz_disk_image_caching_mode {
     APPLEVZ_DISK_IMAGE_CACHING_MODE_AUTOMATIC = 0,
@@ -199,6 +201,26 @@ APPLEVZ_EXPORT CFErrorRef applevz_network_device_attachment_create_with_file_han
     int socket, int64_t maximum_transmission_unit, applevz_network_device_attachment **attachment) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT void applevz_network_device_attachment_release(applevz_network_device_attachment *attachment);
 
+/* VZSharedDirectory. */
+typedef struct applevz_shared_directory {
+    const char *name; /* in a VZMultipleDirectoryShare */
+    size_t name_length;
+    const char *path;
+    size_t path_length;
+    bool read_only;
+} applevz_shared_directory;
+
+/* VZSingleDirectoryShare. The directory's name is not looked at. */
+APPLEVZ_EXPORT CFErrorRef applevz_directory_share_create_with_directory(
+    const applevz_shared_directory *directory, applevz_directory_share **share) CF_RETURNS_RETAINED;
+/* VZMultipleDirectoryShare. */
+APPLEVZ_EXPORT CFErrorRef applevz_directory_share_create_with_directories(
+    const applevz_shared_directory *directories, size_t count, applevz_directory_share **share) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT void applevz_directory_share_release(applevz_directory_share *share);
+/* canonicalizedNameFromName: of VZMultipleDirectoryShare; NULL where there is none. */
+APPLEVZ_EXPORT CFErrorRef applevz_directory_share_canonicalized_name(const char *name, size_t name_length, char **text,
+                                                                     size_t *length) CF_RETURNS_RETAINED;
+
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_create(applevz_configuration **configuration) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT void applevz_configuration_release(applevz_configuration *configuration);
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_cpu_count(applevz_configuration *configuration,
@@ -245,6 +267,10 @@ APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_nvm_express_controller(
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_network_device(
     applevz_configuration *configuration, applevz_network_device_attachment *attachment, const char *mac_address,
     size_t mac_address_length) CF_RETURNS_RETAINED;
+/* VZVirtioFileSystemDeviceConfiguration. No share: NULL. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_file_system_device(
+    applevz_configuration *configuration, const char *tag, size_t tag_length,
+    applevz_directory_share *share) CF_RETURNS_RETAINED;
 /* VZVirtioEntropyDeviceConfiguration. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_entropy_device(
     applevz_configuration *configuration) CF_RETURNS_RETAINED;
@@ -344,6 +370,18 @@ APPLEVZ_EXPORT CFErrorRef applevz_machine_connect_network_device(applevz_machine
    socket. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_connect(applevz_machine *machine, uint16_t port,
                                                   applevz_operation **operation) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT CFErrorRef applevz_machine_directory_sharing_device_count(applevz_machine *machine,
+                                                                         size_t *count) CF_RETURNS_RETAINED;
+/* Of the `index`-th directory sharing device, a VZVirtioFileSystemDevice. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_directory_sharing_device_tag(applevz_machine *machine, size_t index, char **text,
+                                                                       size_t *length) CF_RETURNS_RETAINED;
+/* Its share in JSON: null; {"directory": D} of a VZSingleDirectoryShare, {"directories": {name: D, …}} of a
+   VZMultipleDirectoryShare, where D is {"path": text, "read_only": truth value}. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_directory_share(applevz_machine *machine, size_t index, char **json,
+                                                          size_t *length) CF_RETURNS_RETAINED;
+/* NULL for none. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_set_directory_share(applevz_machine *machine, size_t index,
+                                                              applevz_directory_share *share) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT CFErrorRef applevz_machine_memory_balloon_count(applevz_machine *machine,
                                                                size_t *count) CF_RETURNS_RETAINED;
 /* targetVirtualMachineMemorySize of a VZVirtioTraditionalMemoryBalloonDevice, the machine's `index`-th memory balloon. */

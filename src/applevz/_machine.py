@@ -26,6 +26,7 @@ from ._arguments import path as path_argument
 from ._builder import native_configuration
 from ._console import BaseConsole
 from ._deadline import Deadline
+from ._directory_sharing_devices import VirtioFileSystemDevice
 from ._events import BaseEvents
 from ._memory_balloons import VirtioTraditionalMemoryBalloonDevice
 from ._native import Reference, ffi, lib
@@ -151,6 +152,13 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
         count = ffi.new("size_t *")
         check(lib.applevz_machine_network_device_count(self._handle, count))
         return tuple(NetworkDevice(self, self._handle, index) for index in range(count[0]))
+
+    @property
+    def directory_sharing_devices(self) -> tuple[VirtioFileSystemDevice, ...]:
+        """The machine's directory sharing devices, in the order of the configuration."""
+        count = ffi.new("size_t *")
+        check(lib.applevz_machine_directory_sharing_device_count(self._handle, count))
+        return tuple(VirtioFileSystemDevice(self, self._handle, index) for index in range(count[0]))
 
     @property
     def memory_balloon_devices(self) -> tuple[VirtioTraditionalMemoryBalloonDevice, ...]:

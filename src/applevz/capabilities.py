@@ -83,6 +83,14 @@ class Capabilities:
         """A guest can be booted by EFI firmware: `EFIBootLoader`. On Linux that is a package of its own (ovmf)."""
         return _capability("efi", lib.APPLEVZ_CAPABILITY_EFI)
 
+    @property
+    def shared_directories(self) -> Capability:
+        """Directories of the host can be shared with a guest, read-only or not: `VirtioFileSystemDeviceConfiguration`.
+
+        On Linux that takes virtiofsd and the right to make mounts; a look makes some, which nobody else sees.
+        """
+        return _capability("shared_directories", lib.APPLEVZ_CAPABILITY_SHARED_DIRECTORIES)
+
     def __repr__(self) -> str:
         names = (name for name, value in vars(type(self)).items() if isinstance(value, property))
         return f"<{', '.join(repr(getattr(self, name)) for name in names)}>"

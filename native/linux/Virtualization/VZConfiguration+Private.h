@@ -81,6 +81,16 @@ extern BOOL VZValidateDiskSynchronizationMode(VZDiskSynchronizationMode mode,
 @interface VZMemoryBalloonDeviceConfiguration () <VZConfigurationPart>
 - (instancetype)initForSubclass;
 @end
+@interface VZDirectorySharingDeviceConfiguration () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+@interface VZDirectoryShare () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+
+@interface VZSharedDirectory () <VZConfigurationPart>
+@property (readonly, nullable) NSString *path;
+@end
 
 /*! Refuses an instance of a class that stands for no device, loader or attachment. */
 extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSError **error);
@@ -170,6 +180,18 @@ extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSErr
 
 /*! Whether it has one that there is on a PCI bus only. */
 @property (readonly) BOOL needsPCI;
+@end
+
+@interface VZVirtualMachineConfiguration (ValidationParts)
+/*! Checks each element of an array, which is the value of property, and that none is there twice. */
+- (BOOL)validateParts:(NSArray *)parts as:(NSString *)property class:(Class)class error:(NSError **)error;
+@end
+
+@interface VZVirtualMachineConfiguration (DirectorySharing)
+- (BOOL)validateDirectorySharingWithError:(NSError **)error;
+
+/*! Why a machine of it cannot be saved, if that is for a directory sharing device; otherwise nil. */
+@property (readonly, nullable) NSError *directorySharingSaveError;
 @end
 
 NS_ASSUME_NONNULL_END

@@ -25,6 +25,11 @@
                                    initWithAttachment:(VZNetworkBlockDeviceStorageDeviceAttachment *)configuration.attachment
                                                  node:node]];
     }
+    index = 0;
+    for (VZDirectorySharingDeviceConfiguration *configuration in _configuration.directorySharingDevices)
+        [devices addObject:[[VZVirtioFileSystemDevice alloc]
+                               initWithIndex:index++
+                               configuration:(VZVirtioFileSystemDeviceConfiguration *)configuration]];
     for (NSUInteger i = 0; i < _configuration.memoryBalloonDevices.count; i++)
         [devices addObject:[[VZVirtioTraditionalMemoryBalloonDevice alloc]
                                initWithMemorySize:_configuration.memorySize]];
@@ -39,6 +44,10 @@
         if ([device isKindOfClass:class])
             [devices addObject:device];
     return devices;
+}
+
+- (NSArray<VZDirectorySharingDevice *> *)directorySharingDevices {
+    return [self devicesOfClass:[VZDirectorySharingDevice class]];
 }
 
 - (NSArray<VZNetworkDevice *> *)networkDevices {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMU/QEMUAccelerator.h"
 #import "QEMU/QEMUProgram.h"
+#import "QEMU/QEMUSharedDirectories.h"
 #import "VZErrors+Private.h"
 #import "VZVirtualMachine+Private.h"
 #import <dispatch/poller.h>
@@ -14,6 +15,10 @@
 
 + (void)applevzServeQuickQueue:(dispatch_queue_t)queue {
     dispatch_poller_serve_queue(queue);
+}
+
++ (NSError *)applevzDirectorySharingError {
+    return [self applevzUnsupportedError] ?: QEMUDirectorySharingError();
 }
 
 + (NSError *)applevzHardwareAccelerationError {

@@ -11,6 +11,8 @@ NS_ASSUME_NONNULL_BEGIN
 /// devices, so that they hold no reference to it that would keep it.
 @protocol VZRuntimeDevice <NSObject>
 @optional
+/// QEMU is about to be started, with what the configuration has at this moment.
+- (void)instanceBegins:(QEMUInstance *)instance;
 /// QEMU is ready to let the guest begin, or go on where it was saved; it does after all devices were told.
 - (void)instanceReady:(QEMUInstance *)instance;
 /// QEMU said something, to all devices.
@@ -68,6 +70,8 @@ NSString *VZNameOfState(VZVirtualMachineState state);
 + (nullable NSError *)applevzUnsupportedError;
 /// Why machines are emulated here; nil where the processor runs them.
 + (nullable NSError *)applevzHardwareAccelerationError;
+/// Why no directory can be shared with a guest; nil where one can.
++ (nullable NSError *)applevzDirectorySharingError;
 @end
 
 @interface VZVirtualMachine (Connections)
@@ -95,6 +99,17 @@ NSString *VZNameOfState(VZVirtualMachineState state);
 @end
 
 @interface QEMUNetworkDiskWatch () <VZRuntimeDevice>
+@end
+
+@interface VZDirectorySharingDevice ()
+- (instancetype)initForSubclass;
+@end
+
+@interface VZVirtioFileSystemDevice () <VZRuntimeDevice>
+/// The configuration is the machine's own: what is set here holds for the next start, too.
+- (instancetype)initWithIndex:(NSUInteger)index configuration:(VZVirtioFileSystemDeviceConfiguration *)configuration;
+/// Sets share, or refuses it with an error where the property would raise. The bridge asks for it by this name.
+- (BOOL)applevzSetShare:(nullable VZDirectoryShare *)share error:(NSError **)error;
 @end
 
 @interface VZMemoryBalloonDevice ()

@@ -55,6 +55,14 @@ static dispatch_queue_t file_queue(void) {
         });
         return;
     }
+    NSError *unsaveable = _configuration.directorySharingSaveError;
+    if (unsaveable != nil) {
+        NSError *error = QEMUSaveError(unsaveable.localizedFailureReason, unsaveable.localizedRecoverySuggestion, unsaveable);
+        dispatch_async(self.queue, ^{
+            completionHandler(error);
+        });
+        return;
+    }
     [self begin:@"save" allowed:YES from:@"paused" state:VZVirtualMachineStateSaving completion:completionHandler];
     __weak VZVirtualMachine *weak_self = self;
     dispatch_async(self.queue, ^{

@@ -4,6 +4,7 @@
 
 NS_ASSUME_NONNULL_BEGIN
 
+@class VZDirectorySharingDevice;
 @class VZMemoryBalloonDevice;
 @class VZNetworkDevice;
 @class VZVirtualMachineConfiguration;
@@ -74,6 +75,9 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
 @property (readonly) BOOL canPause;
 @property (readonly) BOOL canResume;
 @property (readonly) BOOL canRequestStop;
+
+/*! The directory sharing devices of the configuration, in its order. */
+@property (readonly, copy) NSArray<VZDirectorySharingDevice *> *directorySharingDevices API_AVAILABLE(macos(12.0));
 
 /*! The network cards of the configuration, in its order. */
 @property (readonly, copy) NSArray<VZNetworkDevice *> *networkDevices API_AVAILABLE(macos(12.0));

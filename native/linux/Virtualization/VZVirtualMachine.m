@@ -31,7 +31,7 @@ static void set_up_observing(void) {
 }
 
 // In VZVirtualMachine+Devices.m.
-@dynamic memoryBalloonDevices, networkDevices;
+@dynamic directorySharingDevices, memoryBalloonDevices, networkDevices;
 
 #pragma mark Making
 
@@ -192,6 +192,9 @@ static void set_up_observing(void) {
     _guestStopped = NO;
     _shutdownReason = nil;
     _instance = [[QEMUInstance alloc] initWithCommandLine:commandLine queue:_queue];
+    for (id<VZRuntimeDevice> device in _devices)
+        if ([device respondsToSelector:@selector(instanceBegins:)])
+            [device instanceBegins:_instance];
     __weak VZVirtualMachine *weak_self = self;
     _instance.eventHandler = ^(NSString *name, NSDictionary *data) {
         [weak_self takeEvent:name data:data];

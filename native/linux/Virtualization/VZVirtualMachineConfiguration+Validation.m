@@ -93,6 +93,10 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
     if (![self validateWithError:error]) {
         return NO;
     }
+    NSError *sharing = self.directorySharingSaveError;
+    if (sharing) {
+        return VZRefuse(error, sharing);
+    }
     for (NSUInteger i = 0; i < self.storageDevices.count; i++) {
         if ([self.storageDevices[i] isKindOfClass:[VZNVMExpressControllerDeviceConfiguration class]]) {
             return VZRefuse(error, VZErrorWithReason(
@@ -132,6 +136,7 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
                             as:@"networkDevices"
                          class:[VZNetworkDeviceConfiguration class]
                          error:error]
+        && [self validateDirectorySharingWithError:error]
         && [self validateParts:self.storageDevices
                             as:@"storageDevices"
                          class:[VZStorageDeviceConfiguration class]
@@ -275,8 +280,8 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
     }
     if (devices > VZPCIMaximumDeviceCount) {
         return refuse(error,
-                      [NSString stringWithFormat:@"entropyDevices, memoryBalloonDevices, networkDevices, serialPorts "
-                                                 @"and storageDevices have %lu devices together.",
+                      [NSString stringWithFormat:@"directorySharingDevices, entropyDevices, memoryBalloonDevices, "
+                                                 @"networkDevices, serialPorts and storageDevices have %lu devices together.",
                                                  (unsigned long)devices],
                       [NSString stringWithFormat:@"A machine has room for %d.", VZPCIMaximumDeviceCount]);
     }

@@ -4,6 +4,7 @@
 NS_ASSUME_NONNULL_BEGIN
 
 @class VZBootLoader;
+@class VZDirectorySharingDeviceConfiguration;
 @class VZEntropyDeviceConfiguration;
 @class VZMemoryBalloonDeviceConfiguration;
 @class VZNetworkDeviceConfiguration;
@@ -29,6 +30,7 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
 @property (strong) VZPlatformConfiguration *platform API_AVAILABLE(macos(12.0));
 
 /*! The devices of each kind, none by default. */
+@property (copy) NSArray<VZDirectorySharingDeviceConfiguration *> *directorySharingDevices API_AVAILABLE(macos(12.0));
 @property (copy) NSArray<VZEntropyDeviceConfiguration *> *entropyDevices;
 @property (copy) NSArray<VZMemoryBalloonDeviceConfiguration *> *memoryBalloonDevices;
 @property (copy) NSArray<VZNetworkDeviceConfiguration *> *networkDevices;

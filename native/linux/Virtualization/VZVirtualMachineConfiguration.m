@@ -21,6 +21,7 @@ static NSArray *copyOfParts(NSArray *parts)
         _memorySize = VZVirtualMachineConfiguration.minimumAllowedMemorySize;
         _CPUCount = VZVirtualMachineConfiguration.minimumAllowedCPUCount;
         _platform = [[VZGenericPlatformConfiguration alloc] init];
+        _directorySharingDevices = @[];
         _entropyDevices = @[];
         _memoryBalloonDevices = @[];
         _networkDevices = @[];
@@ -37,6 +38,7 @@ static NSArray *copyOfParts(NSArray *parts)
     copy.memorySize = self.memorySize;
     copy.CPUCount = self.CPUCount;
     copy.platform = [self.platform copy];
+    copy.directorySharingDevices = copyOfParts(self.directorySharingDevices);
     copy.entropyDevices = copyOfParts(self.entropyDevices);
     copy.memoryBalloonDevices = copyOfParts(self.memoryBalloonDevices);
     copy.networkDevices = copyOfParts(self.networkDevices);
@@ -55,8 +57,8 @@ static NSArray *copyOfParts(NSArray *parts)
 - (NSUInteger)deviceCount
 {
     NSUInteger onUSB = [self countOfStorageDevices:[VZUSBMassStorageDeviceConfiguration class]];
-    return self.entropyDevices.count + self.memoryBalloonDevices.count + self.networkDevices.count
-        + self.serialPorts.count + self.storageDevices.count - onUSB + (self.USBDeviceCount > 0 ? 1 : 0);
+    return self.directorySharingDevices.count + self.entropyDevices.count + self.memoryBalloonDevices.count
+        + self.networkDevices.count + self.serialPorts.count + self.storageDevices.count - onUSB + (self.USBDeviceCount > 0 ? 1 : 0);
 }
 
 - (NSUInteger)USBDeviceCount

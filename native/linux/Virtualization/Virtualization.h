@@ -2,6 +2,9 @@
 // What is implemented of Apple's framework, under Apple's names. What is not implemented is not declared.
 #import <Virtualization/VZDefines.h>
 #import <Virtualization/VZBootLoader.h>
+#import <Virtualization/VZDirectoryShare.h>
+#import <Virtualization/VZDirectorySharingDevice.h>
+#import <Virtualization/VZDirectorySharingDeviceConfiguration.h>
 #import <Virtualization/VZDiskBlockDeviceStorageDeviceAttachment.h>
 #import <Virtualization/VZDiskImageStorageDeviceAttachment.h>
 #import <Virtualization/VZEFIBootLoader.h>
@@ -18,6 +21,7 @@
 #import <Virtualization/VZMACAddress.h>
 #import <Virtualization/VZMemoryBalloonDevice.h>
 #import <Virtualization/VZMemoryBalloonDeviceConfiguration.h>
+#import <Virtualization/VZMultipleDirectoryShare.h>
 #import <Virtualization/VZNATNetworkDeviceAttachment.h>
 #import <Virtualization/VZNVMExpressControllerDeviceConfiguration.h>
 #import <Virtualization/VZNetworkBlockDeviceStorageDeviceAttachment.h>
@@ -27,12 +31,16 @@
 #import <Virtualization/VZPlatformConfiguration.h>
 #import <Virtualization/VZSerialPortAttachment.h>
 #import <Virtualization/VZSerialPortConfiguration.h>
+#import <Virtualization/VZSharedDirectory.h>
+#import <Virtualization/VZSingleDirectoryShare.h>
 #import <Virtualization/VZStorageDeviceAttachment.h>
 #import <Virtualization/VZStorageDeviceConfiguration.h>
 #import <Virtualization/VZUSBMassStorageDeviceConfiguration.h>
 #import <Virtualization/VZVirtioBlockDeviceConfiguration.h>
 #import <Virtualization/VZVirtioConsoleDeviceSerialPortConfiguration.h>
 #import <Virtualization/VZVirtioEntropyDeviceConfiguration.h>
+#import <Virtualization/VZVirtioFileSystemDevice.h>
+#import <Virtualization/VZVirtioFileSystemDeviceConfiguration.h>
 #import <Virtualization/VZVirtioNetworkDeviceConfiguration.h>
 #import <Virtualization/VZVirtioTraditionalMemoryBalloonDevice.h>
 #import <Virtualization/VZVirtioTraditionalMemoryBalloonDeviceConfiguration.h>

@@ -19,6 +19,7 @@ from ..configuration.memory_balloons import VirtioTraditionalMemoryBalloonDevice
 from ..errors import check
 from .boot_loaders import set_boot_loader
 from .consoles import add_serial_ports
+from .directory_sharing import add_directory_sharing_devices
 from .network import add_network_devices
 from .owned import Owned
 from .platforms import set_platform
@@ -51,6 +52,7 @@ def native_configuration(
         consoles = add_serial_ports(owned, handle, configuration.serial_ports, console_kind)
         add_storage_devices(owned, handle, configuration.storage_devices)
         add_network_devices(owned, handle, configuration.network_devices)
+        add_directory_sharing_devices(owned, handle, configuration.directory_sharing_devices)
         entropy = (VirtioEntropyDeviceConfiguration,)
         for _ in arguments.items("entropy_devices", configuration.entropy_devices, entropy):
             check(lib.applevz_configuration_add_virtio_entropy_device(handle))

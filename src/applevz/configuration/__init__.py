@@ -17,6 +17,12 @@ from .consoles import (
     FileSerialPortAttachment,
     VirtioConsoleDeviceSerialPortConfiguration,
 )
+from .directory_sharing import (
+    MultipleDirectoryShare,
+    SharedDirectory,
+    SingleDirectoryShare,
+    VirtioFileSystemDeviceConfiguration,
+)
 from .entropy import VirtioEntropyDeviceConfiguration
 from .machine import VirtualMachineConfiguration
 from .memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
@@ -54,13 +60,17 @@ __all__ = [
     "GenericPlatformConfiguration",
     "LinuxBootLoader",
     "MACAddress",
+    "MultipleDirectoryShare",
     "NATNetworkDeviceAttachment",
     "NVMExpressControllerDeviceConfiguration",
     "NetworkBlockDeviceStorageDeviceAttachment",
+    "SharedDirectory",
+    "SingleDirectoryShare",
     "USBMassStorageDeviceConfiguration",
     "VirtioBlockDeviceConfiguration",
     "VirtioConsoleDeviceSerialPortConfiguration",
     "VirtioEntropyDeviceConfiguration",
+    "VirtioFileSystemDeviceConfiguration",
     "VirtioNetworkDeviceConfiguration",
     "VirtioTraditionalMemoryBalloonDeviceConfiguration",
     "VirtualMachineConfiguration",

@@ -10,6 +10,7 @@ from .._arguments import PathLike
 from .._sizes import Size
 from .boot_loaders import EFIBootLoader, LinuxBootLoader
 from .consoles import VirtioConsoleDeviceSerialPortConfiguration
+from .directory_sharing import VirtioFileSystemDeviceConfiguration
 from .entropy import VirtioEntropyDeviceConfiguration
 from .memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
 from .network import VirtioNetworkDeviceConfiguration
@@ -50,6 +51,7 @@ class VirtualMachineConfiguration:
         VirtioBlockDeviceConfiguration | NVMExpressControllerDeviceConfiguration | USBMassStorageDeviceConfiguration
     ] = ()
     network_devices: Sequence[VirtioNetworkDeviceConfiguration] = ()
+    directory_sharing_devices: Sequence[VirtioFileSystemDeviceConfiguration] = ()
     entropy_devices: Sequence[VirtioEntropyDeviceConfiguration] = ()
     memory_balloon_devices: Sequence[VirtioTraditionalMemoryBalloonDeviceConfiguration] = ()
     memory_directory: PathLike | None = None

@@ -17,6 +17,7 @@ NS_ASSUME_NONNULL_BEGIN
     NSMutableArray<NSDictionary *> *_networkCards;
     NSMutableArray<NSArray<NSString *> *> *_platformFields;
     NSMutableArray<QEMUNetworkDisk *> *_networkDisks;
+    NSMutableArray<QEMUFileServer *> *_fileServers;
     BOOL _microvm;
     BOOL _hasFirmware; // in flash memory, with variables
     BOOL _isExchangeable; // there is a generation identifier, and network cards are in places of their own
@@ -70,6 +71,10 @@ NS_ASSUME_NONNULL_BEGIN
 
 @interface QEMUCommandLine (NetworkDevices)
 - (BOOL)addNetworkDevices:(NSArray<VZNetworkDeviceConfiguration *> *)devices error:(NSError **)error;
+@end
+
+@interface QEMUCommandLine (DirectorySharing)
+- (BOOL)addDirectorySharingDevices:(NSArray<VZDirectorySharingDeviceConfiguration *> *)devices error:(NSError **)error;
 @end
 
 /// The value of an option in JSON, which is where a user's string may stand in one.

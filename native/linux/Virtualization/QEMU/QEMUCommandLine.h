@@ -5,6 +5,7 @@
 
 NS_ASSUME_NONNULL_BEGIN
 
+@class QEMUFileServer;
 @class QEMUSavedState;
 
 /// A QMP command that is sent before the guest runs.
@@ -39,6 +40,9 @@ NS_ASSUME_NONNULL_BEGIN
 
 /// The file that holds the guest's memory and has no name, nil where the memory is a private mapping of a saved state.
 @property (readonly, nullable) QEMUDescriptor *memory;
+
+/// The processes that serve the directory sharing devices, in their order. QEMU waits for them before it answers.
+@property (readonly) NSArray<QEMUFileServer *> *fileServers;
 
 /// What device_add takes to make each of the network cards, where they can be exchanged while the machine runs; otherwise
 /// empty.

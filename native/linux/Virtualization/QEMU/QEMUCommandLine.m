@@ -35,6 +35,7 @@
     _descriptors = [NSMutableArray array];
     _preparations = [NSMutableArray array];
     _networkCards = [NSMutableArray array];
+    _fileServers = [NSMutableArray array];
     _platformFields = [NSMutableArray array];
     _networkDisks = [NSMutableArray array];
     if (![self addBootLoader:configuration error:error])
@@ -45,7 +46,8 @@
     // In this order, each kind in the order of the configuration: it is the order in which the guest finds them.
     if (![self addSerialPorts:configuration.serialPorts error:error] ||
         ![self addStorageDevices:configuration.storageDevices error:error] ||
-        ![self addNetworkDevices:configuration.networkDevices error:error])
+        ![self addNetworkDevices:configuration.networkDevices error:error] ||
+        ![self addDirectorySharingDevices:configuration.directorySharingDevices error:error])
         return nil;
     [self addEntropyDevices:configuration.entropyDevices];
     [self addMemoryBalloonDevices:configuration.memoryBalloonDevices];

@@ -29,11 +29,18 @@ NS_ASSUME_NONNULL_BEGIN
 /// Two ends of a stream socket; both non-blocking for whoever holds them.
 + (nullable NSArray<QEMUDescriptor *> *)socketPairWithError:(NSError **)error;
 
+/// A socket that waits for a connection, and the one connection to it that it has room for, non-blocking: for a program that
+/// accepts its connection itself.
++ (nullable NSArray<QEMUDescriptor *> *)listeningPairWithError:(NSError **)error;
+
 /// The reading and the writing end of a pipe.
 + (nullable NSArray<QEMUDescriptor *> *)pipeWithError:(NSError **)error;
 
 @property (readonly) int number;
 
 @end
+
+/// Reaps a process, whose pidfd it is, that takes long to die, as one with much memory to give back does, when it has.
+void qemu_reap_later(QEMUDescriptor *process);
 
 NS_ASSUME_NONNULL_END

@@ -1,14 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUDescriptor.h"
 #import "../VZErrors+Private.h"
+#import "QEMUSpawn.h"
+#import <dispatch/dispatch.h>
 #import <errno.h>
 #import <fcntl.h>
 #import <sys/mman.h>
 #import <sys/socket.h>
+#import <sys/un.h>
 #import <unistd.h>
 
 // Never 0, 1 or 2, also where the host program closed those: what is handed to QEMU would be taken for its own output.
 enum { LOWEST_DESCRIPTOR = 3 };
+
+enum { SOCKET_TRIES = 8 };
+
+void qemu_reap_later(QEMUDescriptor *process) {
+    dispatch_queue_t queue = dispatch_get_global_queue(QOS_CLASS_DEFAULT, 0);
+    dispatch_source_t source =
+        dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)process.number, 0, queue);
+    // The handler keeps the source and the descriptor, until the cancellation lets go of the handler.
+    dispatch_source_set_event_handler(source, ^{
+        qemu_reap(process.number);
+        dispatch_source_cancel(source);
+    });
+    dispatch_resume(source);
+}
 
 @implementation QEMUDescriptor
 
@@ -80,6 +97,29 @@ enum { LOWEST_DESCRIPTOR = 3 };
     int descriptors[2];
     int result = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, descriptors);
     return [self adoptPair:descriptors result:result error:error];
+}
+
++ (NSArray<QEMUDescriptor *> *)listeningPairWithError:(NSError **)error {
+    int number = EAGAIN;
+    for (int tries = 0; tries < SOCKET_TRIES && number == EAGAIN; tries++) {
+        QEMUDescriptor *listener = [self adopt:socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0) path:nil error:error];
+        QEMUDescriptor *connection =
+            listener != nil ? [self adopt:socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) path:nil error:error]
+                            : nil;
+        if (connection == nil)
+            return nil;
+        // A name, which the kernel gives, is what a socket needs to be connected to, by others too. There is room for one who
+        // waits to be accepted: that is this one, or the call fails.
+        struct sockaddr_un name = {.sun_family = AF_UNIX};
+        socklen_t length = sizeof name.sun_family;
+        if (bind(listener.number, (struct sockaddr *)&name, length) == 0 && listen(listener.number, 0) == 0 &&
+            (length = sizeof name, getsockname(listener.number, (struct sockaddr *)&name, &length)) == 0 &&
+            connect(connection.number, (struct sockaddr *)&name, length) == 0)
+            return @[ listener, connection ];
+        number = errno;
+    }
+    VZRefuse(error, VZSystemCallError(number, nil));
+    return nil;
 }
 
 + (NSArray<QEMUDescriptor *> *)pipeWithError:(NSError **)error {

@@ -67,6 +67,7 @@ NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *c
     [fields addObject:number_field(@"serialPorts.count", configuration.serialPorts.count)];
     [fields addObject:number_field(@"storageDevices.count", configuration.storageDevices.count)];
     [fields addObject:number_field(@"networkDevices.count", configuration.networkDevices.count)];
+    [fields addObject:number_field(@"directorySharingDevices.count", configuration.directorySharingDevices.count)];
     [fields addObject:number_field(@"entropyDevices.count", configuration.entropyDevices.count)];
     [fields addObject:number_field(@"memoryBalloonDevices.count", configuration.memoryBalloonDevices.count)];
     VZGenericPlatformConfiguration *platform = (VZGenericPlatformConfiguration *)configuration.platform;

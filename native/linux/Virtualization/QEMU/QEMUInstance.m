@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUInstance.h"
 #import "../VZErrors+Private.h"
+#import "QEMUFileServer.h"
 #import "QEMUProgram.h"
 #import "QEMUVersion.h"
 #import <dispatch/poller.h>
@@ -14,6 +15,8 @@ enum {
     // From the end of the connection to that of the process, which for a QEMU that ends by itself are a few milliseconds apart.
     GRACE_SECONDS = 5,
     LAST_WORDS_LENGTH = 4096,
+    // From the end of a server's connection to its own.
+    SERVER_END_MILLISECONDS = 200,
 };
 
 extern char **environ;
@@ -27,19 +30,6 @@ static NSTimeInterval answer_seconds(void) {
 
 static NSError *start_error(NSString *reason, NSError *underlying) {
     return VZErrorWithReason(VZErrorInternal, @"The virtual machine could not be started.", reason, nil, underlying);
-}
-
-/// Reaps a process that takes long to die, as one with much memory to give back does, when it has.
-static void reap_later(QEMUDescriptor *process) {
-    dispatch_queue_t queue = dispatch_get_global_queue(QOS_CLASS_DEFAULT, 0);
-    dispatch_source_t source =
-        dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)process.number, 0, queue);
-    // The handler keeps the source and the descriptor, until the cancellation lets go of the handler.
-    dispatch_source_set_event_handler(source, ^{
-        qemu_reap(process.number);
-        dispatch_source_cancel(source);
-    });
-    dispatch_resume(source);
 }
 
 @implementation QEMUInstance {
@@ -75,8 +65,9 @@ static void reap_later(QEMUDescriptor *process) {
 
 - (void)launchWithCompletion:(void (^)(NSError *))completion {
     NSError *error = nil;
-    if (![self spawnWithError:&error]) {
+    if (![self startFileServersWithError:&error] || ![self spawnWithError:&error]) {
         _ended = YES;
+        [self endFileServers];
         completion(error);
         return;
     }
@@ -114,6 +105,36 @@ static void reap_later(QEMUDescriptor *process) {
                   else
                       [strong_self prepare:0];
               }];
+}
+
+- (BOOL)startFileServersWithError:(NSError **)error {
+    __weak QEMUInstance *weak_self = self;
+    for (QEMUFileServer *server in _commandLine.fileServers) {
+        // A guest would wait for its files for ever.
+        server.endHandler = ^(NSError *failure) {
+            [weak_self giveUpWithError:failure];
+        };
+        if (![server startOnQueue:_queue error:error])
+            return NO;
+    }
+    return YES;
+}
+
+- (void)endFileServers {
+    for (QEMUFileServer *server in _commandLine.fileServers)
+        [server endNow];
+}
+
+/// Why QEMU ended that was not told to and does not say that all is well, if that is because a server did, which it sees first.
+- (nullable NSError *)errorOfFileServers:(qemu_exit)exit {
+    if (_failure != nil || !exit.known || exit.signalled || exit.status == 0)
+        return nil;
+    for (QEMUFileServer *server in _commandLine.fileServers) {
+        NSError *error = [server endWithin:SERVER_END_MILLISECONDS];
+        if (error != nil)
+            return error;
+    }
+    return nil;
 }
 
 /// Starts the process. Descriptors that are handed over are kept by QEMU alone afterwards.
@@ -311,6 +332,8 @@ static void reap_later(QEMUDescriptor *process) {
     [self readLastWords];
     _ended = YES;
     qemu_exit exit = qemu_reap(_process.number);
+    _failure = [self errorOfFileServers:exit] ?: _failure;
+    [self endFileServers];
     [self stopWatching];
     NSString *words = [[NSString alloc] initWithData:_lastWords encoding:NSUTF8StringEncoding]
                           ?: [[NSString alloc] initWithData:_lastWords encoding:NSISOLatin1StringEncoding];
@@ -365,14 +388,17 @@ static void reap_later(QEMUDescriptor *process) {
     [self stopWatching];
     [_connection closeWithError:VZErrorWithReason(VZErrorOperationCancelled, @"The operation was cancelled.",
                                                   @"The virtual machine was released.", nil, nil)];
-    if (_ended || _process == nil)
+    if (_ended || _process == nil) {
+        [self endFileServers];
         return;
+    }
     _ended = YES;
     qemu_kill(_process.number);
     if (qemu_await_exit(_process.number, END_NOW_MILLISECONDS))
         qemu_reap(_process.number);
     else
-        reap_later(_process);
+        qemu_reap_later(_process);
+    [self endFileServers];
 }
 
 @end

@@ -16,13 +16,6 @@
 
 enum { CHILD_STACK_SIZE = 128 * 1024 };
 
-// The child runs on the parent's memory until it executes the program: sanitizers must not account for it.
-#if defined(__clang__)
-#define RUNS_IN_CHILD __attribute__((no_sanitize("address", "thread", "undefined"), disable_sanitizer_instrumentation))
-#else
-#define RUNS_IN_CHILD
-#endif
-
 typedef struct {
     const qemu_spawn_plan *plan;
     pid_t parent;
@@ -87,6 +80,8 @@ RUNS_IN_CHILD static int child_main(void *argument) {
             goto failed;
     close_from((unsigned int)count);
 
+    if (plan->prepare != NULL && (context->error = plan->prepare(plan->context, &context->step)) != 0)
+        syscall(SYS_exit_group, 127);
     const uint64_t no_signal = 0;
     syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signal, NULL, sizeof no_signal);
     context->step = "executing the program";
@@ -97,22 +92,28 @@ failed:
     __builtin_unreachable();
 }
 
-int qemu_spawn(const qemu_spawn_plan *plan, int *pidfd, const char **step) {
-    child_context context = {.plan = plan, .parent = getpid(), .step = "preparing the process"};
-    *step = context.step;
+/// Makes the child and holds the calling thread until it executes a program or ends. Its process id, or a negative errno.
+static pid_t make_child(int (*function)(void *), void *context, int signal, int *pidfd) {
     void *stack = mmap(NULL, CHILD_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED)
-        return errno;
+        return -errno;
     // No handler of the host program may run in the child, on the parent's memory.
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int descriptor = -1;
-    pid_t child = __clone(child_main, (char *)stack + CHILD_STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
-                          &context, &descriptor);
-    int error = child < 0 ? errno : context.error;
+    pid_t child = __clone(function, (char *)stack + CHILD_STACK_SIZE, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | signal, context,
+                          pidfd);
+    int error = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     munmap(stack, CHILD_STACK_SIZE);
+    return child < 0 ? -error : child;
+}
+
+int qemu_spawn(const qemu_spawn_plan *plan, int *pidfd, const char **step) {
+    child_context context = {.plan = plan, .parent = getpid(), .step = "preparing the process"};
+    int descriptor = -1;
+    pid_t child = make_child(child_main, &context, SIGCHLD, &descriptor);
+    int error = child < 0 ? -child : context.error;
     *step = child < 0 ? "creating the process" : context.step;
     if (child < 0)
         return error;
@@ -123,6 +124,33 @@ int qemu_spawn(const qemu_spawn_plan *plan, int *pidfd, const char **step) {
     }
     *pidfd = descriptor;
     return 0;
+}
+
+typedef struct {
+    qemu_child_function function;
+    void *context;
+    int error;
+    const char *step;
+} call_context;
+
+RUNS_IN_CHILD static int call_main(void *argument) {
+    call_context *call = argument;
+    call->error = call->function(call->context, &call->step);
+    syscall(SYS_exit_group, 0);
+    __builtin_unreachable();
+}
+
+int qemu_call_in_child(qemu_child_function function, void *context, const char **step) {
+    call_context call = {.function = function, .context = context, .step = "creating the process"};
+    int descriptor = -1;
+    // No signal at its end: a SIGCHLD handler hears nothing, and a wait for any child passes over it.
+    pid_t child = make_child(call_main, &call, 0, &descriptor);
+    *step = call.step;
+    if (child < 0)
+        return -child;
+    qemu_reap(descriptor);
+    close(descriptor);
+    return call.error;
 }
 
 qemu_exit qemu_reap(int pidfd) {

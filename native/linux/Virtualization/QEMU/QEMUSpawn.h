@@ -9,17 +9,34 @@
 // Starting a process whose life is tied to this one, without the host program noticing: no signal handler, no fork handlers,
 // no change to its threads' masks, descriptors or working folder.
 
+// A child runs on the parent's memory until it executes the program: sanitizers must not account for what it does.
+#if defined(__clang__)
+#define RUNS_IN_CHILD __attribute__((no_sanitize("address", "thread", "undefined"), disable_sanitizer_instrumentation))
+#else
+#define RUNS_IN_CHILD
+#endif
+
+/// What a child does first, with the host program's memory and before it is anything else: only system calls, and none
+/// through the C library. 0, or the errno of the step that failed, which is named in *step.
+typedef int (*qemu_child_function)(void *context, const char **step);
+
 typedef struct {
     const char *path;         // absolute
     char *const *arguments;   // the first is the program's name, the last NULL
     char *const *environment; // the last NULL
     const int *descriptors;   // descriptors[i] becomes the child's i; every other one is closed in it
     size_t descriptor_count;
+    qemu_child_function prepare; // called last before the program is executed, in the folder /; NULL for nothing
+    void *context;               // of prepare
 } qemu_spawn_plan;
 
 /// Starts the program. The child dies with the thread that calls this (PR_SET_PDEATHSIG is bound to it), so call it from a
 /// thread that lives as long as the process. 0, or the errno of the step that failed, which is named in *step.
 int qemu_spawn(const qemu_spawn_plan *plan, int *pidfd, const char **step);
+
+/// Runs the function in a child that is gone when this returns, and that the host program does not notice; the calling thread
+/// waits. What it gives; or the errno of creating the process.
+int qemu_call_in_child(qemu_child_function function, void *context, const char **step);
 
 /// How a process ended.
 typedef struct {

@@ -37,7 +37,7 @@ NSString *QEMUVersionOfGreeting(NSDictionary *greeting) {
     return [NSString stringWithFormat:@"%@.%@", version[@"major"], version[@"minor"]];
 }
 
-NSError *QEMUVersionErrorOfProgram(NSString *path) {
+NSString *QEMUVersionTextOfProgram(NSString *path, qemu_child_function prepare, void *context) {
     __attribute__((objc_precise_lifetime)) QEMUDescriptor *nowhere = [QEMUDescriptor openPath:@"/dev/null" flags:O_RDWR error:NULL];
     __attribute__((objc_precise_lifetime)) NSArray<QEMUDescriptor *> *output = [QEMUDescriptor pipeWithError:NULL];
     if (nowhere == nil || output == nil)
@@ -45,8 +45,13 @@ NSError *QEMUVersionErrorOfProgram(NSString *path) {
     const char *name = path.UTF8String;
     char *const arguments[] = {(char *)name, (char *)"--version", NULL};
     const int descriptors[] = {nowhere.number, output[1].number, nowhere.number};
-    qemu_spawn_plan plan = {
-        .path = name, .arguments = arguments, .environment = environ, .descriptors = descriptors, .descriptor_count = 3};
+    qemu_spawn_plan plan = {.path = name,
+                            .arguments = arguments,
+                            .environment = environ,
+                            .descriptors = descriptors,
+                            .descriptor_count = 3,
+                            .prepare = prepare,
+                            .context = context};
     const qemu_spawn_plan *plan_pointer = &plan;
     __block int pidfd = -1;
     __block int failure = 0;
@@ -62,9 +67,15 @@ NSError *QEMUVersionErrorOfProgram(NSString *path) {
         qemu_reap(pidfd);
     close(pidfd);
     char text[256] = "";
+    ssize_t length = read(output[0].number, text, sizeof text - 1);
+    return length > 0 ? [[NSString alloc] initWithBytes:text length:(NSUInteger)length encoding:NSISOLatin1StringEncoding]
+                      : nil;
+}
+
+NSError *QEMUVersionErrorOfProgram(NSString *path) {
     int major, minor;
-    if (read(output[0].number, text, sizeof text - 1) <= 0 ||
-        sscanf(text, "QEMU emulator version %d.%d", &major, &minor) != 2)
+    const char *text = QEMUVersionTextOfProgram(path, NULL, NULL).UTF8String;
+    if (text == NULL || sscanf(text, "QEMU emulator version %d.%d", &major, &minor) != 2)
         return nil;
     return version_error(major, minor);
 }

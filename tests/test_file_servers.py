@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""virtiofsd, which serves shared directories: how it is found and started, how it ends, and what it must be allowed."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from guest_machine import PATIENCE
+from processes import alive, children, eventually
+from shares import device, served, servers, single
+
+import applevz
+from applevz import MultipleDirectoryShare, SharedDirectory
+from applevz import VirtualMachineState as State
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="virtiofsd serves directories on Linux")
+
+ROOT = Path(__file__).resolve().parent.parent
+NOBODY = 65534
+
+
+# ---- Machines that need no guest ----
+
+
+@linux
+def test_a_share_can_be_set_while_the_machine_is_stopped_and_holds_from_the_next_start_on(machine, tmp_path):
+    vm = machine(directory_sharing_devices=[device("share", None)])
+    (shared,) = vm.directory_sharing_devices
+    assert shared.share is None
+    multiple = MultipleDirectoryShare({"name": SharedDirectory(tmp_path, read_only=True)})
+    for share, places in ((single(tmp_path), [("/", "rw")]), (multiple, [("/name", "ro")]), (None, [])):
+        shared.share = share
+        vm.start(timeout=PATIENCE)
+        assert len(servers()) == 1
+        # Once it has confined itself to its root.
+        assert eventually(lambda places=places: [(at, how[0]) for at, how in served(tmp_path)] == places)
+        vm.stop(timeout=PATIENCE)
+
+
+@linux
+def test_twenty_starts_and_stops_leave_no_process_descriptor_file_or_mount(machine, tmp_path):
+    devices = [
+        device("one", single(tmp_path)),
+        device("other", MultipleDirectoryShare({"a": SharedDirectory(tmp_path, True), "b": SharedDirectory(tmp_path)})),
+    ]
+    vm = machine(directory_sharing_devices=devices)
+
+    vm.start(timeout=PATIENCE)
+    vm.stop(timeout=PATIENCE)
+    assert eventually(lambda: not children())
+    before = len(os.listdir("/dev/fd"))
+    for _ in range(20):
+        vm.start(timeout=PATIENCE)
+        assert len(servers()) == 2
+        vm.stop(timeout=PATIENCE)
+        assert vm.state is State.STOPPED
+    assert eventually(lambda: not children())
+    # A worker has descriptors too, and ends when it has had nothing to do for a while.
+    assert eventually(lambda: len(os.listdir("/dev/fd")) <= before)
+    mounts = Path("/proc/self/mounts").read_text()
+    assert "/proc/driver" not in mounts
+    assert os.fspath(tmp_path) not in mounts
+    assert os.listdir(tmp_path) == []
+
+
+@linux
+def test_a_machine_whose_virtiofsd_dies_is_in_error_and_says_for_which_tag(machine, tmp_path):
+    vm = machine(directory_sharing_devices=[device("first", single(tmp_path)), device("second", single(tmp_path))])
+    for number, tag in enumerate(("first", "second")):
+        vm.start(timeout=PATIENCE)
+        os.kill(sorted(servers())[number], signal.SIGKILL)
+        assert vm.wait(State.ERROR, timeout=PATIENCE) is State.ERROR
+        words = (
+            rf'directorySharingDevices\[{number}\] \(tag "{tag}"\): virtiofsd, which served it, was killed by signal 9'
+        )
+        assert re.search(words, str(vm.stop_error))
+        assert eventually(lambda: not children())
+    vm.start(timeout=PATIENCE)
+    assert vm.state is State.RUNNING
+
+
+@linux
+def test_no_virtiofsd_outlives_its_python_process(configure, tmp_path):
+    program = """
+import sys, time
+import applevz
+share = applevz.SingleDirectoryShare(applevz.SharedDirectory(sys.argv[2]))
+machine = applevz.VirtualMachine(applevz.VirtualMachineConfiguration(
+    applevz.LinuxBootLoader(sys.argv[1]), memory_size="256MiB",
+    directory_sharing_devices=[applevz.VirtioFileSystemDeviceConfiguration("share", share)]))
+machine.start(timeout=60)
+print("running", flush=True)
+time.sleep(600)
+"""
+    kernel = os.fspath(configure().boot_loader.kernel)
+    with subprocess.Popen([sys.executable, "-c", program, kernel, tmp_path], stdout=subprocess.PIPE) as host:
+        assert host.stdout.readline() == b"running\n"
+        helpers = children(host.pid)
+        assert len(helpers) == 2
+        host.kill()
+        assert eventually(lambda: not any(alive(helper) for helper in helpers), seconds=10)
+
+
+@linux
+def test_a_machine_that_nothing_refers_to_takes_its_virtiofsd_along(configure, tmp_path):
+    vm = applevz.VirtualMachine(configure(directory_sharing_devices=[device("share", single(tmp_path))]))
+    vm.start(timeout=PATIENCE)
+    assert servers()
+    del vm
+    assert eventually(lambda: not children())
+
+
+@linux
+def test_a_machine_with_a_share_cannot_be_saved_and_says_so(machine, configure, tmp_path):
+    devices = [device("mine", single(tmp_path / "shared"))]
+    (tmp_path / "shared").mkdir()
+    words = r'directorySharingDevices\[0\] \(tag "mine"\) is a VZVirtioFileSystemDeviceConfiguration, whose state'
+    configuration = configure(directory_sharing_devices=devices)
+    configuration.validate()
+    with pytest.raises(applevz.InvalidVirtualMachineConfigurationError, match=words):
+        configuration.validate_save_restore_support()
+    vm = machine(directory_sharing_devices=devices)
+    vm.start(timeout=PATIENCE)
+    vm.pause(timeout=PATIENCE)
+    for save in (vm.save_state, lambda path, timeout: vm.suspend(to=path, timeout=timeout)):
+        with pytest.raises(applevz.SaveError, match=words):
+            save(tmp_path / "state", timeout=PATIENCE)
+        assert vm.state is State.PAUSED
+    assert os.listdir(tmp_path) == ["shared"]
+    vm.start(timeout=PATIENCE)
+    assert vm.state is State.RUNNING
+
+
+@linux
+def test_a_state_that_was_saved_without_a_share_is_not_restored_with_one(machine, tmp_path):
+    platform = applevz.GenericPlatformConfiguration(applevz.GenericMachineIdentifier.random())
+    vm = machine(platform=platform)
+    vm.start(timeout=PATIENCE)
+    vm.suspend(to=tmp_path / "state", timeout=PATIENCE)
+    other = machine(platform=platform, directory_sharing_devices=[device("share", single(tmp_path))])
+    for private in (False, True):
+        with pytest.raises(applevz.RestoreError, match=r"directorySharingDevices\.count is 1; .* was made with 0"):
+            other.restore_state(tmp_path / "state", private=private, timeout=PATIENCE)
+        assert other.state is State.STOPPED
+    assert eventually(lambda: not children())
+
+
+# ---- Another virtiofsd ----
+
+
+@pytest.fixture
+def script(monkeypatch, tmp_path):
+    """Has machines use a virtiofsd that is a script."""
+
+    def use(text: str) -> Path:
+        path = tmp_path / "my virtiofsd"
+        path.write_text(f"#!/bin/sh\n{text}")
+        path.chmod(0o755)
+        monkeypatch.setenv("APPLEVZ_VIRTIOFSD", os.fspath(path))
+        return path
+
+    return use
+
+
+@linux
+def test_the_last_words_of_a_virtiofsd_that_does_not_start_are_in_the_error(machine, script, tmp_path):
+    script('[ "$1" = --version ] || { echo "I am ill: $*" >&2; exit 3; }; echo "virtiofsd version 7.2.0"')
+    vm = machine(directory_sharing_devices=[device("sick", single(tmp_path))])
+    words = (
+        r'directorySharingDevices\[0\] \(tag "sick"\): virtiofsd, which served it, ended with exit status 3 and said: '
+        r"I am ill: --fd=3 --rlimit-nofile=0 -o source=/proc/driver/root -o sandbox=chroot"
+    )
+    with pytest.raises(applevz.InternalError, match=words):
+        vm.start(timeout=PATIENCE)
+    assert vm.state is State.STOPPED
+    assert not children()
+
+
+@linux
+def test_the_virtiofsd_in_rust_gets_its_own_options(machine, script, tmp_path):
+    script('[ "$1" = --version ] || { echo "given $*" >&2; exit 1; }; echo "virtiofsd 1.10.0"')
+    vm = machine(directory_sharing_devices=[device("rust", single(tmp_path))])
+    words = r"given --fd=3 --rlimit-nofile=0 --shared-dir=/proc/driver/root --sandbox=chroot --log-level=error"
+    with pytest.raises(applevz.InternalError, match=words):
+        vm.start(timeout=PATIENCE)
+
+
+@linux
+def test_a_virtiofsd_that_cannot_be_run_is_named(machine, script, tmp_path):
+    path = script("")
+    vm = machine(directory_sharing_devices=[device("share", single(tmp_path))])
+    path.write_text("#!/no/such/interpreter\n")
+    with pytest.raises(applevz.InternalError, match=r"my virtiofsd could not be run: No such file or directory"):
+        vm.start(timeout=PATIENCE)
+    assert not children()
+
+
+@linux
+@pytest.mark.parametrize("named", ["/no/such/virtiofsd", "virtiofsd", "/etc/passwd"])
+def test_a_host_without_virtiofsd_says_which_package_to_install(configure, monkeypatch, tmp_path, named):
+    monkeypatch.setenv("APPLEVZ_VIRTIOFSD", named)
+    missing = applevz.capabilities.shared_directories
+    assert not missing
+    assert missing.reason == f'APPLEVZ_VIRTIOFSD is "{named}", which is not the absolute path of a program.'
+    assert "qemu-system-common" in missing.error.recovery_suggestion
+    with pytest.raises(applevz.NotSupportedError, match="APPLEVZ_VIRTIOFSD is"):
+        configure(directory_sharing_devices=[device("share", single(tmp_path))]).validate()
+    configure().validate()
+
+
+# ---- Hosts with less privilege ----
+
+
+def run_as(command: list[str], program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    names = [os.fspath(argument) if isinstance(argument, Path) else str(argument) for argument in arguments]
+    paths = os.pathsep.join(map(os.fspath, (ROOT / "src", ROOT / "tests")))
+    return subprocess.run(
+        [*command, sys.executable, "-c", program, *names],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+        env={**os.environ, "PYTHONPATH": paths, "HOME": names[-1]},
+    )
+
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+
+UNPRIVILEGED = """
+import os, sys
+from pathlib import Path
+import applevz
+from applevz import MultipleDirectoryShare, SharedDirectory, SingleDirectoryShare, VirtioFileSystemDeviceConfiguration
+from guest_machine import Guest
+
+guest_files, folder = map(Path, sys.argv[1:])
+for name in ("one", "only", "other"):
+    (folder / name).mkdir()
+assert applevz.capabilities.shared_directories, applevz.capabilities.shared_directories.reason
+several = {"only": SharedDirectory(folder / "only", read_only=True)}
+devices = [
+    VirtioFileSystemDeviceConfiguration("one", SingleDirectoryShare(SharedDirectory(folder / "one"))),
+    VirtioFileSystemDeviceConfiguration("several", MultipleDirectoryShare(several)),
+]
+loader = applevz.LinuxBootLoader(guest_files / "vmlinux", guest_files / "initrd.cpio.gz", "console=hvc0 quiet")
+configuration = applevz.VirtualMachineConfiguration(loader, memory_size="256MiB", directory_sharing_devices=devices)
+with applevz.VirtualMachine(configuration) as machine:
+    guest = Guest(machine).start()
+    guest.run("mkdir /one /several; mount -t virtiofs one /one; mount -t virtiofs several /several")
+    print(guest.run("echo mine > /one/file; stat -c %u /one/file"))
+    print(guest.run("echo mine 2>&1 > /several/only/file"))
+    machine.directory_sharing_devices[1].share = MultipleDirectoryShare({"other": SharedDirectory(folder / "other")})
+    while guest.run("ls /several") != "other":
+        pass
+    print(guest.run("echo mine > /several/other/file; cat /several/other/file"))
+"""
+
+
+@linux
+@as_root
+def test_a_user_without_privilege_shares_in_a_user_namespace(guest_files, tmp_path):
+    if not os.path.exists("/proc/self/ns/user"):
+        pytest.skip("this kernel has no user namespaces")
+    os.chown(tmp_path, NOBODY, NOBODY)
+    # With a supplementary group, as everybody has one who logs in.
+    user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", f"--groups={NOBODY},100"]
+    for folder in tmp_path.parents:
+        if folder.stat().st_uid == os.geteuid() and os.fspath(folder) != "/" and "pytest" in os.fspath(folder):
+            folder.chmod(0o755)
+    if run_as(user, "import applevz", guest_files, tmp_path).returncode != 0:
+        pytest.skip("this checkout is not readable by others")
+    done = run_as(user, UNPRIVILEGED, guest_files, tmp_path)
+    assert done.returncode == 0, done.stderr
+    owner, refusal, change = done.stdout.splitlines()
+    # Root of the guest is that user here.
+    assert owner == "0"
+    assert "Read-only file system" in refusal
+    assert change == "mine"
+    for name in ("one", "other"):
+        assert (tmp_path / name / "file").stat().st_uid == NOBODY
+    assert not (tmp_path / "only" / "file").exists()
+
+
+WITHOUT_NAMESPACES = """
+import sys
+import applevz
+missing = applevz.capabilities.shared_directories
+print(missing.reason)
+print(missing.error.recovery_suggestion)
+share = applevz.SingleDirectoryShare(applevz.SharedDirectory("/"))
+devices = [applevz.VirtioFileSystemDeviceConfiguration("share", share)]
+loader = applevz.LinuxBootLoader(sys.argv[1] + "/vmlinux")
+try:
+    applevz.VirtualMachineConfiguration(loader, directory_sharing_devices=devices).validate()
+except applevz.NotSupportedError as error:
+    print(error)
+"""
+
+
+@linux
+def test_a_host_that_lets_nobody_mount_says_so(guest_files, tmp_path):
+    # A user namespace whose root may make no other, and then gives up what root may.
+    command = 'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-all --inh-caps=-all "$@"'
+    done = run_as(["unshare", "-Ur", "sh", "-c", command, "sh"], WITHOUT_NAMESPACES, guest_files, tmp_path)
+    assert done.returncode == 0, done.stderr
+    reason, suggestion, error = done.stdout.splitlines()
+    expected = (
+        "This process cannot make the mounts that a guest is to be served: No space left on device (making a user"
+    )
+    assert reason.startswith(expected)
+    assert "Run as root" in suggestion
+    assert "user.max_user_namespaces" in suggestion
+    assert reason in error
