@@ -31,8 +31,20 @@ ADDRESSES = st.sampled_from(
 
 # What a refusal names: the field, as Python or the framework spells it; an attachment, which has no place yet when it
 # is refused, its file.
-FIELDS = ("storage_?Devices", "network_?Devices", "serial_?Ports", "memory_?Balloon_?Devices", "entropy_?Devices")
-NAMES = re.compile("|".join((*FIELDS, "URL is", "blockDeviceIdentifier is", "MACAddress", "MAC address")), re.I)
+FIELDS = (
+    "directory_?Sharing_?Devices",
+    "storage_?Devices",
+    "network_?Devices",
+    "serial_?Ports",
+    "memory_?Balloon_?Devices",
+    "entropy_?Devices",
+)
+NAMES = re.compile(
+    "|".join(
+        (*FIELDS, "URL is", "blockDeviceIdentifier is", "MACAddress", "MAC address", "tag is", "shared directory is")
+    ),
+    re.I,
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +53,7 @@ def folder() -> Iterator[Path]:
         for image in ("first", "second", "third"):
             applevz.create_disk_image(Path(name) / image, "1MiB")
         (Path(name) / "odd").write_bytes(bytes(513))
+        (Path(name) / "shared").mkdir()
         yield Path(name)
 
 
@@ -70,6 +83,22 @@ def cards(draw, sockets: list[socket.socket]):
     return applevz.VirtioNetworkDeviceConfiguration(attachment, draw(ADDRESSES))
 
 
+@st.composite
+def shares(draw, folder: Path):
+    def directory() -> applevz.SharedDirectory:
+        name = draw(st.sampled_from(["shared", "shared", "shared", "odd", "missing"]))
+        return applevz.SharedDirectory(folder / name, read_only=draw(st.booleans()))
+
+    kind = draw(st.sampled_from(["none", "single", "multiple"]))
+    share = None
+    if kind == "single":
+        share = applevz.SingleDirectoryShare(directory())
+    elif kind == "multiple":
+        names = draw(st.sets(st.sampled_from(["a", "a,b=c", "ä \n", "..", "a/b"]), max_size=2))
+        share = applevz.MultipleDirectoryShare({name: directory() for name in names})
+    return applevz.VirtioFileSystemDeviceConfiguration(draw(st.sampled_from(["a", "b", "c,d=e", "", "x" * 36])), share)
+
+
 def refusal(configuration: applevz.VirtualMachineConfiguration) -> applevz.Error | None:
     try:
         configuration.validate()
@@ -95,6 +124,7 @@ def test_any_devices_together_are_refused_with_a_reason_or_start(configure, fold
             serial_ports=ports,
             storage_devices=data.draw(st.lists(disks(folder), max_size=4)),
             network_devices=data.draw(st.lists(cards(sockets), max_size=3)),
+            directory_sharing_devices=data.draw(st.one_of(st.just([]), st.lists(shares(folder), max_size=3))),
             entropy_devices=entropy,
             memory_balloon_devices=balloons,
         )
@@ -111,4 +141,5 @@ def test_any_devices_together_are_refused_with_a_reason_or_start(configure, fold
             vm.pause(timeout=PATIENCE)
         assert eventually(lambda: children() == before)
     assert (folder / "first").stat().st_size == 1 << 20
-    assert sorted(os.listdir(folder)) == ["first", "odd", "second", "third"]
+    assert sorted(os.listdir(folder)) == ["first", "odd", "second", "shared", "third"]
+    assert os.listdir(folder / "shared") == []

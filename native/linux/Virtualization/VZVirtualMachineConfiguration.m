@@ -58,7 +58,8 @@ static NSArray *copyOfParts(NSArray *parts)
 {
     NSUInteger onUSB = [self countOfStorageDevices:[VZUSBMassStorageDeviceConfiguration class]];
     return self.directorySharingDevices.count + self.entropyDevices.count + self.memoryBalloonDevices.count
-        + self.networkDevices.count + self.serialPorts.count + self.storageDevices.count - onUSB + (self.USBDeviceCount > 0 ? 1 : 0);
+        + self.networkDevices.count + self.serialPorts.count + self.storageDevices.count - onUSB
+        + (self.USBDeviceCount > 0 ? 1 : 0);
 }
 
 - (NSUInteger)USBDeviceCount

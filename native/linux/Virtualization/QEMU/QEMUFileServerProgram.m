@@ -72,17 +72,37 @@ static NSArray<NSString *> *descriptions(void) {
     return nil;
 }
 
-- (NSArray<NSString *> *)argumentsForSocket:(int)descriptor {
-    NSString *socket = [NSString stringWithFormat:@"--fd=%d", descriptor];
+/// Whether it is the one of QEMU, in C. The answer for the file that was asked last is kept.
+- (BOOL)isOfQEMU {
+    static NSString *last_file;
+    static BOOL last_answer;
+    struct stat status = {0};
+    stat(_path.UTF8String, &status);
+    NSString *file = [NSString stringWithFormat:@"%@ %llu %llu %lld.%09ld", _path, (unsigned long long)status.st_dev,
+                                                (unsigned long long)status.st_ino, (long long)status.st_mtim.tv_sec,
+                                                status.st_mtim.tv_nsec];
+    @synchronized([QEMUFileServerProgram class]) {
+        if ([file isEqualToString:last_file])
+            return last_answer;
+    }
     // Without privilege that of QEMU says nothing but in a namespace of its own.
     qemu_user_maps maps = QEMUMapsOfUser();
     qemu_share_mounts mounts = {.user_map = maps.user, .group_map = maps.group};
     NSString *version = QEMUVersionTextOfProgram(_path, qemu_make_share_mounts, &mounts) ?: @"";
     // "virtiofsd version 7.2.0 … the QEMU Project developers"; the other one: "virtiofsd 1.10.0".
-    BOOL isOfQEMU = [version hasPrefix:@"virtiofsd version "];
+    BOOL answer = [version hasPrefix:@"virtiofsd version "];
+    @synchronized([QEMUFileServerProgram class]) {
+        last_file = version.length > 0 ? file : nil;
+        last_answer = answer;
+    }
+    return answer;
+}
+
+- (NSArray<NSString *> *)argumentsForSocket:(int)descriptor {
+    NSString *socket = [NSString stringWithFormat:@"--fd=%d", descriptor];
     // It is confined to the folder by chroot, in a mount namespace that was made for it. The limit is set already. With its
     // mounts a guest knows files of different file systems apart that have the same number.
-    return isOfQEMU ? @[
+    return [self isOfQEMU] ? @[
         socket, @"--rlimit-nofile=0", @"-o", @"source=" QEMU_SHARE_ROOT, @"-o", @"sandbox=chroot", @"-o", @"log_level=err",
         @"-o", @"announce_submounts"
     ]
