@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -264,27 +265,27 @@ with applevz.VirtualMachine(configuration) as machine:
 
 @linux
 @as_root
-def test_a_user_without_privilege_shares_in_a_user_namespace(guest_files, tmp_path):
+def test_a_user_without_privilege_shares_in_a_user_namespace(guest_files):
     if not os.path.exists("/proc/self/ns/user"):
         pytest.skip("this kernel has no user namespaces")
-    os.chown(tmp_path, NOBODY, NOBODY)
     # With a supplementary group, as everybody has one who logs in.
     user = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", f"--groups={NOBODY},100"]
-    for folder in tmp_path.parents:
-        if folder.stat().st_uid == os.geteuid() and os.fspath(folder) != "/" and "pytest" in os.fspath(folder):
-            folder.chmod(0o755)
-    if run_as(user, "import applevz", guest_files, tmp_path).returncode != 0:
-        pytest.skip("this checkout is not readable by others")
-    done = run_as(user, UNPRIVILEGED, guest_files, tmp_path)
-    assert done.returncode == 0, done.stderr
-    owner, refusal, change = done.stdout.splitlines()
-    # Root of the guest is that user here.
-    assert owner == "0"
-    assert "Read-only file system" in refusal
-    assert change == "mine"
-    for name in ("one", "other"):
-        assert (tmp_path / name / "file").stat().st_uid == NOBODY
-    assert not (tmp_path / "only" / "file").exists()
+    # Not pytest's own folder, which is closed to others.
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        os.chown(folder, NOBODY, NOBODY)
+        if run_as(user, "import applevz", guest_files, folder).returncode != 0:
+            pytest.skip("this checkout is not readable by others")
+        done = run_as(user, UNPRIVILEGED, guest_files, folder)
+        assert done.returncode == 0, done.stderr
+        owner, refusal, change = done.stdout.splitlines()
+        # Root of the guest is that user here.
+        assert owner == "0"
+        assert "Read-only file system" in refusal
+        assert change == "mine"
+        for place in ("one", "other"):
+            assert (folder / place / "file").stat().st_uid == NOBODY
+        assert not (folder / "only" / "file").exists()
 
 
 WITHOUT_NAMESPACES = """
