@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from guest_machine import PATIENCE, Guest
 from processes import eventually
-from shares import device, served, single
+from shares import device, served, servers, single
 
 import applevz
 from applevz import MultipleDirectoryShare, SharedDirectory, SingleDirectoryShare
@@ -203,3 +203,11 @@ def test_a_single_directory_stays_while_the_machine_is_there(shares):
         several.share = single(shares.other)
     assert one.share == SingleDirectoryShare(SharedDirectory(os.fspath(shares.one), read_only=False))
     assert (one.tag, repr(one)) == ("one,x=y", "<VirtioFileSystemDevice 'one,x=y'>")
+
+
+@linux
+def test_a_guest_that_turns_itself_off_is_no_failure_of_what_serves_it(shares):
+    shares.guest.console.write(b"poweroff\n", timeout=PATIENCE)
+    assert shares.machine.wait(applevz.VirtualMachineState.STOPPED, timeout=PATIENCE).name == "STOPPED"
+    assert shares.machine.stop_error is None
+    assert not servers()
