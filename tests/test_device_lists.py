@@ -39,12 +39,16 @@ FIELDS = (
     "memory_?Balloon_?Devices",
     "entropy_?Devices",
 )
-NAMES = re.compile(
-    "|".join(
-        (*FIELDS, "URL is", "blockDeviceIdentifier is", "MACAddress", "MAC address", "tag is", "shared directory is")
-    ),
-    re.I,
+VALUES = (
+    "URL is",
+    "interface is",
+    "blockDeviceIdentifier is",
+    "MACAddress",
+    "MAC address",
+    "tag is",
+    "shared directory is",
 )
+NAMES = re.compile("|".join((*FIELDS, *VALUES)), re.I)
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +81,10 @@ def disks(draw, folder: Path):
 @st.composite
 def cards(draw, sockets: list[socket.socket]):
     attachment = applevz.NATNetworkDeviceAttachment()
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["NAT", "NAT", "file handle", "file handle", "bridged"]))
+    if kind == "bridged":
+        attachment = applevz.BridgedNetworkDeviceAttachment("no such bridge")
+    elif kind == "file handle":
         unit = draw(st.sampled_from([1500, 1500, 9000, 65535, 1499]))
         attachment = applevz.FileHandleNetworkDeviceAttachment(draw(st.sampled_from(sockets)), unit)
     return applevz.VirtioNetworkDeviceConfiguration(attachment, draw(ADDRESSES))

@@ -64,6 +64,8 @@ def test_a_header_can_be_included_alone(compiler_output, header):
         "[[VZDiskImageStorageDeviceAttachment alloc] init]",
         "[[VZFileHandleSerialPortAttachment alloc] init]",
         "[[VZVirtualMachine alloc] init]",
+        "[VZBridgedNetworkInterface new]",
+        "[[VZBridgedNetworkDeviceAttachment alloc] init]",
     ],
 )
 def test_what_apple_makes_unavailable_does_not_compile(compiler_output, expression):
@@ -101,6 +103,10 @@ def test_a_program_written_for_apples_framework_compiles(compiler_output):
             ether_addr_t address = network.MACAddress.ethernetAddress;
             address.octet[5] ^= 1;
             network.attachment = [[VZNATNetworkDeviceAttachment alloc] init];
+            for (VZBridgedNetworkInterface *interface in VZBridgedNetworkInterface.networkInterfaces) {
+                NSLog(@"%@ %@", interface.identifier, interface.localizedDisplayName);
+                network.attachment = [[VZBridgedNetworkDeviceAttachment alloc] initWithInterface:interface];
+            }
             configuration.networkDevices = @[ network ];
             VZVirtioConsoleDeviceSerialPortConfiguration *port =
                 [[VZVirtioConsoleDeviceSerialPortConfiguration alloc] init];

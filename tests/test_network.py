@@ -119,11 +119,25 @@ def small() -> socket.socket:
     return end
 
 
+def sized(sending: int, receiving: int) -> socket.socket:
+    """One end of a pair, with buffers of these sizes as setsockopt takes them."""
+    end, other = pair()
+    other.close()
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, sending)
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receiving)
+    return end
+
+
 REFUSED = {
     "a stream": (lambda: socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), {}, "not a datagram socket"),
     "not connected": (lambda: socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM), {}, "that is not connected"),
     "a file": (lambda: open("/dev/null", "rb"), {}, "which is not a socket's"),
     "a small buffer": (small, {"maximum_transmission_unit": 65535}, "does not hold a frame"),
+    "a small receive buffer": (
+        lambda: sized(100_000, 199_999),
+        {},
+        "whose receive buffer of 199999 bytes is less than twice its send buffer of 100000 bytes",
+    ),
 }
 
 
@@ -136,6 +150,14 @@ def test_what_no_frames_go_through_is_refused_in_words(configure, kind):
             configure(network_devices=[card(handle, **fields)]).validate()
         assert "networkDevices[0].attachment.fileHandle has descriptor" in str(caught.value)
         assert words in str(caught.value)
+
+
+@linux
+def test_buffers_of_twice_the_size_and_those_of_the_system_s_own_are_taken(configure):
+    ours, theirs = pair()
+    with ours, theirs, sized(100_000, 200_000) as twice, sized(50_000, 200_000) as four_times:
+        for handle in (ours, twice, four_times):
+            configure(network_devices=[card(handle)]).validate()
 
 
 @pytest.mark.parametrize("unit", [0, 1499, 65536])
@@ -289,6 +311,54 @@ def test_a_cable_that_is_pulled_out_and_put_in_again_is_seen_by_the_guest(boot, 
     device.connected = True
     assert eventually(lambda: carrier(guest) == "1")
     assert [event.kind for event in taken(vm)].count(applevz.EventKind.NETWORK_DISCONNECTED) == 0
+
+
+@linux
+def test_what_cannot_be_connected_leaves_the_card_without_a_cable_and_says_why(machine):
+    ours, theirs = pair()
+    with ours, theirs:
+        attachment = applevz.FileHandleNetworkDeviceAttachment(theirs, maximum_transmission_unit=4000)
+        vm = machine(network_devices=[applevz.VirtioNetworkDeviceConfiguration(attachment)])
+        (device,) = vm.network_devices
+        assert device.attachment is attachment
+        too_short = r"networkDevices\[0\]\.attachment takes frames of 1500 bytes, but the guest .* card as one of 4000"
+        with pytest.raises(applevz.NetworkError, match=too_short):
+            device.attachment = applevz.NATNetworkDeviceAttachment()
+        assert device.attachment is None
+        device.connected = True
+        assert device.attachment is attachment
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
+            with pytest.raises(applevz.NetworkError, match="which is a socket but not a datagram socket") as caught:
+                device.attachment = applevz.FileHandleNetworkDeviceAttachment(stream)
+            assert caught.value.error.underlying is not None
+        assert not device.connected
+        events = taken(vm)
+        assert [event.kind for event in events] == [applevz.EventKind.NETWORK_DISCONNECTED] * 2
+        assert "frames of 1500" in str(events[0].error)
+        with pytest.raises(applevz.InvalidArgumentTypeError, match="attachment is 'nat'"):
+            device.attachment = "nat"
+        other = applevz.FileHandleNetworkDeviceAttachment(ours, maximum_transmission_unit=5000)
+        device.attachment = other
+        assert device.attachment is other
+        vm.start(timeout=PATIENCE)
+        assert device.attachment is other
+        assert taken(vm)[-1].kind is applevz.EventKind.STATE_CHANGED
+
+
+@linux
+def test_a_network_that_qemu_refuses_later_is_an_event_and_the_machine_goes_on(machine, script):
+    script(answers={"getfd": '{"error": {"class": "GenericError", "desc": "no such luck"}, "id": %d}\n'})
+    vm = machine(network_devices=[applevz.VirtioNetworkDeviceConfiguration()])
+    vm.start(timeout=PATIENCE)
+    (device,) = vm.network_devices
+    ours, theirs = pair()
+    with ours, theirs:
+        device.attachment = applevz.FileHandleNetworkDeviceAttachment(theirs)
+    while (event := vm.events.next(timeout=PATIENCE)).kind is not applevz.EventKind.NETWORK_DISCONNECTED:
+        pass
+    assert "getfd: no such luck" in str(event.error)
+    assert device.attachment is None
+    assert vm.state is applevz.VirtualMachineState.RUNNING
 
 
 def taken(vm):

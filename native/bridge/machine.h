@@ -28,6 +28,9 @@ typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSErro
 /// What the network card with that index has as its attachment by its configuration.
 - (nullable VZNetworkDeviceAttachment *)configuredAttachmentOfNetworkDevice:(NSUInteger)index;
 
+/// Why a network card lost its attachment last. On the queue only; whoever wants to know sets it to nil before.
+@property (nullable) NSError *disconnection;
+
 /// What happened to it, told before the verb completes that did it.
 @property (readonly) AppleVZEvents *events;
 

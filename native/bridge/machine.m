@@ -179,11 +179,13 @@ API_AVAILABLE(macos(14.0))
 - (void)virtualMachine:(VZVirtualMachine *)virtualMachine
                          networkDevice:(VZNetworkDevice *)networkDevice
     attachmentWasDisconnectedWithError:(NSError *)error {
-    if (virtualMachine == _virtualMachine)
-        [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_DISCONNECTED
-                       cause:APPLEVZ_EVENT_CAUSE_HOST
-                      device:[virtualMachine.networkDevices indexOfObjectIdenticalTo:networkDevice]
-                       error:error];
+    if (virtualMachine != _virtualMachine)
+        return;
+    self.disconnection = error;
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_DISCONNECTED
+                   cause:APPLEVZ_EVENT_CAUSE_HOST
+                  device:[virtualMachine.networkDevices indexOfObjectIdenticalTo:networkDevice]
+                   error:error];
 }
 
 /// Attachments have no copies: those of the configuration are the machine's. Their delegate is weak, and as the machine's own.

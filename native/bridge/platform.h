@@ -77,6 +77,15 @@ NSError *_Nullable applevz_guest_connections_missing(void);
 /// Why no directory can be shared with a guest; nil where one can.
 NSError *_Nullable applevz_shared_directories_missing(void);
 
+@protocol AppleVZBridging <NSObject>
+@optional
+/// Why no network card can be connected to a network of the host's; nil where one can.
++ (nullable NSError *)applevzBridgingError;
+@end
+
+/// The same, of any framework.
+NSError *_Nullable applevz_bridged_networks_missing(void);
+
 // The framework's own, from macOS 14 on and on Apple's processors only; its headers do not declare them for others.
 
 @protocol AppleVZSaveRestore <NSObject>

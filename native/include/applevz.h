@@ -120,7 +120,8 @@ enum applevz_capability {
     APPLEVZ_CAPABILITY_NESTED_VIRTUALIZATION,  /* a guest can run machines of its own */
     APPLEVZ_CAPABILITY_GUEST_CONNECTIONS,      /* a guest's TCP ports can be connected to */
     APPLEVZ_CAPABILITY_EFI,                    /* a guest can be booted by EFI firmware */
-    APPLEVZ_CAPABILITY_SHARED_DIRECTORIES      /* directories of the host can be shared with a guest, read-only or not */
+    APPLEVZ_CAPABILITY_SHARED_DIRECTORIES,     /* directories of the host can be shared with a guest, read-only or not */
+    APPLEVZ_CAPABILITY_BRIDGED_NETWORKS        /* a network card can be connected to a network of the host's */
 };
 
 /* NULL where the host has the capability; otherwise an error whose failure reason says what is missing. */
@@ -139,6 +140,9 @@ APPLEVZ_EXPORT CFErrorRef applevz_limits_get(applevz_limits *limits) CF_RETURNS_
 APPLEVZ_EXPORT CFErrorRef applevz_mac_address_random(char **text, size_t *length) CF_RETURNS_RETAINED;
 /* The data representation of a new VZGenericMachineIdentifier. */
 APPLEVZ_EXPORT CFErrorRef applevz_generic_machine_identifier_random(char **data, size_t *length) CF_RETURNS_RETAINED;
+/* VZBridgedNetworkInterface.networkInterfaces: for each its identifier and its localized display name, which may be empty, each
+   with a NUL behind it. */
+APPLEVZ_EXPORT CFErrorRef applevz_bridged_network_interfaces(char **texts, size_t *length) CF_RETURNS_RETAINED;
 /* The words that the platform adds to a Linux kernel's command line when it is let to; empty where it adds none. */
 APPLEVZ_EXPORT CFErrorRef applevz_command_line_additions(char **text, size_t *length) CF_RETURNS_RETAINED;
 
@@ -199,6 +203,9 @@ APPLEVZ_EXPORT CFErrorRef applevz_network_device_attachment_create_with_nat(
    maximum transmission unit as it is by default. */
 APPLEVZ_EXPORT CFErrorRef applevz_network_device_attachment_create_with_file_handle(
     int socket, int64_t maximum_transmission_unit, applevz_network_device_attachment **attachment) CF_RETURNS_RETAINED;
+/* VZBridgedNetworkDeviceAttachment, of the interface with that identifier. */
+APPLEVZ_EXPORT CFErrorRef applevz_network_device_attachment_create_with_bridged_interface(
+    const char *identifier, size_t identifier_length, applevz_network_device_attachment **attachment) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT void applevz_network_device_attachment_release(applevz_network_device_attachment *attachment);
 
 /* VZSharedDirectory. */
@@ -360,10 +367,14 @@ APPLEVZ_EXPORT CFErrorRef applevz_machine_accepted_verbs(applevz_machine *machin
 
 APPLEVZ_EXPORT CFErrorRef applevz_machine_network_device_count(applevz_machine *machine,
                                                                size_t *count) CF_RETURNS_RETAINED;
-/* Whether the `index`-th network card has an attachment. */
-APPLEVZ_EXPORT CFErrorRef applevz_machine_network_device_is_connected(applevz_machine *machine, size_t index,
-                                                                      bool *connected) CF_RETURNS_RETAINED;
-/* Sets the card's attachment: that which the configuration has there, or none. */
+/* VZNetworkDevice.attachment of the `index`-th network card, a handle of the caller's, whose address is the same each time for the
+   same attachment; NULL where the card has none. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_network_device_attachment(
+    applevz_machine *machine, size_t index, applevz_network_device_attachment **attachment) CF_RETURNS_RETAINED;
+/* Sets it; NULL for none. Where it could not be connected, the card has none, which is an event, too. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_set_network_device_attachment(
+    applevz_machine *machine, size_t index, applevz_network_device_attachment *attachment) CF_RETURNS_RETAINED;
+/* The same with that which the configuration has there, or with none. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_connect_network_device(applevz_machine *machine, size_t index,
                                                                  bool connected) CF_RETURNS_RETAINED;
 /* Connects to a TCP port of a running machine's guest on its first NAT network. Completes with the descriptor of a connected

@@ -59,8 +59,10 @@ if TYPE_CHECKING:
     from ._limits import Limits, limits
     from ._machine import ShutdownPolicy, VirtualMachineState
     from ._memory_balloons import VirtioTraditionalMemoryBalloonDevice
-    from ._network_devices import NetworkDevice
+    from ._network_devices import NetworkDevice, bridged_network_interfaces
     from .configuration import (
+        BridgedNetworkDeviceAttachment,
+        BridgedNetworkInterface,
         DiskBlockDeviceStorageDeviceAttachment,
         DiskImageCachingMode,
         DiskImageStorageDeviceAttachment,
@@ -97,6 +99,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "BridgedNetworkDeviceAttachment",
+    "BridgedNetworkInterface",
     "CFError",
     "Capabilities",
     "Capability",
@@ -168,6 +172,7 @@ __all__ = [
     "VirtualMachineLimitExceededError",
     "VirtualMachineState",
     "__version__",
+    "bridged_network_interfaces",
     "capabilities",
     "command_line_additions",
     "create_disk_image",
@@ -186,9 +191,11 @@ _LATER: Final[dict[str, str]] = {
         "_machine": ("ShutdownPolicy", "VirtualMachineState"),
         "_directory_sharing_devices": ("VirtioFileSystemDevice",),
         "_disk_images": ("create_disk_image",),
-        "_network_devices": ("NetworkDevice",),
+        "_network_devices": ("NetworkDevice", "bridged_network_interfaces"),
         "_memory_balloons": ("VirtioTraditionalMemoryBalloonDevice",),
         "configuration": (
+            "BridgedNetworkDeviceAttachment",
+            "BridgedNetworkInterface",
             "FileHandleNetworkDeviceAttachment",
             "NVMExpressControllerDeviceConfiguration",
             "DiskBlockDeviceStorageDeviceAttachment",

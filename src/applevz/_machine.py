@@ -30,7 +30,7 @@ from ._directory_sharing_devices import VirtioFileSystemDevice
 from ._events import BaseEvents
 from ._memory_balloons import VirtioTraditionalMemoryBalloonDevice
 from ._native import Reference, ffi, lib
-from ._network_devices import NetworkDevice
+from ._network_devices import Attachments, NetworkDevice
 from ._operation import Steps, begin
 from .configuration import VirtualMachineConfiguration
 from .errors import (
@@ -101,7 +101,7 @@ class ShutdownPolicy(enum.Enum):
 class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
     """A machine, what can be told of it without waiting, and its verbs as steps for a face to go through."""
 
-    __slots__ = ("__weakref__", "_configuration", "_consoles", "_events", "_handle")
+    __slots__ = ("__weakref__", "_attachments", "_configuration", "_consoles", "_events", "_handle")
 
     _console_kind: ClassVar[type[BaseConsole]]
     _events_kind: ClassVar[type[BaseEvents]]
@@ -113,6 +113,7 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
             out = ffi.new("applevz_machine **")
             check(lib.applevz_machine_create(native, out))
             self._handle: Reference = ffi.gc(out[0], lib.applevz_machine_release)
+        self._attachments = Attachments([card.attachment for card in configuration.network_devices])
         # The configuration was asked for consoles of that kind.
         self._consoles: tuple[ConsoleKind, ...] = tuple(consoles)  # type: ignore[arg-type]
         self._events: EventsKind = self._events_kind(self._handle)  # type: ignore[assignment]
@@ -151,7 +152,7 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
         """The machine's network cards, in the order of the configuration."""
         count = ffi.new("size_t *")
         check(lib.applevz_machine_network_device_count(self._handle, count))
-        return tuple(NetworkDevice(self, self._handle, index) for index in range(count[0]))
+        return tuple(NetworkDevice(self, self._handle, index, self._attachments) for index in range(count[0]))
 
     @property
     def directory_sharing_devices(self) -> tuple[VirtioFileSystemDevice, ...]:

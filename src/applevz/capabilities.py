@@ -91,6 +91,11 @@ class Capabilities:
         """
         return _capability("shared_directories", lib.APPLEVZ_CAPABILITY_SHARED_DIRECTORIES)
 
+    @property
+    def bridged_networks(self) -> Capability:
+        """A network card can be connected to a network of the host's: `BridgedNetworkDeviceAttachment`."""
+        return _capability("bridged_networks", lib.APPLEVZ_CAPABILITY_BRIDGED_NETWORKS)
+
     def __repr__(self) -> str:
         names = (name for name, value in vars(type(self)).items() if isinstance(value, property))
         return f"<{', '.join(repr(getattr(self, name)) for name in names)}>"

@@ -10,11 +10,6 @@
 #import <sys/socket.h>
 #import <unistd.h>
 
-/// The object behind a machine's handle.
-@protocol Machine
-- (NSError *)access:(NSError * (^)(VZVirtualMachine *machine))block;
-@end
-
 static void succeed(CFErrorRef error, int line) {
     if (error == NULL)
         return;
@@ -39,23 +34,37 @@ static applevz_machine *machine_create(const char *kernel) {
     return machine;
 }
 
+static int other_end;
+
 static bool is_connected(applevz_machine *machine) {
-    bool connected = false;
-    SUCCEED(applevz_machine_network_device_is_connected(machine, 0, &connected));
-    return connected;
+    applevz_network_device_attachment *attachment = NULL;
+    SUCCEED(applevz_machine_network_device_attachment(machine, 0, &attachment));
+    if (attachment != NULL)
+        applevz_network_device_attachment_release(attachment);
+    return attachment != NULL;
+}
+
+static applevz_network_device_attachment *attachment_create(void) {
+    applevz_network_device_attachment *attachment = NULL;
+    int ends[2];
+    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0);
+    SUCCEED(applevz_network_device_attachment_create_with_file_handle(ends[0], 0, &attachment));
+    close(ends[0]);
+    // The attachment's end stays connected to this one, which nobody needs.
+    other_end = ends[1];
+    return attachment;
 }
 
 static void lose_attachment(applevz_machine *machine) {
-    int ends[2];
-    CHECK(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0);
-    NSFileHandle *handle = [[NSFileHandle alloc] initWithFileDescriptor:ends[0] closeOnDealloc:YES];
-    [(__bridge id<Machine>)(void *)machine access:^NSError *(VZVirtualMachine *object) {
-        CHECK(object.networkDevices.count == 1);
-        object.networkDevices[0].attachment = [[VZFileHandleNetworkDeviceAttachment alloc] initWithFileHandle:handle];
-        CHECK(object.networkDevices[0].attachment == nil);
-        return nil;
-    }];
-    close(ends[1]);
+    applevz_network_device_attachment *attachment = NULL;
+    int stream = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK(stream >= 0);
+    SUCCEED(applevz_network_device_attachment_create_with_file_handle(stream, 0, &attachment));
+    close(stream);
+    CFErrorRef error = applevz_machine_set_network_device_attachment(machine, 0, attachment);
+    CHECK(error != NULL && applevz_error_code(error) == APPLEVZ_ERROR_NETWORK_ERROR);
+    CFRelease(error);
+    applevz_network_device_attachment_release(attachment);
 }
 
 int main(int count, char **arguments) {
@@ -72,6 +81,16 @@ int main(int count, char **arguments) {
         SUCCEED(applevz_machine_next_event(machine, &event));
         CHECK(event.number == 0);
 
+        applevz_network_device_attachment *attachment = attachment_create();
+        SUCCEED(applevz_machine_set_network_device_attachment(machine, 0, attachment));
+        applevz_network_device_attachment *present = NULL;
+        SUCCEED(applevz_machine_network_device_attachment(machine, 0, &present));
+        CHECK(present == attachment);
+        applevz_network_device_attachment_release(present);
+        applevz_network_device_attachment_release(attachment);
+        SUCCEED(applevz_machine_next_event(machine, &event));
+        CHECK(event.number == 0);
+
         lose_attachment(machine);
         CHECK(!is_connected(machine));
         SUCCEED(applevz_machine_next_event(machine, &event));
@@ -84,11 +103,13 @@ int main(int count, char **arguments) {
         SUCCEED(applevz_machine_connect_network_device(machine, 0, true));
         CHECK(is_connected(machine));
 
-        bool unused;
-        CFErrorRef error = applevz_machine_network_device_is_connected(machine, 1, &unused);
+        present = NULL;
+        CFErrorRef error = applevz_machine_network_device_attachment(machine, 1, &present);
+        CHECK(present == NULL);
         CHECK(error != NULL);
         CFRelease(error);
         applevz_machine_release(machine);
+        close(other_end);
     }
     return 0;
 }

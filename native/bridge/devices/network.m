@@ -85,11 +85,32 @@ CFErrorRef applevz_machine_network_device_count(applevz_machine *machine, size_t
     });
 }
 
-CFErrorRef applevz_machine_network_device_is_connected(applevz_machine *machine, size_t index, bool *connected) {
+CFErrorRef applevz_machine_network_device_attachment(applevz_machine *machine, size_t index,
+                                                     applevz_network_device_attachment **attachment) {
     return applevz_guard(^NSError *_Nullable {
         return access_device(machine, index, ^NSError *(VZNetworkDevice *device) {
-            *connected = device.attachment != nil;
+            VZNetworkDeviceAttachment *present = device.attachment;
+            *attachment = present != nil ? applevz_hand_over_handle(present) : NULL;
             return nil;
+        });
+    });
+}
+
+/// The framework tells its delegate where it could not, which is there before the assignment returns if it is at once.
+static NSError *attach(AppleVZMachine *owner, VZNetworkDevice *device, VZNetworkDeviceAttachment *attachment) {
+    owner.disconnection = nil;
+    device.attachment = attachment;
+    NSError *error = owner.disconnection;
+    owner.disconnection = nil;
+    return error;
+}
+
+CFErrorRef applevz_machine_set_network_device_attachment(applevz_machine *machine, size_t index,
+                                                         applevz_network_device_attachment *attachment) {
+    return applevz_guard(^NSError *_Nullable {
+        AppleVZMachine *owner = applevz_borrowed(AppleVZMachine, machine);
+        return access_device(machine, index, ^NSError *(VZNetworkDevice *device) {
+            return attach(owner, device, applevz_borrowed(VZNetworkDeviceAttachment, attachment));
         });
     });
 }
@@ -98,40 +119,7 @@ CFErrorRef applevz_machine_connect_network_device(applevz_machine *machine, size
     return applevz_guard(^NSError *_Nullable {
         AppleVZMachine *owner = applevz_borrowed(AppleVZMachine, machine);
         return access_device(machine, index, ^NSError *(VZNetworkDevice *device) {
-            device.attachment = connected ? [owner configuredAttachmentOfNetworkDevice:index] : nil;
-            return nil;
+            return attach(owner, device, connected ? [owner configuredAttachmentOfNetworkDevice:index] : nil);
         });
-    });
-}
-
-NSError *applevz_guest_connections_missing(void) {
-    if ([VZVirtualMachine instancesRespondToSelector:@selector(applevzConnectToPort:completionHandler:)])
-        return nil;
-    return applevz_error(VZErrorDomain, VZErrorNotSupported, @"A guest's ports cannot be connected to by the machine here.",
-                         @"The virtualization framework does not tell which address a guest has.",
-                         @"Connect to the guest's own address, which the host reaches.");
-}
-
-CFErrorRef applevz_machine_connect(applevz_machine *machine, uint16_t port, applevz_operation **operation) {
-    return applevz_guard(^NSError *_Nullable {
-        NSError *error = applevz_guest_connections_missing();
-        if (error == nil && port == 0)
-            error = applevz_invalid_argument(@"Invalid port.", @"port is 0, which no service has.",
-                                             @"Give a number from 1 to 65535.");
-        if (error != nil)
-            return error;
-        AppleVZMachine *owner = applevz_borrowed(AppleVZMachine, machine);
-        *operation = applevz_hand_over_handle(
-            [owner request:^(VZVirtualMachine *object, AppleVZOperation *result, void (^done)(void)) {
-                [(id<AppleVZConnections>)object applevzConnectToPort:port
-                                                   completionHandler:^(int descriptor, NSError *_Nullable failure) {
-                                                       if (failure != nil)
-                                                           [result completeWithError:failure];
-                                                       else
-                                                           [result completeWithDescriptor:descriptor];
-                                                       done();
-                                                   }];
-            }]);
-        return nil;
     });
 }

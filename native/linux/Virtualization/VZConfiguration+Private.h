@@ -74,6 +74,12 @@ extern BOOL VZValidateDiskSynchronizationMode(VZDiskSynchronizationMode mode,
 @end
 @interface VZNetworkDeviceAttachment () <VZConfigurationPart>
 - (instancetype)initForSubclass;
+/*! What a frame holds at most beside its header, in bytes: 1500 unless a subclass says otherwise. */
+@property (readonly) NSInteger frameCapacity;
+@end
+@interface VZBridgedNetworkInterface ()
+/*! Why no machine can be connected to a bridge here; nil where one can. The bridge to Python asks by this name. */
++ (nullable NSError *)applevzBridgingError;
 @end
 @interface VZEntropyDeviceConfiguration () <VZConfigurationPart>
 - (instancetype)initForSubclass;

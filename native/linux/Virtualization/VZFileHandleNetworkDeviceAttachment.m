@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { leastUnit = 1500, greatestUnit = 65535, ethernetHeaderLength = 14 };
 
@@ -27,6 +28,27 @@ static int intOption(int descriptor, int option)
         _maximumTransmissionUnit = leastUnit;
     }
     return self;
+}
+
+- (NSInteger)frameCapacity
+{
+    return self.maximumTransmissionUnit;
+}
+
+// Apple's documentation expects it of every socket. One whose sizes nobody has set is taken as the system makes them: both
+// the same, which between two sockets of one host does no harm, since Linux counts what is under way as its sender's.
+static BOOL isReceivingEnough(int sending, int receiving)
+{
+    if (receiving >= 2 * sending) {
+        return YES;
+    }
+    int fresh = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fresh < 0) {
+        return NO;
+    }
+    BOOL isLeftAsItWas = sending == intOption(fresh, SO_SNDBUF) && receiving == intOption(fresh, SO_RCVBUF);
+    close(fresh);
+    return isLeftAsItWas;
 }
 
 // What is wrong with the handle; nil if nothing is. errorNumber is 0 if no system call failed.
@@ -53,11 +75,17 @@ static int intOption(int descriptor, int option)
         return [NSString stringWithFormat:@"has descriptor %d, a datagram socket that is not connected", descriptor];
     }
     // Linux counts a buffer twice, for itself.
-    int room = intOption(descriptor, SO_SNDBUF) / 2;
+    int sending = intOption(descriptor, SO_SNDBUF);
+    int receiving = intOption(descriptor, SO_RCVBUF);
+    int room = sending / 2;
     if (room < self.maximumTransmissionUnit + ethernetHeaderLength) {
         return [NSString stringWithFormat:@"has descriptor %d, a socket whose send buffer of %d bytes does not hold a frame "
                                           @"of maximumTransmissionUnit %ld", descriptor, room,
                                           (long)self.maximumTransmissionUnit];
+    }
+    if (!isReceivingEnough(sending, receiving)) {
+        return [NSString stringWithFormat:@"has descriptor %d, a socket whose receive buffer of %d bytes is less than twice "
+                                          @"its send buffer of %d bytes", descriptor, receiving / 2, room];
     }
     return nil;
 }

@@ -10,10 +10,9 @@ VZ_EXPORT API_AVAILABLE(macos(12.0))
 + (instancetype)new NS_UNAVAILABLE;
 - (instancetype)init NS_UNAVAILABLE;
 
-/*! What the card is connected to; nil for a cable that is pulled out, which the guest sees. It can be set at any time, to nil, to
-    what the configuration has there, and where that is a VZNATNetworkDeviceAttachment to any other of those. Anything else
-    cannot take its place while the machine is there: the card stays without a cable, and the delegate gets
-    virtualMachine:networkDevice:attachmentWasDisconnectedWithError:. */
+/*! What the card is connected to; nil for a cable that is pulled out, which the guest sees. It can be set at any time, to nil
+    or to any attachment, each of which is for one card at a time. Where it cannot be connected it becomes nil, and the
+    delegate gets virtualMachine:networkDevice:attachmentWasDisconnectedWithError:. */
 @property (nullable, strong) VZNetworkDeviceAttachment *attachment;
 
 @end

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
+#import "QEMU/QEMUNetwork.h"
+#import "VZConfiguration+Private.h"
 #import "VZErrors+Private.h"
 #import "VZVirtualMachine+Private.h"
 
 @implementation VZNetworkDevice {
     QEMUInstance *_instance;
     NSUInteger _index;
-    VZNetworkDeviceAttachment *_configured; // the only one that QEMU has
+    NSInteger _frameCapacity;                   // of the card, which was told the guest once
+    VZNetworkDeviceAttachment *_configured;     // what QEMU starts with
     VZNetworkDeviceAttachment *_attachment;
+    VZNetworkDeviceAttachment *_inPlace;        // what QEMU has, or has been told to have; nil while there is no QEMU
+    NSUInteger _exchanges;                      // by which the last is known
 }
 
 - (instancetype)initWithIndex:(NSUInteger)index attachment:(VZNetworkDeviceAttachment *)attachment {
     self = [super init];
     if (self != nil) {
         _index = index;
+        _frameCapacity = attachment.frameCapacity;
         _configured = attachment;
         _attachment = attachment;
     }
@@ -24,26 +30,103 @@
 }
 
 - (void)setAttachment:(VZNetworkDeviceAttachment *)attachment {
-    // One private network behind the host is like another.
-    Class shared = [VZNATNetworkDeviceAttachment class];
-    BOOL known = attachment == nil || attachment == _configured ||
-                 ([attachment isKindOfClass:shared] && [_configured isKindOfClass:shared]);
-    _attachment = known ? attachment : nil;
+    _attachment = attachment;
+    NSError *error = [self errorOfAttaching:attachment];
+    if (error != nil)
+        [self loseAttachmentWithError:error];
+    else
+        [self bringAbout];
+}
+
+/// Why it cannot be the card's; nil where it can.
+- (NSError *)errorOfAttaching:(VZNetworkDeviceAttachment *)attachment {
+    NSString *property = [NSString stringWithFormat:@"networkDevices[%lu].attachment", (unsigned long)_index];
+    NSError *error = nil;
+    if (attachment == nil || attachment == _configured)
+        return nil;
+    if (![attachment validateAs:property error:&error])
+        return error;
+    if (attachment.frameCapacity >= _frameCapacity)
+        return nil;
+    return VZErrorWithReason(VZErrorNetworkError, @"The network device could not be connected.",
+                             [NSString stringWithFormat:@"%@ takes frames of %ld bytes, but the guest knows its card as one "
+                                                        @"of %ld.",
+                                                        property, (long)attachment.frameCapacity, (long)_frameCapacity],
+                             @"Give it a maximumTransmissionUnit that is not less than the configuration's.", nil);
+}
+
+- (void)loseAttachmentWithError:(NSError *)error {
+    _attachment = nil;
     [self tellLink];
-    if (!known && self.disconnectionHandler != nil)
-        self.disconnectionHandler(
-            self, VZErrorWithReason(VZErrorNetworkError, @"The network device was disconnected.",
-                                    [NSString stringWithFormat:@"networkDevices[%lu] cannot be connected to another %@ than "
-                                                               @"the configuration's.",
-                                                               (unsigned long)_index, [attachment class]],
-                                    @"Connect it to the attachment of the configuration.", nil));
+    if (self.disconnectionHandler != nil)
+        self.disconnectionHandler(self, VZErrorWithReason(VZErrorNetworkError, @"The network device was disconnected.",
+                                                          error.localizedFailureReason ?: error.localizedDescription,
+                                                          error.localizedRecoverySuggestion, error));
+}
+
+/// Has QEMU have the attachment, and the guest a cable where there is one.
+- (void)bringAbout {
+    if (_instance != nil && _attachment != nil && _attachment != _inPlace)
+        [self exchange];
+    [self tellLink];
+}
+
+/// Takes the network from its place and puts another one there. QEMU obeys in order, so nothing of it has to be waited for.
+- (void)exchange {
+    NSError *error = nil;
+    NSString *name = [NSString stringWithFormat:@"network%lu-descriptor", (unsigned long)_index];
+    // The guest is to notice, and to ask for another address; and nothing of it may come while there is no network: a frame that
+    // the hub keeps holds up the card for good (net/hub.c).
+    [self tellLink:NO];
+    [self remove:QEMUNameOfNetworkPort(_index)];
+    [self remove:QEMUNameOfNetwork(_index)];
+    // Whatever becomes of it, nothing is there any more that another call could leave as it is.
+    _inPlace = _attachment;
+    NSUInteger exchange = ++_exchanges;
+    QEMUNetwork *network = [QEMUNetwork networkOf:_attachment index:_index error:&error];
+    if (network == nil) {
+        _inPlace = nil;
+        [self loseAttachmentWithError:error];
+        return;
+    }
+    if (network.descriptor != nil)
+        [_instance execute:@"getfd" arguments:@{@"fdname" : name} descriptor:network.descriptor
+                completion:[self completionOfExchange:exchange]];
+    [_instance execute:@"netdev_add" arguments:[network optionsWithDescriptor:name]
+            completion:[self completionOfExchange:exchange]];
+    [_instance execute:@"netdev_add" arguments:QEMUNetworkPort(_index) completion:[self completionOfExchange:exchange]];
+}
+
+- (void)remove:(NSString *)name {
+    [_instance execute:@"netdev_del"
+             arguments:@{@"id" : name}
+            completion:^(id result, NSError *refusal) {
+                (void)result;
+                (void)refusal; // after an exchange that failed there is none
+            }];
+}
+
+- (QMPCompletion)completionOfExchange:(NSUInteger)exchange {
+    __weak VZNetworkDevice *weak_self = self;
+    return ^(id result, NSError *refusal) {
+        (void)result;
+        VZNetworkDevice *device = weak_self;
+        // The end of QEMU has its own way to be told, and what came after has its own success.
+        if (refusal == nil || device == nil || !device->_instance.isAnswering || device->_exchanges != exchange ||
+            device->_inPlace == nil)
+            return;
+        device->_inPlace = nil;
+        [device loseAttachmentWithError:refusal];
+    };
 }
 
 - (void)tellLink {
-    if (_configured == nil)
-        return;
+    [self tellLink:_attachment != nil];
+}
+
+- (void)tellLink:(BOOL)isUp {
     [_instance execute:@"set_link"
-             arguments:@{@"name" : QEMUNameOfNetwork(_index), @"up" : [NSNumber numberWithBool:_attachment != nil]}
+             arguments:@{@"name" : QEMUNameOfCardPort(_index), @"up" : [NSNumber numberWithBool:isUp]}
             completion:^(id result, NSError *refusal) {
                 (void)result;
                 (void)refusal; // there is nothing in it that could be refused; an end of QEMU has its own way to be told
@@ -53,11 +136,13 @@
 /// A restored card has the cable as it was when it was saved.
 - (void)instanceReady:(QEMUInstance *)instance {
     _instance = instance;
-    [self tellLink];
+    _inPlace = _configured;
+    [self bringAbout];
 }
 
 - (void)instanceEnded {
     _instance = nil;
+    _inPlace = nil;
 }
 
 @end

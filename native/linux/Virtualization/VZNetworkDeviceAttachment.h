@@ -3,8 +3,8 @@
 
 NS_ASSUME_NONNULL_BEGIN
 
-/*! The host's end of a network card. Abstract: make a VZNATNetworkDeviceAttachment or a
-    VZFileHandleNetworkDeviceAttachment. */
+/*! The host's end of a network card. Abstract: make a VZNATNetworkDeviceAttachment, a
+    VZBridgedNetworkDeviceAttachment or a VZFileHandleNetworkDeviceAttachment. */
 VZ_EXPORT API_AVAILABLE(macos(11.0))
 @interface VZNetworkDeviceAttachment : NSObject
 

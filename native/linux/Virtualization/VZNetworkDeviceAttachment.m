@@ -10,7 +10,13 @@
 
 - (BOOL)validateAs:(NSString *)property error:(NSError **)error
 {
-    return VZRefuseClass(self, property, @"VZNATNetworkDeviceAttachment or VZFileHandleNetworkDeviceAttachment", error);
+    return VZRefuseClass(self, property, @"VZNATNetworkDeviceAttachment, VZBridgedNetworkDeviceAttachment or "
+                                         @"VZFileHandleNetworkDeviceAttachment", error);
+}
+
+- (NSInteger)frameCapacity
+{
+    return 1500;
 }
 
 @end

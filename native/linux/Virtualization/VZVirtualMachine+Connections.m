@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#import "QEMU/QEMUNetwork.h"
 #import "QEMU/QEMUPortConnection.h"
 #import "VZErrors+Private.h"
 #import "VZVirtualMachine+Private.h"
@@ -7,7 +8,7 @@
 
 - (NSString *)firstNATNetwork {
     NSUInteger index = 0;
-    for (VZNetworkDeviceConfiguration *device in _configuration.networkDevices) {
+    for (VZNetworkDevice *device in self.networkDevices) {
         if ([device.attachment isKindOfClass:[VZNATNetworkDeviceAttachment class]])
             return QEMUNameOfNetwork(index);
         index++;

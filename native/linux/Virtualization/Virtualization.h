@@ -6,6 +6,8 @@
 #import <Virtualization/VZDirectorySharingDevice.h>
 #import <Virtualization/VZDirectorySharingDeviceConfiguration.h>
 #import <Virtualization/VZDiskBlockDeviceStorageDeviceAttachment.h>
+#import <Virtualization/VZBridgedNetworkDeviceAttachment.h>
+#import <Virtualization/VZBridgedNetworkInterface.h>
 #import <Virtualization/VZDiskImageStorageDeviceAttachment.h>
 #import <Virtualization/VZEFIBootLoader.h>
 #import <Virtualization/VZEFIVariableStore.h>

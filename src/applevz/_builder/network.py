@@ -4,6 +4,8 @@ from __future__ import annotations
 from .. import _arguments as arguments
 from .._native import Reference, lib
 from ..configuration.network import (
+    BridgedNetworkDeviceAttachment,
+    BridgedNetworkInterface,
     FileHandleNetworkDeviceAttachment,
     MACAddress,
     NATNetworkDeviceAttachment,
@@ -12,7 +14,7 @@ from ..configuration.network import (
 from ..errors import InvalidArgumentError, check, make
 from .owned import Owned
 
-__all__ = ["add_network_devices"]
+__all__ = ["add_network_devices", "network_device_attachment"]
 
 
 def add_network_devices(owned: Owned, handle: Reference, devices: object) -> None:
@@ -21,11 +23,19 @@ def add_network_devices(owned: Owned, handle: Reference, devices: object) -> Non
         _add_network_device(owned, handle, f"network_devices[{index}]", card)
 
 
-def _attachment(owned: Owned, field: str, attachment: object) -> Reference:
-    kinds = (NATNetworkDeviceAttachment, FileHandleNetworkDeviceAttachment)
+def network_device_attachment(owned: Owned, field: str, attachment: object) -> Reference:
+    """The native attachment, which ends with `owned`."""
+    kinds = (NATNetworkDeviceAttachment, BridgedNetworkDeviceAttachment, FileHandleNetworkDeviceAttachment)
     given = arguments.instance(field, attachment, kinds)
     if isinstance(given, NATNetworkDeviceAttachment):
         return owned.make("network_device_attachment", lib.applevz_network_device_attachment_create_with_nat)
+    if isinstance(given, BridgedNetworkDeviceAttachment):
+        interface = given.interface
+        if isinstance(interface, BridgedNetworkInterface):
+            interface = interface.identifier
+        identifier = arguments.text(f"{field}.interface", interface)
+        create = lib.applevz_network_device_attachment_create_with_bridged_interface
+        return owned.make("network_device_attachment", create, identifier, len(identifier))
     descriptor = arguments.descriptor(f"{field}.file_handle", given.file_handle)
     suggestion = "Give a number from 1500 to 65535."
     unit = arguments.integer(f"{field}.maximum_transmission_unit", given.maximum_transmission_unit, suggestion)
@@ -37,7 +47,7 @@ def _attachment(owned: Owned, field: str, attachment: object) -> Reference:
 
 
 def _add_network_device(owned: Owned, handle: Reference, field: str, card: VirtioNetworkDeviceConfiguration) -> None:
-    attachment = _attachment(owned, f"{field}.attachment", card.attachment)
+    attachment = network_device_attachment(owned, f"{field}.attachment", card.attachment)
     address = b""
     if card.mac_address is not None:
         given = card.mac_address.string if isinstance(card.mac_address, MACAddress) else card.mac_address

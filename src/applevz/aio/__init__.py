@@ -17,6 +17,8 @@ Cancelling a call ends its wait; the machine goes on with what it was told.
 from __future__ import annotations
 
 from .. import (
+    BridgedNetworkDeviceAttachment,
+    BridgedNetworkInterface,
     Capabilities,
     Capability,
     CFError,
@@ -85,6 +87,7 @@ from .. import (
     VirtualMachineLimitExceededError,
     VirtualMachineState,
     __version__,
+    bridged_network_interfaces,
     capabilities,
     command_line_additions,
     create_disk_image,
@@ -95,6 +98,8 @@ from .events import Events
 from .machine import VirtualMachine
 
 __all__ = [
+    "BridgedNetworkDeviceAttachment",
+    "BridgedNetworkInterface",
     "CFError",
     "Capabilities",
     "Capability",
@@ -166,6 +171,7 @@ __all__ = [
     "VirtualMachineLimitExceededError",
     "VirtualMachineState",
     "__version__",
+    "bridged_network_interfaces",
     "capabilities",
     "command_line_additions",
     "create_disk_image",

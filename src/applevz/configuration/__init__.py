@@ -27,6 +27,8 @@ from .entropy import VirtioEntropyDeviceConfiguration
 from .machine import VirtualMachineConfiguration
 from .memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
 from .network import (
+    BridgedNetworkDeviceAttachment,
+    BridgedNetworkInterface,
     FileHandleNetworkDeviceAttachment,
     MACAddress,
     NATNetworkDeviceAttachment,
@@ -46,6 +48,8 @@ from .storage import (
 )
 
 __all__ = [
+    "BridgedNetworkDeviceAttachment",
+    "BridgedNetworkInterface",
     "DiskBlockDeviceStorageDeviceAttachment",
     "DiskImageCachingMode",
     "DiskImageStorageDeviceAttachment",

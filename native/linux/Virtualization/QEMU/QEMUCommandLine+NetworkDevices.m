@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
+#import "../VZConfiguration+Private.h"
 #import "QEMUCommandLine+Private.h"
-
-NSString *QEMUNameOfNetwork(NSUInteger index) {
-    return [NSString stringWithFormat:@"network%lu", (unsigned long)index];
-}
+#import "QEMUNetwork.h"
 
 @implementation QEMUCommandLine (NetworkDevices)
 
@@ -15,40 +13,27 @@ NSString *QEMUNameOfNetwork(NSUInteger index) {
     return YES;
 }
 
-/// The network behind a card; nil, with an error, where its descriptor cannot be handed over.
-- (NSDictionary *)networkOf:(VZNetworkDeviceAttachment *)attachment index:(NSUInteger)index error:(NSError **)error {
-    if (![attachment isKindOfClass:[VZFileHandleNetworkDeviceAttachment class]])
-        return @{@"type" : @"user"};
-    NSError *cause = nil;
-    int number = [(VZFileHandleNetworkDeviceAttachment *)attachment fileHandle].fileDescriptor;
-    QEMUDescriptor *socket = [QEMUDescriptor duplicateOf:number error:&cause];
-    if (socket == nil) {
-        QEMUCannotOpen(error, [NSString stringWithFormat:@"networkDevices[%lu].attachment.fileHandle", (unsigned long)index],
-                       cause);
-        return nil;
-    }
-    NSString *descriptor = [NSString stringWithFormat:@"%lu", (unsigned long)[self inherit:socket]];
-    return @{@"type" : @"dgram", @"local" : @{@"type" : @"fd", @"str" : descriptor}};
+- (BOOL)addNetwork:(VZNetworkDeviceAttachment *)attachment index:(NSUInteger)index error:(NSError **)error {
+    QEMUNetwork *network = [QEMUNetwork networkOf:attachment index:index error:error];
+    if (network == nil)
+        return NO;
+    NSString *descriptor = nil;
+    if (network.descriptor != nil)
+        descriptor = [NSString stringWithFormat:@"%lu", (unsigned long)[self inherit:network.descriptor]];
+    [self add:@"-netdev" value:QEMUOptionOfObject([network optionsWithDescriptor:descriptor])];
+    [self add:@"-netdev" value:QEMUOptionOfObject(QEMUCardPort(index))];
+    [self add:@"-netdev" value:QEMUOptionOfObject(QEMUNetworkPort(index))];
+    return YES;
 }
 
 - (BOOL)addNetworkDevice:(VZNetworkDeviceConfiguration *)device index:(NSUInteger)index error:(NSError **)error {
     NSMutableDictionary *properties = [NSMutableDictionary dictionaryWithObject:device.MACAddress.string forKey:@"mac"];
-    // Without an attachment the guest has the card, with no cable in it.
-    if (device.attachment != nil) {
-        NSString *identifier = QEMUNameOfNetwork(index);
-        NSMutableDictionary *network = [[self networkOf:device.attachment index:index error:error] mutableCopy];
-        if (network == nil)
-            return NO;
-        network[@"id"] = identifier;
-        [self add:@"-netdev" value:QEMUOptionOfObject(network)];
-        properties[@"netdev"] = identifier;
-        if ([device.attachment isKindOfClass:[VZFileHandleNetworkDeviceAttachment class]]) {
-            NSInteger unit = [(VZFileHandleNetworkDeviceAttachment *)device.attachment maximumTransmissionUnit];
-            // What every guest takes for granted is not worth a word.
-            if (unit != 1500)
-                properties[@"host_mtu"] = @(unit);
-        }
-    }
+    if (![self addNetwork:device.attachment index:index error:error])
+        return NO;
+    properties[@"netdev"] = QEMUNameOfCardPort(index);
+    // What every guest takes for granted is not worth a word.
+    if (device.attachment.frameCapacity != 1500)
+        properties[@"host_mtu"] = @(device.attachment.frameCapacity);
     if (!_microvm)
         properties[@"romfile"] = @"";
     if (!_isExchangeable) {

@@ -36,6 +36,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// What QEMU inherits, from QEMUFirstConfigurationDescriptor on.
 @property (readonly) NSArray<QEMUDescriptor *> *descriptors;
 
+/// Once QEMU has them they are no longer kept here: what ends with its last descriptor, as a tap device, is QEMU's to end.
+- (void)forgetDescriptors;
+
 @property (readonly) NSArray<QEMUPreparation *> *preparations;
 
 /// The file that holds the guest's memory and has no name, nil where the memory is a private mapping of a saved state.
@@ -58,9 +61,6 @@ NS_ASSUME_NONNULL_BEGIN
 
 /// QEMU's name for what is behind the disk with that index.
 NSString *QEMUNameOfDisk(NSUInteger index);
-
-/// QEMU's name for the network behind the card with that index.
-NSString *QEMUNameOfNetwork(NSUInteger index);
 
 enum {
     /// QEMU's descriptor for QMP. Below it are its standard input, output and error.

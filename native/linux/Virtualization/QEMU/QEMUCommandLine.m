@@ -184,6 +184,10 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
     return QEMUFirstConfigurationDescriptor + _descriptors.count - 1;
 }
 
+- (void)forgetDescriptors {
+    [_descriptors removeAllObjects];
+}
+
 - (NSString *)pathOfDescriptor:(QEMUDescriptor *)descriptor {
     unsigned long number = (unsigned long)[self inherit:descriptor];
     [self add:@"-add-fd" value:[NSString stringWithFormat:@"fd=%lu,set=%lu", number, number]];

@@ -185,6 +185,7 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     });
     free(descriptors);
     free(arguments);
+    [_commandLine forgetDescriptors];
     if (failure != 0)
         return VZRefuse(error, start_error([NSString stringWithFormat:@"%@ could not be run: %@ (%s).", _path,
                                                                       VZSystemCallErrorText(failure), step],

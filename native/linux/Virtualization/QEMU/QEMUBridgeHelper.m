@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "QEMUBridgeHelper.h"
+#import "../VZErrors+Private.h"
+#import "../VZHostFile+Private.h"
+#import "QEMUSpawn.h"
+#import <dispatch/poller.h>
+#import <errno.h>
+#import <fcntl.h>
+#import <stdlib.h>
+#import <string.h>
+#import <sys/socket.h>
+#import <sys/stat.h>
+#import <sys/xattr.h>
+#import <unistd.h>
+
+enum { LONGEST_MILLISECONDS = 5000, SOCKET_IN_HELPER = 3 };
+
+extern char **environ;
+
+static NSString *helper_path(void) {
+    const char *named = getenv("APPLEVZ_BRIDGE_HELPER");
+    if (named != NULL && *named != '\0')
+        return [NSString stringWithUTF8String:named];
+    for (NSString *path in @[ @"/usr/lib/qemu/qemu-bridge-helper", @"/usr/libexec/qemu-bridge-helper",
+                              @"/usr/local/libexec/qemu-bridge-helper" ])
+        if (access(path.fileSystemRepresentation, X_OK) == 0)
+            return path;
+    return nil;
+}
+
+NSString *QEMUBridgeHelperMissingReason(void) {
+    NSString *path = helper_path();
+    if (path == nil)
+        return @"QEMU's program qemu-bridge-helper is not installed";
+    struct stat status;
+    const char *name = path.fileSystemRepresentation;
+    if (stat(name, &status) != 0 || access(name, X_OK) != 0)
+        return [NSString stringWithFormat:@"%@ cannot be run: %@", VZQuoted(path), VZSystemCallErrorText(errno)];
+    BOOL is_root_s = (status.st_mode & S_ISUID) != 0 && status.st_uid == 0;
+    if (!is_root_s && getxattr(name, "security.capability", NULL, 0) <= 0)
+        return [NSString stringWithFormat:@"%@ has no privileges beyond this process's", VZQuoted(path)];
+    return nil;
+}
+
+/// The descriptor that came through the socket; -1 where none did.
+static int received_descriptor(int socket) {
+    char byte;
+    struct iovec part = {.iov_base = &byte, .iov_len = 1};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {0};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control.space,
+                             .msg_controllen = sizeof control.space};
+    int descriptor = -1;
+    if (recvmsg(socket, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) < 0)
+        return -1;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof descriptor))
+        memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
+    return descriptor;
+}
+
+static NSString *what_it_said(QEMUDescriptor *words) {
+    char bytes[1024];
+    ssize_t count = read(words.number, bytes, sizeof bytes);
+    NSString *text = count > 0 ? [[NSString alloc] initWithBytes:bytes length:(NSUInteger)count encoding:NSUTF8StringEncoding]
+                               : nil;
+    return [text stringByTrimmingCharactersInSet:NSCharacterSet.whitespaceAndNewlineCharacterSet];
+}
+
+QEMUDescriptor *QEMUBridgeHelperOpenTap(NSString *bridge, NSString **words) {
+    NSString *path = helper_path();
+    NSError *error = nil;
+    NSArray<QEMUDescriptor *> *sockets = [QEMUDescriptor socketPairWithError:&error];
+    NSArray<QEMUDescriptor *> *said = sockets != nil ? [QEMUDescriptor pipeWithError:&error] : nil;
+    __attribute__((objc_precise_lifetime)) QEMUDescriptor *nowhere =
+        said != nil ? [QEMUDescriptor openPath:@"/dev/null" flags:O_RDWR error:&error] : nil;
+    if (nowhere == nil || dispatch_poller_start() != 0) {
+        *words = [NSString stringWithFormat:@"there are no file descriptors for %@", VZQuoted(path)];
+        return nil;
+    }
+    __attribute__((objc_precise_lifetime)) NSArray<NSString *> *strings =
+        @[ path, [@"--br=" stringByAppendingString:bridge], [NSString stringWithFormat:@"--fd=%d", SOCKET_IN_HELPER] ];
+    char *arguments[4] = {(char *)strings[0].UTF8String, (char *)strings[1].UTF8String, (char *)strings[2].UTF8String, NULL};
+    int inherited[] = {nowhere.number, nowhere.number, said[1].number, sockets[1].number};
+    qemu_spawn_plan plan = {.path = arguments[0], .arguments = arguments, .environment = environ,
+                            .descriptors = inherited, .descriptor_count = sizeof inherited / sizeof *inherited};
+    const qemu_spawn_plan *plan_pointer = &plan;
+    __block int process = -1;
+    __block int failure = 0;
+    dispatch_poller_perform_sync(^{
+        const char *step = "";
+        failure = qemu_spawn(plan_pointer, &process, &step);
+    });
+    if (failure != 0) {
+        *words = [NSString stringWithFormat:@"%@ could not be run: %@", VZQuoted(path), VZSystemCallErrorText(failure)];
+        return nil;
+    }
+    BOOL ended = qemu_await_exit(process, LONGEST_MILLISECONDS);
+    if (!ended)
+        qemu_kill(process);
+    qemu_reap(process);
+    close(process);
+    int descriptor = received_descriptor(sockets[0].number);
+    if (descriptor >= 0)
+        return [[QEMUDescriptor alloc] initWithDescriptor:descriptor];
+    NSString *text = what_it_said(said[0]);
+    *words = !ended ? [NSString stringWithFormat:@"%@ did not answer within %d s", VZQuoted(path), LONGEST_MILLISECONDS / 1000]
+                    : [NSString stringWithFormat:@"%@ says: %@", VZQuoted(path), text.length > 0 ? text : @"nothing"];
+    return nil;
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// A port of a bridge, and its other end for QEMU: a tap device, which is there as long as its descriptor is open anywhere.
+#import "QEMUDescriptor.h"
+
+NS_ASSUME_NONNULL_BEGIN
+
+/// Whether this process's network namespace has a bridge of that name.
+BOOL QEMUIsBridge(NSString *name);
+
+/// Why there is none; for a host that has no bridge.
+NSError *QEMUNoBridgeError(void);
+
+/// Why no tap device can be connected to a bridge from here; nil where one can, as far as that can be told without making one.
+NSError *_Nullable QEMUTapMissingError(void);
+
+/// A new tap device that is a port of the bridge. Made by this process where it may, otherwise by qemu-bridge-helper, which is
+/// waited for. nil with an error, which says what was tried.
+QEMUDescriptor *_Nullable QEMUOpenTap(NSString *bridge, NSError **error);
+
+NS_ASSUME_NONNULL_END
