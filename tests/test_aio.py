@@ -73,10 +73,12 @@ ASYNCHRONOUS = {"__aenter__": "__enter__", "__aexit__": "__exit__", "__aiter__":
 AWAITED = {
     "VirtualMachine": {
         "__enter__", "__exit__", "connect", "pause", "request_stop", "restore_state", "resume", "save_state",
-        "shutdown", "start", "stop", "suspend", "wait",
+        "screenshot", "shutdown", "start", "stop", "suspend", "wait",
     },
     "Console": {"__iter__", "read", "read_until", "readline", "write"},
     "Events": {"__next__", "next"},
+    "Keyboard": {"down", "press", "type", "up"},
+    "Pointer": {"click", "down", "move", "scroll", "up"},
 }  # fmt: skip
 
 

@@ -38,6 +38,9 @@ FIELDS = (
     "serial_?Ports",
     "memory_?Balloon_?Devices",
     "entropy_?Devices",
+    "graphics_?Devices",
+    "keyboards",
+    "pointing_?Devices",
 )
 VALUES = (
     "URL is",
@@ -106,6 +109,13 @@ def shares(draw, folder: Path):
     return applevz.VirtioFileSystemDeviceConfiguration(draw(st.sampled_from(["a", "b", "c,d=e", "", "x" * 36])), share)
 
 
+@st.composite
+def graphics_cards(draw):
+    lengths = st.sampled_from([*[640, 8192] * 4, 0, 8193])
+    displays = [applevz.VirtioGraphicsScanoutConfiguration(draw(lengths), draw(lengths))]
+    return applevz.VirtioGraphicsDeviceConfiguration(displays * draw(st.sampled_from([1, 1, 1, 0, 2])))
+
+
 def refusal(configuration: applevz.VirtualMachineConfiguration) -> applevz.Error | None:
     try:
         configuration.validate()
@@ -134,6 +144,10 @@ def test_any_devices_together_are_refused_with_a_reason_or_start(configure, fold
             directory_sharing_devices=data.draw(st.one_of(st.just([]), st.lists(shares(folder), max_size=3))),
             entropy_devices=entropy,
             memory_balloon_devices=balloons,
+            keyboards=[applevz.USBKeyboardConfiguration()] * data.draw(st.sampled_from([0, 0, 1, 1, 1, 2])),
+            pointing_devices=[applevz.USBScreenCoordinatePointingDeviceConfiguration()]
+            * data.draw(st.sampled_from([0, 0, 1, 1, 1, 2])),
+            graphics_devices=data.draw(st.lists(graphics_cards(), max_size=2)),
         )
         before = children()
         error = refusal(configuration)

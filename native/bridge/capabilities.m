@@ -30,6 +30,15 @@ static NSError *hardware_acceleration_missing(void) {
     return virtualization_missing();
 }
 
+static NSError *sound_missing(void) {
+    Class<AppleVZMachineExtensions> extensions = (Class)[VZVirtualMachine class];
+    NSError *reason = nil;
+    if ([VZVirtualMachine respondsToSelector:@selector(applevzSoundError)])
+        reason = [extensions applevzSoundError];
+    return reason ?: not_supported(@"Guests have no sound.", @"This library gives none of the framework's sound devices to a guest.",
+                                   nil);
+}
+
 static NSString *command_line_additions(void) {
     Class<AppleVZBootLoaderExtensions> extensions = (Class)[VZLinuxBootLoader class];
     if ([VZLinuxBootLoader respondsToSelector:@selector(applevzCommandLineAdditions)])
@@ -65,6 +74,12 @@ CFErrorRef applevz_capability_check(enum applevz_capability capability) {
             return virtualization_missing() ?: applevz_shared_directories_missing();
         case APPLEVZ_CAPABILITY_BRIDGED_NETWORKS:
             return virtualization_missing() ?: applevz_bridged_networks_missing();
+        case APPLEVZ_CAPABILITY_SCREENSHOTS:
+            return virtualization_missing() ?: applevz_screenshots_missing();
+        case APPLEVZ_CAPABILITY_INPUT_EVENTS:
+            return virtualization_missing() ?: applevz_input_events_missing();
+        case APPLEVZ_CAPABILITY_SOUND:
+            return virtualization_missing() ?: sound_missing();
         }
         return applevz_invalid_argument(
             @"Unknown capability.", [NSString stringWithFormat:@"There is no capability with the number %d.", capability],

@@ -25,6 +25,14 @@ void applevz_queue_async(dispatch_queue_t queue, void (^work)(void)) {
     });
 }
 
+void applevz_queue_after(dispatch_queue_t queue, double seconds, void (^work)(void)) {
+    dispatch_after(dispatch_time(DISPATCH_TIME_NOW, (int64_t)(seconds * (double)NSEC_PER_SEC)), queue, ^{
+        @autoreleasepool {
+            work();
+        }
+    });
+}
+
 void applevz_queue_sync(dispatch_queue_t queue, __attribute__((noescape)) void (^work)(void)) {
     void *current = dispatch_get_specific(&queue_key);
     if (current != NULL && current == dispatch_queue_get_specific(queue, &queue_key)) {

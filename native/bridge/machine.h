@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "applevz.h"
 #import "events.h"
+#import "input_turns.h"
 #import "operation.h"
 #import <Virtualization/Virtualization.h>
 
@@ -33,6 +34,9 @@ typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSErro
 
 /// What happened to it, told before the verb completes that did it.
 @property (readonly) AppleVZEvents *events;
+
+/// Used on the queue only.
+@property (readonly) AppleVZInputTurns *inputTurns;
 
 /// A bit of applevz_machine_verb for each verb that would be accepted now.
 @property (readonly) uint32_t acceptedVerbs;

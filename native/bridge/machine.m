@@ -62,6 +62,7 @@ API_AVAILABLE(macos(14.0))
     _waiters = [[AppleVZStateWaiters alloc] init];
     _events = [[AppleVZEvents alloc] init];
     _underWay = [NSMutableSet set];
+    _inputTurns = [[AppleVZInputTurns alloc] initWithQueue:_queue];
     applevz_queue_sync(_queue, ^{
         [self adoptNewVirtualMachine];
     });

@@ -16,6 +16,8 @@ NS_ASSUME_NONNULL_BEGIN
 + (void)applevzServeQuickQueue:(dispatch_queue_t)queue;
 /// Why no directory can be shared with a guest; nil where one can.
 + (nullable NSError *)applevzDirectorySharingError;
+/// Why no guest can have a sound device; nil where one can.
++ (nullable NSError *)applevzSoundError;
 @end
 
 @protocol AppleVZConfigurationExtensions <NSObject>
@@ -85,6 +87,33 @@ NSError *_Nullable applevz_shared_directories_missing(void);
 
 /// The same, of any framework.
 NSError *_Nullable applevz_bridged_networks_missing(void);
+
+@protocol AppleVZScreenshots <NSObject>
+@optional
+/// What the first display shows, of a machine that is running or paused. The descriptor is the caller's, of a file without a
+/// name that holds a PNG image from its beginning on; -1 with an error.
+- (void)applevzTakeScreenshotWithCompletionHandler:(void (^)(int descriptor, NSError *_Nullable error))handler;
+@end
+
+/// Why no guest's display can be had as a picture; nil where one can.
+NSError *_Nullable applevz_screenshots_missing(void);
+
+@protocol AppleVZInput <NSObject>
+@optional
+/// Each sends one event to the guest of a running machine. A key is that with a usage of page 7 of the USB's HID Usage Tables.
+- (void)applevzSendKey:(NSUInteger)usage down:(BOOL)down completionHandler:(void (^)(NSError *_Nullable error))handler;
+/// Parts of the display's width and height, from 0 to less than 1.
+- (void)applevzMovePointerToX:(double)x y:(double)y completionHandler:(void (^)(NSError *_Nullable error))handler;
+/// 0 left, 1 right, 2 middle.
+- (void)applevzSendPointerButton:(NSUInteger)button
+                            down:(BOOL)down
+               completionHandler:(void (^)(NSError *_Nullable error))handler;
+/// One notch of the wheel.
+- (void)applevzScrollUp:(BOOL)up completionHandler:(void (^)(NSError *_Nullable error))handler;
+@end
+
+/// Why a program cannot press keys and move the pointer for a guest; nil where it can.
+NSError *_Nullable applevz_input_events_missing(void);
 
 // The framework's own, from macOS 14 on and on Apple's processors only; its headers do not declare them for others.
 

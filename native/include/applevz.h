@@ -121,7 +121,10 @@ enum applevz_capability {
     APPLEVZ_CAPABILITY_GUEST_CONNECTIONS,      /* a guest's TCP ports can be connected to */
     APPLEVZ_CAPABILITY_EFI,                    /* a guest can be booted by EFI firmware */
     APPLEVZ_CAPABILITY_SHARED_DIRECTORIES,     /* directories of the host can be shared with a guest, read-only or not */
-    APPLEVZ_CAPABILITY_BRIDGED_NETWORKS        /* a network card can be connected to a network of the host's */
+    APPLEVZ_CAPABILITY_BRIDGED_NETWORKS,        /* a network card can be connected to a network of the host's */
+    APPLEVZ_CAPABILITY_SCREENSHOTS,            /* what a guest's display shows can be had as a picture */
+    APPLEVZ_CAPABILITY_INPUT_EVENTS,           /* keys can be pressed and the pointer moved for a guest, by a program */
+    APPLEVZ_CAPABILITY_SOUND                   /* a guest can have a sound device */
 };
 
 /* NULL where the host has the capability; otherwise an error whose failure reason says what is missing. */
@@ -284,6 +287,21 @@ APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_entropy_device(
 /* VZVirtioTraditionalMemoryBalloonDeviceConfiguration. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_traditional_memory_balloon_device(
     applevz_configuration *configuration) CF_RETURNS_RETAINED;
+/* In pixels. */
+typedef struct applevz_display_size {
+    int64_t width;
+    int64_t height;
+} applevz_display_size;
+
+/* VZUSBKeyboardConfiguration. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_usb_keyboard(applevz_configuration *configuration) CF_RETURNS_RETAINED;
+/* VZUSBScreenCoordinatePointingDeviceConfiguration. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_usb_screen_coordinate_pointing_device(
+    applevz_configuration *configuration) CF_RETURNS_RETAINED;
+/* VZVirtioGraphicsDeviceConfiguration, with a VZVirtioGraphicsScanoutConfiguration for each of the `count` sizes. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_graphics_device(applevz_configuration *configuration,
+                                                                           const applevz_display_size *scanouts,
+                                                                           size_t count) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_validate(applevz_configuration *configuration) CF_RETURNS_RETAINED;
 /* Whether a machine of this configuration could be saved and restored here. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_validate_save_restore_support(
@@ -393,6 +411,79 @@ APPLEVZ_EXPORT CFErrorRef applevz_machine_directory_share(applevz_machine *machi
 /* NULL for none. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_set_directory_share(applevz_machine *machine, size_t index,
                                                               applevz_directory_share *share) CF_RETURNS_RETAINED;
+/* The displays of all the graphics devices, in their order. APPLEVZ_ERROR_NOT_SUPPORTED before macOS 14. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_display_count(applevz_machine *machine, size_t *count) CF_RETURNS_RETAINED;
+/* sizeInPixels of the `index`-th of them. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_display_size(applevz_machine *machine, size_t index,
+                                                       applevz_display_size *size) CF_RETURNS_RETAINED;
+/* What the first display of a running or paused machine shows. Completes with the descriptor of a file that has no name and
+   holds a PNG image, from its beginning on. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_take_screenshot(applevz_machine *machine,
+                                                          applevz_operation **operation) CF_RETURNS_RETAINED;
+/* The keys of a keyboard by their places, which are named for what a US keyboard has there: the usages of the USB's HID Usage
+   Tables, page 7. */
+enum applevz_key {
+    APPLEVZ_KEY_A = 0x04, APPLEVZ_KEY_B = 0x05, APPLEVZ_KEY_C = 0x06, APPLEVZ_KEY_D = 0x07,
+    APPLEVZ_KEY_E = 0x08, APPLEVZ_KEY_F = 0x09, APPLEVZ_KEY_G = 0x0a, APPLEVZ_KEY_H = 0x0b,
+    APPLEVZ_KEY_I = 0x0c, APPLEVZ_KEY_J = 0x0d, APPLEVZ_KEY_K = 0x0e, APPLEVZ_KEY_L = 0x0f,
+    APPLEVZ_KEY_M = 0x10, APPLEVZ_KEY_N = 0x11, APPLEVZ_KEY_O = 0x12, APPLEVZ_KEY_P = 0x13,
+    APPLEVZ_KEY_Q = 0x14, APPLEVZ_KEY_R = 0x15, APPLEVZ_KEY_S = 0x16, APPLEVZ_KEY_T = 0x17,
+    APPLEVZ_KEY_U = 0x18, APPLEVZ_KEY_V = 0x19, APPLEVZ_KEY_W = 0x1a, APPLEVZ_KEY_X = 0x1b,
+    APPLEVZ_KEY_Y = 0x1c, APPLEVZ_KEY_Z = 0x1d, APPLEVZ_KEY_DIGIT_1 = 0x1e, APPLEVZ_KEY_DIGIT_2 = 0x1f,
+    APPLEVZ_KEY_DIGIT_3 = 0x20, APPLEVZ_KEY_DIGIT_4 = 0x21, APPLEVZ_KEY_DIGIT_5 = 0x22,
+    APPLEVZ_KEY_DIGIT_6 = 0x23, APPLEVZ_KEY_DIGIT_7 = 0x24, APPLEVZ_KEY_DIGIT_8 = 0x25,
+    APPLEVZ_KEY_DIGIT_9 = 0x26, APPLEVZ_KEY_DIGIT_0 = 0x27, APPLEVZ_KEY_RETURN = 0x28,
+    APPLEVZ_KEY_ESCAPE = 0x29, APPLEVZ_KEY_BACKSPACE = 0x2a, APPLEVZ_KEY_TAB = 0x2b, APPLEVZ_KEY_SPACE = 0x2c,
+    APPLEVZ_KEY_MINUS = 0x2d, APPLEVZ_KEY_EQUAL = 0x2e, APPLEVZ_KEY_LEFT_BRACKET = 0x2f,
+    APPLEVZ_KEY_RIGHT_BRACKET = 0x30, APPLEVZ_KEY_BACKSLASH = 0x31, APPLEVZ_KEY_SEMICOLON = 0x33,
+    APPLEVZ_KEY_APOSTROPHE = 0x34, APPLEVZ_KEY_GRAVE = 0x35, APPLEVZ_KEY_COMMA = 0x36,
+    APPLEVZ_KEY_PERIOD = 0x37, APPLEVZ_KEY_SLASH = 0x38, APPLEVZ_KEY_CAPS_LOCK = 0x39, APPLEVZ_KEY_F1 = 0x3a,
+    APPLEVZ_KEY_F2 = 0x3b, APPLEVZ_KEY_F3 = 0x3c, APPLEVZ_KEY_F4 = 0x3d, APPLEVZ_KEY_F5 = 0x3e,
+    APPLEVZ_KEY_F6 = 0x3f, APPLEVZ_KEY_F7 = 0x40, APPLEVZ_KEY_F8 = 0x41, APPLEVZ_KEY_F9 = 0x42,
+    APPLEVZ_KEY_F10 = 0x43, APPLEVZ_KEY_F11 = 0x44, APPLEVZ_KEY_F12 = 0x45, APPLEVZ_KEY_PRINT_SCREEN = 0x46,
+    APPLEVZ_KEY_SCROLL_LOCK = 0x47, APPLEVZ_KEY_PAUSE = 0x48, APPLEVZ_KEY_INSERT = 0x49,
+    APPLEVZ_KEY_HOME = 0x4a, APPLEVZ_KEY_PAGE_UP = 0x4b, APPLEVZ_KEY_DELETE = 0x4c, APPLEVZ_KEY_END = 0x4d,
+    APPLEVZ_KEY_PAGE_DOWN = 0x4e, APPLEVZ_KEY_RIGHT = 0x4f, APPLEVZ_KEY_LEFT = 0x50, APPLEVZ_KEY_DOWN = 0x51,
+    APPLEVZ_KEY_UP = 0x52, APPLEVZ_KEY_NUM_LOCK = 0x53, APPLEVZ_KEY_KEYPAD_DIVIDE = 0x54,
+    APPLEVZ_KEY_KEYPAD_MULTIPLY = 0x55, APPLEVZ_KEY_KEYPAD_SUBTRACT = 0x56, APPLEVZ_KEY_KEYPAD_ADD = 0x57,
+    APPLEVZ_KEY_KEYPAD_ENTER = 0x58, APPLEVZ_KEY_KEYPAD_1 = 0x59, APPLEVZ_KEY_KEYPAD_2 = 0x5a,
+    APPLEVZ_KEY_KEYPAD_3 = 0x5b, APPLEVZ_KEY_KEYPAD_4 = 0x5c, APPLEVZ_KEY_KEYPAD_5 = 0x5d,
+    APPLEVZ_KEY_KEYPAD_6 = 0x5e, APPLEVZ_KEY_KEYPAD_7 = 0x5f, APPLEVZ_KEY_KEYPAD_8 = 0x60,
+    APPLEVZ_KEY_KEYPAD_9 = 0x61, APPLEVZ_KEY_KEYPAD_0 = 0x62, APPLEVZ_KEY_KEYPAD_DECIMAL = 0x63,
+    APPLEVZ_KEY_NON_US_BACKSLASH = 0x64, APPLEVZ_KEY_APPLICATION = 0x65, APPLEVZ_KEY_CONTROL = 0xe0,
+    APPLEVZ_KEY_SHIFT = 0xe1, APPLEVZ_KEY_ALT = 0xe2, APPLEVZ_KEY_META = 0xe3,
+    APPLEVZ_KEY_RIGHT_CONTROL = 0xe4, APPLEVZ_KEY_RIGHT_SHIFT = 0xe5, APPLEVZ_KEY_RIGHT_ALT = 0xe6,
+    APPLEVZ_KEY_RIGHT_META = 0xe7
+};
+
+enum applevz_pointer_button {
+    APPLEVZ_POINTER_BUTTON_LEFT = 0,
+    APPLEVZ_POINTER_BUTTON_RIGHT = 1,
+    APPLEVZ_POINTER_BUTTON_MIDDLE = 2
+};
+
+enum applevz_input_kind {
+    APPLEVZ_INPUT_KIND_KEY_DOWN,
+    APPLEVZ_INPUT_KIND_KEY_UP,
+    APPLEVZ_INPUT_KIND_BUTTON_DOWN,
+    APPLEVZ_INPUT_KIND_BUTTON_UP,
+    APPLEVZ_INPUT_KIND_POINTER_MOVED,
+    APPLEVZ_INPUT_KIND_SCROLLED_UP, /* by one notch of a wheel, away from who turns it */
+    APPLEVZ_INPUT_KIND_SCROLLED_DOWN
+};
+
+typedef struct applevz_input_event {
+    enum applevz_input_kind kind;
+    int code;    /* enum applevz_key or enum applevz_pointer_button, for the kinds that have one */
+    double x, y; /* where the pointer moved: parts of the display's width and height, from 0 to less than 1 */
+} applevz_input_event;
+
+/* Sends the events to a running machine's keyboard and pointing device, one after the other, `interval` seconds after each: a
+   guest that is slower than that for long loses some. Completes when all were sent; those of one call are not mixed with
+   another's. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_send_input(applevz_machine *machine, const applevz_input_event *events,
+                                                     size_t count, double interval,
+                                                     applevz_operation **operation) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT CFErrorRef applevz_machine_memory_balloon_count(applevz_machine *machine,
                                                                size_t *count) CF_RETURNS_RETAINED;
 /* targetVirtualMachineMemorySize of a VZVirtioTraditionalMemoryBalloonDevice, the machine's `index`-th memory balloon. */

@@ -54,8 +54,10 @@ from .errors import (
 if TYPE_CHECKING:
     from ._directory_sharing_devices import VirtioFileSystemDevice
     from ._disk_images import create_disk_image
+    from ._displays import VirtioGraphicsScanout
     from ._events import Event, EventCause, EventKind
     from ._identifiers import command_line_additions
+    from ._keys import Key, PointerButton
     from ._limits import Limits, limits
     from ._machine import ShutdownPolicy, VirtualMachineState
     from ._memory_balloons import VirtioTraditionalMemoryBalloonDevice
@@ -83,17 +85,22 @@ if TYPE_CHECKING:
         NVMExpressControllerDeviceConfiguration,
         SharedDirectory,
         SingleDirectoryShare,
+        USBKeyboardConfiguration,
         USBMassStorageDeviceConfiguration,
+        USBScreenCoordinatePointingDeviceConfiguration,
         VirtioBlockDeviceConfiguration,
         VirtioConsoleDeviceSerialPortConfiguration,
         VirtioEntropyDeviceConfiguration,
         VirtioFileSystemDeviceConfiguration,
+        VirtioGraphicsDeviceConfiguration,
+        VirtioGraphicsScanoutConfiguration,
         VirtioNetworkDeviceConfiguration,
         VirtioTraditionalMemoryBalloonDeviceConfiguration,
         VirtualMachineConfiguration,
     )
     from .console import Console
     from .events import Events
+    from .input_devices import Keyboard, Pointer
     from .machine import VirtualMachine
 
 __version__ = "0.1.0"
@@ -136,6 +143,8 @@ __all__ = [
     "InvalidVirtualMachineConfigurationError",
     "InvalidVirtualMachineStateError",
     "InvalidVirtualMachineStateTransitionError",
+    "Key",
+    "Keyboard",
     "Limits",
     "LinuxBootLoader",
     "MACAddress",
@@ -151,6 +160,8 @@ __all__ = [
     "OperationCancelledError",
     "OutOfDiskSpaceError",
     "POSIXError",
+    "Pointer",
+    "PointerButton",
     "RestoreError",
     "SaveError",
     "SharedDirectory",
@@ -158,12 +169,17 @@ __all__ = [
     "SingleDirectoryShare",
     "TimeoutError",
     "USBControllerNotFoundError",
+    "USBKeyboardConfiguration",
     "USBMassStorageDeviceConfiguration",
+    "USBScreenCoordinatePointingDeviceConfiguration",
     "VirtioBlockDeviceConfiguration",
     "VirtioConsoleDeviceSerialPortConfiguration",
     "VirtioEntropyDeviceConfiguration",
     "VirtioFileSystemDevice",
     "VirtioFileSystemDeviceConfiguration",
+    "VirtioGraphicsDeviceConfiguration",
+    "VirtioGraphicsScanout",
+    "VirtioGraphicsScanoutConfiguration",
     "VirtioNetworkDeviceConfiguration",
     "VirtioTraditionalMemoryBalloonDevice",
     "VirtioTraditionalMemoryBalloonDeviceConfiguration",
@@ -186,7 +202,9 @@ _LATER: Final[dict[str, str]] = {
     name: module
     for module, names in {
         "_events": ("Event", "EventCause", "EventKind"),
+        "_displays": ("VirtioGraphicsScanout",),
         "_identifiers": ("command_line_additions",),
+        "_keys": ("Key", "PointerButton"),
         "_limits": ("Limits", "limits"),
         "_machine": ("ShutdownPolicy", "VirtualMachineState"),
         "_directory_sharing_devices": ("VirtioFileSystemDevice",),
@@ -221,12 +239,17 @@ _LATER: Final[dict[str, str]] = {
             "VirtioConsoleDeviceSerialPortConfiguration",
             "VirtioEntropyDeviceConfiguration",
             "VirtioFileSystemDeviceConfiguration",
+            "USBKeyboardConfiguration",
+            "USBScreenCoordinatePointingDeviceConfiguration",
+            "VirtioGraphicsDeviceConfiguration",
+            "VirtioGraphicsScanoutConfiguration",
             "VirtioNetworkDeviceConfiguration",
             "VirtioTraditionalMemoryBalloonDeviceConfiguration",
             "VirtualMachineConfiguration",
         ),
         "console": ("Console",),
         "events": ("Events",),
+        "input_devices": ("Keyboard", "Pointer"),
         "machine": ("VirtualMachine",),
     }.items()
     for name in names

@@ -27,7 +27,9 @@ from ._builder import native_configuration
 from ._console import BaseConsole
 from ._deadline import Deadline
 from ._directory_sharing_devices import VirtioFileSystemDevice
+from ._displays import VirtioGraphicsScanout, picture_of, write_picture
 from ._events import BaseEvents
+from ._input import BaseKeyboard, BasePointer
 from ._memory_balloons import VirtioTraditionalMemoryBalloonDevice
 from ._native import Reference, ffi, lib
 from ._network_devices import Attachments, NetworkDevice
@@ -73,6 +75,8 @@ ERROR: Final = VirtualMachineState.ERROR
 
 ConsoleKind = TypeVar("ConsoleKind", bound=BaseConsole)
 EventsKind = TypeVar("EventsKind", bound=BaseEvents)
+KeyboardKind = TypeVar("KeyboardKind", bound=BaseKeyboard)
+PointerKind = TypeVar("PointerKind", bound=BasePointer)
 
 # The states in which a machine stays until something is done or happens. From the others it leads to one of these.
 _LASTING: Final = (STOPPED, RUNNING, PAUSED, ERROR)
@@ -98,13 +102,15 @@ class ShutdownPolicy(enum.Enum):
     """Stops the machine from any state."""
 
 
-class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
+class BaseVirtualMachine(Generic[ConsoleKind, EventsKind, KeyboardKind, PointerKind]):
     """A machine, what can be told of it without waiting, and its verbs as steps for a face to go through."""
 
     __slots__ = ("__weakref__", "_attachments", "_configuration", "_consoles", "_events", "_handle")
 
     _console_kind: ClassVar[type[BaseConsole]]
     _events_kind: ClassVar[type[BaseEvents]]
+    _keyboard_kind: ClassVar[type[BaseKeyboard]]
+    _pointer_kind: ClassVar[type[BasePointer]]
 
     def __init__(self, configuration: VirtualMachineConfiguration) -> None:
         """Validates the configuration, with the errors of its `validate`, and makes a machine of it."""
@@ -160,6 +166,26 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
         count = ffi.new("size_t *")
         check(lib.applevz_machine_directory_sharing_device_count(self._handle, count))
         return tuple(VirtioFileSystemDevice(self, self._handle, index) for index in range(count[0]))
+
+    @property
+    def keyboard(self) -> KeyboardKind:
+        """The machine's keyboard. Without one in its configuration what is sent raises `NotSupportedError`."""
+        return self._keyboard_kind(self, self._handle)  # type: ignore[return-value]  # the face's own kind
+
+    @property
+    def pointer(self) -> PointerKind:
+        """The machine's pointing device. Without one in its configuration what is sent raises `NotSupportedError`."""
+        return self._pointer_kind(self, self._handle)  # type: ignore[return-value]  # the face's own kind
+
+    @property
+    def displays(self) -> tuple[VirtioGraphicsScanout, ...]:
+        """The displays of the machine's graphics devices, in the order of the configuration.
+
+        Raises `NotSupportedError` before macOS 14.
+        """
+        count = ffi.new("size_t *")
+        check(lib.applevz_machine_display_count(self._handle, count))
+        return tuple(VirtioGraphicsScanout(self, self._handle, index) for index in range(count[0]))
 
     @property
     def memory_balloon_devices(self) -> tuple[VirtioTraditionalMemoryBalloonDevice, ...]:
@@ -240,6 +266,20 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind]):
             if descriptor is None:
                 raise self._late(f"The guest's port {number} did not answer within {deadline}.")
             return descriptor
+
+        return steps()
+
+    def _screenshot(self, path: PathLike | None, deadline: Deadline) -> Steps[bytes]:
+        name = None if path is None else path_argument("path", path)
+
+        def steps() -> Steps[bytes]:
+            descriptor = yield begin(lib.applevz_machine_take_screenshot, self._handle), deadline
+            if descriptor is None:
+                raise self._late(f"The display could not be seen within {deadline}.")
+            picture = picture_of(descriptor)
+            if name is not None:
+                write_picture(name, picture)
+            return picture
 
         return steps()
 

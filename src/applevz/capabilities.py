@@ -96,6 +96,21 @@ class Capabilities:
         """A network card can be connected to a network of the host's: `BridgedNetworkDeviceAttachment`."""
         return _capability("bridged_networks", lib.APPLEVZ_CAPABILITY_BRIDGED_NETWORKS)
 
+    @property
+    def screenshots(self) -> Capability:
+        """What a guest's display shows can be had as a picture: `VirtualMachine.screenshot`. Not on a Mac."""
+        return _capability("screenshots", lib.APPLEVZ_CAPABILITY_SCREENSHOTS)
+
+    @property
+    def input_events(self) -> Capability:
+        """A program can press keys and move the pointer: `VirtualMachine.keyboard`, `pointer`. Not on a Mac."""
+        return _capability("input_events", lib.APPLEVZ_CAPABILITY_INPUT_EVENTS)
+
+    @property
+    def sound(self) -> Capability:
+        """A guest can have a sound device."""
+        return _capability("sound", lib.APPLEVZ_CAPABILITY_SOUND)
+
     def __repr__(self) -> str:
         names = (name for name, value in vars(type(self)).items() if isinstance(value, property))
         return f"<{', '.join(repr(getattr(self, name)) for name in names)}>"

@@ -36,6 +36,9 @@ static void aNewConfigurationIsTheSmallestMachine(void)
     CHECK(configuration.memorySize == VZVirtualMachineConfiguration.minimumAllowedMemorySize);
     CHECK([configuration.platform isKindOfClass:[VZGenericPlatformConfiguration class]]);
     CHECK_EQUAL(configuration.entropyDevices, @[]);
+    CHECK_EQUAL(configuration.graphicsDevices, @[]);
+    CHECK_EQUAL(configuration.keyboards, @[]);
+    CHECK_EQUAL(configuration.pointingDevices, @[]);
     CHECK_EQUAL(configuration.memoryBalloonDevices, @[]);
     CHECK_EQUAL(configuration.networkDevices, @[]);
     CHECK_EQUAL(configuration.serialPorts, @[]);
@@ -178,6 +181,12 @@ static void aCopyIsNotAffectedByLaterChanges(void)
     configuration.serialPorts = @[ port ];
     configuration.entropyDevices = @[ [[VZVirtioEntropyDeviceConfiguration alloc] init] ];
     configuration.memoryBalloonDevices = @[ [[VZVirtioTraditionalMemoryBalloonDeviceConfiguration alloc] init] ];
+    VZVirtioGraphicsScanoutConfiguration *scanout =
+        [[VZVirtioGraphicsScanoutConfiguration alloc] initWithWidthInPixels:800 heightInPixels:600];
+    VZVirtioGraphicsDeviceConfiguration *graphics = [[VZVirtioGraphicsDeviceConfiguration alloc] init];
+    CHECK_EQUAL(graphics.scanouts, @[]);
+    graphics.scanouts = @[ scanout ];
+    configuration.graphicsDevices = @[ graphics ];
     CHECK_VALID(configuration);
 
     VZVirtualMachineConfiguration *copy = [configuration copy];
@@ -196,6 +205,8 @@ static void aCopyIsNotAffectedByLaterChanges(void)
     block.blockDeviceIdentifier = @"changed";
     network.MACAddress = [VZMACAddress randomLocallyAdministeredAddress];
     network.attachment = nil;
+    scanout.widthInPixels = 77;
+    graphics.scanouts = @[];
     port.attachment = [[VZFileSerialPortAttachment alloc] initWithURL:[NSURL fileURLWithPath:inFolder(@"log")]
                                                                append:NO
                                                                 error:&error];
@@ -216,6 +227,9 @@ static void aCopyIsNotAffectedByLaterChanges(void)
     CHECK_EQUAL(copy.networkDevices[0].MACAddress, address);
     CHECK(copy.networkDevices[0].attachment != nil);
     CHECK(copy.serialPorts[0].attachment == nil);
+    VZVirtioGraphicsScanoutConfiguration *copiedScanout =
+        [(VZVirtioGraphicsDeviceConfiguration *)copy.graphicsDevices[0] scanouts][0];
+    CHECK(copiedScanout.widthInPixels == 800 && copiedScanout.heightInPixels == 600);
 }
 
 static int liveConfigurations;

@@ -100,6 +100,9 @@ typedef NSString *NSFileAttributeType;
 typedef NSString *NSKeyValueChangeKey;
 typedef NSString *NSURLResourceKey;
 
+// CoreGraphics' name, which its Foundation brings.
+typedef NSSize CGSize;
+
 NS_ASSUME_NONNULL_BEGIN
 
 @interface NSObject (ApplevzKeyValueObserving)

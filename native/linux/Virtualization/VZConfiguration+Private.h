@@ -98,6 +98,20 @@ extern BOOL VZValidateDiskSynchronizationMode(VZDiskSynchronizationMode mode,
 @property (readonly, nullable) NSString *path;
 @end
 
+@interface VZGraphicsDeviceConfiguration () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+@interface VZGraphicsDisplayConfiguration () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+
+@interface VZKeyboardConfiguration () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+@interface VZPointingDeviceConfiguration () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+
 /*! Refuses an instance of a class that stands for no device, loader or attachment. */
 extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSError **error);
 

@@ -33,6 +33,8 @@
     for (NSUInteger i = 0; i < _configuration.memoryBalloonDevices.count; i++)
         [devices addObject:[[VZVirtioTraditionalMemoryBalloonDevice alloc]
                                initWithMemorySize:_configuration.memorySize]];
+    for (VZVirtioGraphicsDeviceConfiguration *configuration in _configuration.graphicsDevices)
+        [devices addObject:[[VZVirtioGraphicsDevice alloc] initWithConfiguration:configuration]];
     return devices;
 }
 
@@ -52,6 +54,10 @@
 
 - (NSArray<VZNetworkDevice *> *)networkDevices {
     return [self devicesOfClass:[VZNetworkDevice class]];
+}
+
+- (NSArray<VZGraphicsDevice *> *)graphicsDevices {
+    return [self devicesOfClass:[VZGraphicsDevice class]];
 }
 
 - (NSArray<VZMemoryBalloonDevice *> *)memoryBalloonDevices {

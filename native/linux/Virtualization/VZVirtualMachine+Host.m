@@ -32,4 +32,9 @@
                              QEMUAccelerator.kvmMissingSuggestion, nil);
 }
 
++ (NSError *)applevzSoundError {
+    return VZErrorWithReason(VZErrorNotSupported, @"Guests have no sound on this host.",
+                             @"QEMU 7.2, which machines have to run on, has no virtio sound device.", nil, nil);
+}
+
 @end

@@ -3,6 +3,7 @@
 #import "QEMU/QEMUNetworkCardExchange.h"
 #import "QEMU/QEMUNetworkDiskWatch.h"
 #import "QEMU/QEMUSavedStateWriter.h"
+#import "QEMU/QEMUScreenshots.h"
 #import <Virtualization/Virtualization.h>
 
 NS_ASSUME_NONNULL_BEGIN
@@ -72,12 +73,34 @@ NSString *VZNameOfState(VZVirtualMachineState state);
 + (nullable NSError *)applevzHardwareAccelerationError;
 /// Why no directory can be shared with a guest; nil where one can.
 + (nullable NSError *)applevzDirectorySharingError;
+/// Why no guest has a sound device.
++ (NSError *)applevzSoundError;
 @end
 
 @interface VZVirtualMachine (Connections)
 /// Connects to a TCP port of a running machine's guest on its first NAT network, where the guest has the address that DHCP gives.
 /// The descriptor is the caller's; -1 with an error.
 - (void)applevzConnectToPort:(uint16_t)port completionHandler:(void (^)(int descriptor, NSError *_Nullable error))handler;
+@end
+
+@interface VZVirtualMachine (Graphics)
+/// What the first graphics device's display shows: the descriptor of a file without a name with a PNG image, which is the
+/// caller's; -1 with an error.
+- (void)applevzTakeScreenshotWithCompletionHandler:(void (^)(int descriptor, NSError *_Nullable error))handler;
+@end
+
+@interface VZVirtualMachine (Input)
+/// Each sends one event to the guest of a running machine, and completes when QEMU has it. A key is that with a usage of page 7
+/// of the USB's HID Usage Tables.
+- (void)applevzSendKey:(NSUInteger)usage down:(BOOL)down completionHandler:(void (^)(NSError *_Nullable error))handler;
+/// Parts of the display's width and height, from 0 to less than 1.
+- (void)applevzMovePointerToX:(double)x y:(double)y completionHandler:(void (^)(NSError *_Nullable error))handler;
+/// 0 left, 1 right, 2 middle.
+- (void)applevzSendPointerButton:(NSUInteger)button
+                            down:(BOOL)down
+               completionHandler:(void (^)(NSError *_Nullable error))handler;
+/// One notch of the wheel.
+- (void)applevzScrollUp:(BOOL)up completionHandler:(void (^)(NSError *_Nullable error))handler;
 @end
 
 @interface VZVirtualMachine (SaveRestore)
@@ -110,6 +133,20 @@ NSString *VZNameOfState(VZVirtualMachineState state);
 - (instancetype)initWithIndex:(NSUInteger)index configuration:(VZVirtioFileSystemDeviceConfiguration *)configuration;
 /// Sets share, or refuses it with an error where the property would raise. The bridge asks for it by this name.
 - (BOOL)applevzSetShare:(nullable VZDirectoryShare *)share error:(NSError **)error;
+@end
+
+@interface VZGraphicsDevice ()
+- (instancetype)initWithDisplays:(NSArray<VZGraphicsDisplay *> *)displays;
+@end
+
+@interface VZVirtioGraphicsDevice () <VZRuntimeDevice>
+- (instancetype)initWithConfiguration:(VZVirtioGraphicsDeviceConfiguration *)configuration;
+/// nil while no QEMU is ready.
+@property (nullable, readonly) QEMUScreenshots *screenshots;
+@end
+
+@interface VZGraphicsDisplay ()
+- (instancetype)initWithSizeInPixels:(CGSize)size;
 @end
 
 @interface VZMemoryBalloonDevice ()

@@ -5,6 +5,7 @@
 NS_ASSUME_NONNULL_BEGIN
 
 @class VZDirectorySharingDevice;
+@class VZGraphicsDevice;
 @class VZMemoryBalloonDevice;
 @class VZNetworkDevice;
 @class VZVirtualMachineConfiguration;
@@ -81,6 +82,9 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
 
 /*! The network cards of the configuration, in its order. */
 @property (readonly, copy) NSArray<VZNetworkDevice *> *networkDevices API_AVAILABLE(macos(12.0));
+
+/*! The graphics cards of the configuration, in its order. */
+@property (readonly, copy) NSArray<VZGraphicsDevice *> *graphicsDevices API_AVAILABLE(macos(14.0));
 
 /*! The balloons of the configuration, in its order. */
 @property (readonly, copy) NSArray<VZMemoryBalloonDevice *> *memoryBalloonDevices;

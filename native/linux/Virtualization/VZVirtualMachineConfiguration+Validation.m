@@ -128,6 +128,18 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
                             as:@"entropyDevices"
                          class:[VZEntropyDeviceConfiguration class]
                          error:error]
+        && [self validateParts:self.graphicsDevices
+                            as:@"graphicsDevices"
+                         class:[VZGraphicsDeviceConfiguration class]
+                         error:error]
+        && [self validateParts:self.keyboards
+                            as:@"keyboards"
+                         class:[VZKeyboardConfiguration class]
+                         error:error]
+        && [self validateParts:self.pointingDevices
+                            as:@"pointingDevices"
+                         class:[VZPointingDeviceConfiguration class]
+                         error:error]
         && [self validateParts:self.memoryBalloonDevices
                             as:@"memoryBalloonDevices"
                          class:[VZMemoryBalloonDeviceConfiguration class]
@@ -266,7 +278,24 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
 - (BOOL)validateDeviceCountsWithError:(NSError **)error
 {
     NSUInteger balloons = self.memoryBalloonDevices.count;
+    NSUInteger graphics = self.graphicsDevices.count;
     NSUInteger devices = self.deviceCount;
+    if (self.keyboards.count > 1) {
+        return refuse(error,
+                      [NSString stringWithFormat:@"keyboards has %lu keyboards.", (unsigned long)self.keyboards.count],
+                      @"A machine has at most one: QEMU would have one of several used.");
+    }
+    if (self.pointingDevices.count > 1) {
+        return refuse(error,
+                      [NSString stringWithFormat:@"pointingDevices has %lu devices.",
+                                                 (unsigned long)self.pointingDevices.count],
+                      @"A machine has at most one: QEMU would have one of several used.");
+    }
+    if (graphics > 1) {
+        return refuse(error,
+                      [NSString stringWithFormat:@"graphicsDevices has %lu devices.", (unsigned long)graphics],
+                      @"A machine has at most one graphics device.");
+    }
     if (balloons > 1) {
         return refuse(error,
                       [NSString stringWithFormat:@"memoryBalloonDevices has %lu devices.", (unsigned long)balloons],
@@ -274,14 +303,15 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
     }
     if (self.USBDeviceCount > VZUSBMaximumDeviceCount) {
         return refuse(error,
-                      [NSString stringWithFormat:@"storageDevices has %lu USB devices.",
+                      [NSString stringWithFormat:@"keyboards, pointingDevices and storageDevices have %lu USB devices together.",
                                                  (unsigned long)self.USBDeviceCount],
                       [NSString stringWithFormat:@"A USB controller has %d ports.", VZUSBMaximumDeviceCount]);
     }
     if (devices > VZPCIMaximumDeviceCount) {
         return refuse(error,
-                      [NSString stringWithFormat:@"directorySharingDevices, entropyDevices, memoryBalloonDevices, "
-                                                 @"networkDevices, serialPorts and storageDevices have %lu devices together.",
+                      [NSString stringWithFormat:@"directorySharingDevices, entropyDevices, graphicsDevices, "
+                                                 @"memoryBalloonDevices, networkDevices, serialPorts and storageDevices "
+                                                 @"have %lu devices together.",
                                                  (unsigned long)devices],
                       [NSString stringWithFormat:@"A machine has room for %d.", VZPCIMaximumDeviceCount]);
     }

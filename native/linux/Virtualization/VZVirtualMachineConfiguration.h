@@ -6,9 +6,12 @@ NS_ASSUME_NONNULL_BEGIN
 @class VZBootLoader;
 @class VZDirectorySharingDeviceConfiguration;
 @class VZEntropyDeviceConfiguration;
+@class VZGraphicsDeviceConfiguration;
+@class VZKeyboardConfiguration;
 @class VZMemoryBalloonDeviceConfiguration;
 @class VZNetworkDeviceConfiguration;
 @class VZPlatformConfiguration;
+@class VZPointingDeviceConfiguration;
 @class VZSerialPortConfiguration;
 @class VZStorageDeviceConfiguration;
 
@@ -32,8 +35,11 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
 /*! The devices of each kind, none by default. */
 @property (copy) NSArray<VZDirectorySharingDeviceConfiguration *> *directorySharingDevices API_AVAILABLE(macos(12.0));
 @property (copy) NSArray<VZEntropyDeviceConfiguration *> *entropyDevices;
+@property (copy) NSArray<VZGraphicsDeviceConfiguration *> *graphicsDevices API_AVAILABLE(macos(12.0));
+@property (copy) NSArray<VZKeyboardConfiguration *> *keyboards API_AVAILABLE(macos(12.0));
 @property (copy) NSArray<VZMemoryBalloonDeviceConfiguration *> *memoryBalloonDevices;
 @property (copy) NSArray<VZNetworkDeviceConfiguration *> *networkDevices;
+@property (copy) NSArray<VZPointingDeviceConfiguration *> *pointingDevices API_AVAILABLE(macos(12.0));
 @property (copy) NSArray<VZSerialPortConfiguration *> *serialPorts;
 @property (copy) NSArray<VZStorageDeviceConfiguration *> *storageDevices;
 

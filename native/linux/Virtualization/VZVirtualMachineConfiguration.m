@@ -23,8 +23,11 @@ static NSArray *copyOfParts(NSArray *parts)
         _platform = [[VZGenericPlatformConfiguration alloc] init];
         _directorySharingDevices = @[];
         _entropyDevices = @[];
+        _graphicsDevices = @[];
+        _keyboards = @[];
         _memoryBalloonDevices = @[];
         _networkDevices = @[];
+        _pointingDevices = @[];
         _serialPorts = @[];
         _storageDevices = @[];
     }
@@ -40,8 +43,11 @@ static NSArray *copyOfParts(NSArray *parts)
     copy.platform = [self.platform copy];
     copy.directorySharingDevices = copyOfParts(self.directorySharingDevices);
     copy.entropyDevices = copyOfParts(self.entropyDevices);
+    copy.graphicsDevices = copyOfParts(self.graphicsDevices);
+    copy.keyboards = copyOfParts(self.keyboards);
     copy.memoryBalloonDevices = copyOfParts(self.memoryBalloonDevices);
     copy.networkDevices = copyOfParts(self.networkDevices);
+    copy.pointingDevices = copyOfParts(self.pointingDevices);
     copy.serialPorts = copyOfParts(self.serialPorts);
     copy.storageDevices = copyOfParts(self.storageDevices);
     copy.applevzMemoryDirectoryURL = self.applevzMemoryDirectoryURL;
@@ -57,14 +63,15 @@ static NSArray *copyOfParts(NSArray *parts)
 - (NSUInteger)deviceCount
 {
     NSUInteger onUSB = [self countOfStorageDevices:[VZUSBMassStorageDeviceConfiguration class]];
-    return self.directorySharingDevices.count + self.entropyDevices.count + self.memoryBalloonDevices.count
-        + self.networkDevices.count + self.serialPorts.count + self.storageDevices.count - onUSB
-        + (self.USBDeviceCount > 0 ? 1 : 0);
+    return self.directorySharingDevices.count + self.entropyDevices.count + self.graphicsDevices.count
+        + self.memoryBalloonDevices.count + self.networkDevices.count + self.serialPorts.count
+        + self.storageDevices.count - onUSB + (self.USBDeviceCount > 0 ? 1 : 0);
 }
 
 - (NSUInteger)USBDeviceCount
 {
-    return [self countOfStorageDevices:[VZUSBMassStorageDeviceConfiguration class]];
+    return [self countOfStorageDevices:[VZUSBMassStorageDeviceConfiguration class]] + self.keyboards.count
+        + self.pointingDevices.count;
 }
 
 - (NSUInteger)countOfStorageDevices:(Class)class

@@ -14,12 +14,17 @@ from .._console import BaseConsole
 from .._native import Reference, lib
 from .._sizes import size
 from ..configuration.entropy import VirtioEntropyDeviceConfiguration
+from ..configuration.input_devices import (
+    USBKeyboardConfiguration,
+    USBScreenCoordinatePointingDeviceConfiguration,
+)
 from ..configuration.machine import VirtualMachineConfiguration
 from ..configuration.memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
 from ..errors import check
 from .boot_loaders import set_boot_loader
 from .consoles import add_serial_ports
 from .directory_sharing import add_directory_sharing_devices
+from .graphics import add_graphics_devices
 from .network import add_network_devices
 from .owned import Owned
 from .platforms import set_platform
@@ -59,6 +64,12 @@ def native_configuration(
         balloons = (VirtioTraditionalMemoryBalloonDeviceConfiguration,)
         for _ in arguments.items("memory_balloon_devices", configuration.memory_balloon_devices, balloons):
             check(lib.applevz_configuration_add_virtio_traditional_memory_balloon_device(handle))
+        add_graphics_devices(handle, configuration.graphics_devices)
+        for _ in arguments.items("keyboards", configuration.keyboards, (USBKeyboardConfiguration,)):
+            check(lib.applevz_configuration_add_usb_keyboard(handle))
+        pointers = (USBScreenCoordinatePointingDeviceConfiguration,)
+        for _ in arguments.items("pointing_devices", configuration.pointing_devices, pointers):
+            check(lib.applevz_configuration_add_usb_screen_coordinate_pointing_device(handle))
         yield handle, consoles
 
 

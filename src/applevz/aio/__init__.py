@@ -9,8 +9,9 @@
         print((await machine.console.read_until("ready", timeout=30)).decode())
         await machine.shutdown()
 
-`VirtualMachine`, `Console` and `Events` are this module's own; the rest is that of `applevz`. There is no thread for a
-machine or a call: a loop watches one descriptor for all that it waits for, and one for each console that is read.
+`VirtualMachine`, `Console`, `Events`, `Keyboard` and `Pointer` are this module's own; the rest is that of `applevz`.
+There is no thread for a machine or a call: a loop watches one descriptor for all that it waits for, and one for each
+console that is read.
 Cancelling a call ends its wait; the machine goes on with what it was told.
 """
 
@@ -52,6 +53,7 @@ from .. import (
     InvalidVirtualMachineConfigurationError,
     InvalidVirtualMachineStateError,
     InvalidVirtualMachineStateTransitionError,
+    Key,
     Limits,
     LinuxBootLoader,
     MACAddress,
@@ -66,6 +68,7 @@ from .. import (
     NVMExpressControllerDeviceConfiguration,
     OperationCancelledError,
     OutOfDiskSpaceError,
+    PointerButton,
     POSIXError,
     RestoreError,
     SaveError,
@@ -74,12 +77,17 @@ from .. import (
     SingleDirectoryShare,
     TimeoutError,
     USBControllerNotFoundError,
+    USBKeyboardConfiguration,
     USBMassStorageDeviceConfiguration,
+    USBScreenCoordinatePointingDeviceConfiguration,
     VirtioBlockDeviceConfiguration,
     VirtioConsoleDeviceSerialPortConfiguration,
     VirtioEntropyDeviceConfiguration,
     VirtioFileSystemDevice,
     VirtioFileSystemDeviceConfiguration,
+    VirtioGraphicsDeviceConfiguration,
+    VirtioGraphicsScanout,
+    VirtioGraphicsScanoutConfiguration,
     VirtioNetworkDeviceConfiguration,
     VirtioTraditionalMemoryBalloonDevice,
     VirtioTraditionalMemoryBalloonDeviceConfiguration,
@@ -95,6 +103,7 @@ from .. import (
 )
 from .console import Console
 from .events import Events
+from .input_devices import Keyboard, Pointer
 from .machine import VirtualMachine
 
 __all__ = [
@@ -135,6 +144,8 @@ __all__ = [
     "InvalidVirtualMachineConfigurationError",
     "InvalidVirtualMachineStateError",
     "InvalidVirtualMachineStateTransitionError",
+    "Key",
+    "Keyboard",
     "Limits",
     "LinuxBootLoader",
     "MACAddress",
@@ -150,6 +161,8 @@ __all__ = [
     "OperationCancelledError",
     "OutOfDiskSpaceError",
     "POSIXError",
+    "Pointer",
+    "PointerButton",
     "RestoreError",
     "SaveError",
     "SharedDirectory",
@@ -157,12 +170,17 @@ __all__ = [
     "SingleDirectoryShare",
     "TimeoutError",
     "USBControllerNotFoundError",
+    "USBKeyboardConfiguration",
     "USBMassStorageDeviceConfiguration",
+    "USBScreenCoordinatePointingDeviceConfiguration",
     "VirtioBlockDeviceConfiguration",
     "VirtioConsoleDeviceSerialPortConfiguration",
     "VirtioEntropyDeviceConfiguration",
     "VirtioFileSystemDevice",
     "VirtioFileSystemDeviceConfiguration",
+    "VirtioGraphicsDeviceConfiguration",
+    "VirtioGraphicsScanout",
+    "VirtioGraphicsScanoutConfiguration",
     "VirtioNetworkDeviceConfiguration",
     "VirtioTraditionalMemoryBalloonDevice",
     "VirtioTraditionalMemoryBalloonDeviceConfiguration",

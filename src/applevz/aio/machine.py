@@ -15,6 +15,7 @@ from ..errors import ForkedError
 from ._loop import run
 from .console import Console
 from .events import Events
+from .input_devices import Keyboard, Pointer
 
 if TYPE_CHECKING:
     import socket
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["VirtualMachine"]
 
 
-class VirtualMachine(BaseVirtualMachine[Console, Events]):
+class VirtualMachine(BaseVirtualMachine[Console, Events, Keyboard, Pointer]):
     """A machine made from a configuration, stopped at first: `applevz.VirtualMachine` with calls that are awaited.
 
     As an asynchronous context manager it is stopped at the end of the `async with` block, whatever its state; entering
@@ -40,6 +41,8 @@ class VirtualMachine(BaseVirtualMachine[Console, Events]):
 
     _console_kind = Console
     _events_kind = Events
+    _keyboard_kind = Keyboard
+    _pointer_kind = Pointer
 
     async def __aenter__(self) -> VirtualMachine:
         return self
@@ -84,6 +87,17 @@ class VirtualMachine(BaseVirtualMachine[Console, Events]):
         connected = connected_socket(await run(self._connect(port, Deadline(timeout))))
         connected.setblocking(False)
         return connected
+
+    async def screenshot(self, path: PathLike | None = None, timeout: float | None = None) -> bytes:
+        """What the first display of a running or paused machine shows, as a PNG image; also written to `path`, where
+        one is given, which replaces what is there.
+
+        The machine needs a `VirtioGraphicsDeviceConfiguration`. Until the guest has a driver for it the picture says so
+        in words. Raises `InvalidVirtualMachineStateError` for a machine in another state, `NotSupportedError` without
+        such a device, where `capabilities.screenshots` is false, and on Linux with a QEMU that cannot make PNG images;
+        what the system says about the file is a `POSIXError`.
+        """
+        return await run(self._screenshot(path, Deadline(timeout)))
 
     async def save_state(self, path: PathLike, timeout: float | None = None, overwrite: bool = False) -> None:
         """Saves a paused machine to a new file, and leaves it paused (`saveMachineStateToURL:completionHandler:`).

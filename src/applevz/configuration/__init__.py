@@ -24,6 +24,8 @@ from .directory_sharing import (
     VirtioFileSystemDeviceConfiguration,
 )
 from .entropy import VirtioEntropyDeviceConfiguration
+from .graphics import VirtioGraphicsDeviceConfiguration, VirtioGraphicsScanoutConfiguration
+from .input_devices import USBKeyboardConfiguration, USBScreenCoordinatePointingDeviceConfiguration
 from .machine import VirtualMachineConfiguration
 from .memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
 from .network import (
@@ -70,11 +72,15 @@ __all__ = [
     "NetworkBlockDeviceStorageDeviceAttachment",
     "SharedDirectory",
     "SingleDirectoryShare",
+    "USBKeyboardConfiguration",
     "USBMassStorageDeviceConfiguration",
+    "USBScreenCoordinatePointingDeviceConfiguration",
     "VirtioBlockDeviceConfiguration",
     "VirtioConsoleDeviceSerialPortConfiguration",
     "VirtioEntropyDeviceConfiguration",
     "VirtioFileSystemDeviceConfiguration",
+    "VirtioGraphicsDeviceConfiguration",
+    "VirtioGraphicsScanoutConfiguration",
     "VirtioNetworkDeviceConfiguration",
     "VirtioTraditionalMemoryBalloonDeviceConfiguration",
     "VirtualMachineConfiguration",

@@ -12,6 +12,8 @@ from .boot_loaders import EFIBootLoader, LinuxBootLoader
 from .consoles import VirtioConsoleDeviceSerialPortConfiguration
 from .directory_sharing import VirtioFileSystemDeviceConfiguration
 from .entropy import VirtioEntropyDeviceConfiguration
+from .graphics import VirtioGraphicsDeviceConfiguration
+from .input_devices import USBKeyboardConfiguration, USBScreenCoordinatePointingDeviceConfiguration
 from .memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
 from .network import VirtioNetworkDeviceConfiguration
 from .platforms import GenericPlatformConfiguration
@@ -55,6 +57,9 @@ class VirtualMachineConfiguration:
     entropy_devices: Sequence[VirtioEntropyDeviceConfiguration] = ()
     memory_balloon_devices: Sequence[VirtioTraditionalMemoryBalloonDeviceConfiguration] = ()
     memory_directory: PathLike | None = None
+    graphics_devices: Sequence[VirtioGraphicsDeviceConfiguration] = ()
+    keyboards: Sequence[USBKeyboardConfiguration] = ()
+    pointing_devices: Sequence[USBScreenCoordinatePointingDeviceConfiguration] = ()
 
     def validate(self) -> None:
         """Looks whether a machine can be made of this on this host; returns nothing if one can.

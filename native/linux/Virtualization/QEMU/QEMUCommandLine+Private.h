@@ -18,6 +18,8 @@ NS_ASSUME_NONNULL_BEGIN
     NSMutableArray<NSArray<NSString *> *> *_platformFields;
     NSMutableArray<QEMUNetworkDisk *> *_networkDisks;
     NSMutableArray<QEMUFileServer *> *_fileServers;
+    QEMUDescriptor *_screenshotFile;
+    NSString *_screenshotPath;
     BOOL _microvm;
     BOOL _hasFirmware; // in flash memory, with variables
     BOOL _isExchangeable; // there is a generation identifier, and network cards are in places of their own
@@ -75,6 +77,14 @@ NS_ASSUME_NONNULL_BEGIN
 
 @interface QEMUCommandLine (DirectorySharing)
 - (BOOL)addDirectorySharingDevices:(NSArray<VZDirectorySharingDeviceConfiguration *> *)devices error:(NSError **)error;
+@end
+
+@interface QEMUCommandLine (GraphicsDevices)
+- (BOOL)addGraphicsDevices:(NSArray<VZGraphicsDeviceConfiguration *> *)devices error:(NSError **)error;
+@end
+
+@interface QEMUCommandLine (InputDevices)
+- (void)addInputDevices:(VZVirtualMachineConfiguration *)configuration;
 @end
 
 /// The value of an option in JSON, which is where a user's string may stand in one.

@@ -54,6 +54,11 @@ NS_ASSUME_NONNULL_BEGIN
 /// The disks that servers give out.
 @property (readonly) NSArray<QEMUNetworkDisk *> *networkDisks;
 
+/// Where QEMU writes what the display shows: a file in memory without a name, and its path in QEMU. nil without a graphics
+/// device.
+@property (readonly, nullable) QEMUDescriptor *screenshotFile;
+@property (readonly, nullable) NSString *screenshotPath;
+
 /// What QEMU decides of a machine besides its configuration, and a saved state depends on: names and values.
 @property (readonly) NSArray<NSArray<NSString *> *> *platformFields;
 
@@ -61,6 +66,9 @@ NS_ASSUME_NONNULL_BEGIN
 
 /// QEMU's name for what is behind the disk with that index.
 NSString *QEMUNameOfDisk(NSUInteger index);
+
+/// QEMU's name for the graphics device.
+extern NSString *const QEMUGraphicsDeviceIdentifier;
 
 enum {
     /// QEMU's descriptor for QMP. Below it are its standard input, output and error.

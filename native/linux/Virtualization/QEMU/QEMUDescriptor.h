@@ -38,6 +38,9 @@ NS_ASSUME_NONNULL_BEGIN
 
 @property (readonly) int number;
 
+/// Gives the descriptor away: it is the caller's, and this object has none.
+- (int)relinquish;
+
 @end
 
 /// Reaps a process, whose pidfd it is, that takes long to die, as one with much memory to give back does, when it has.

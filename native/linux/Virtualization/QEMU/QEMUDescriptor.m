@@ -37,7 +37,14 @@ void qemu_reap_later(QEMUDescriptor *process) {
 }
 
 - (void)dealloc {
-    close(_number);
+    if (_number >= 0)
+        close(_number);
+}
+
+- (int)relinquish {
+    int number = _number;
+    _number = -1;
+    return number;
 }
 
 + (instancetype)adopt:(int)descriptor path:(NSString *)path error:(NSError **)error {

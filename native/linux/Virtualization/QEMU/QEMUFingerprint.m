@@ -54,6 +54,15 @@ static NSArray<Field *> *variable_store_fields(VZEFIVariableStore *store) {
     ];
 }
 
+static NSArray<Field *> *graphics_fields(VZVirtioGraphicsDeviceConfiguration *device, NSUInteger index) {
+    VZVirtioGraphicsScanoutConfiguration *scanout = device.scanouts[0];
+    NSString *name = [NSString stringWithFormat:@"graphicsDevices[%lu].scanouts[0]", (unsigned long)index];
+    return @[
+        number_field([name stringByAppendingString:@".widthInPixels"], (uint64_t)scanout.widthInPixels),
+        number_field([name stringByAppendingString:@".heightInPixels"], (uint64_t)scanout.heightInPixels),
+    ];
+}
+
 NSString *QEMUFieldOfMACAddress(NSUInteger networkDevice) {
     return [NSString stringWithFormat:@"networkDevices[%lu].MACAddress", (unsigned long)networkDevice];
 }
@@ -70,6 +79,9 @@ NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *c
     [fields addObject:number_field(@"directorySharingDevices.count", configuration.directorySharingDevices.count)];
     [fields addObject:number_field(@"entropyDevices.count", configuration.entropyDevices.count)];
     [fields addObject:number_field(@"memoryBalloonDevices.count", configuration.memoryBalloonDevices.count)];
+    [fields addObject:number_field(@"graphicsDevices.count", configuration.graphicsDevices.count)];
+    [fields addObject:number_field(@"keyboards.count", configuration.keyboards.count)];
+    [fields addObject:number_field(@"pointingDevices.count", configuration.pointingDevices.count)];
     VZGenericPlatformConfiguration *platform = (VZGenericPlatformConfiguration *)configuration.platform;
     [fields addObject:@[ @"platform.machineIdentifier", platform.machineIdentifier.UUID.UUIDString ]];
     [fields addObject:@[ @"platform.generationIdentifier", platform.applevzHasGenerationIdentifier ? @"YES" : @"NO" ]];
@@ -94,6 +106,8 @@ NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *c
                                            (uint64_t)unit)];
         }
     }
+    for (NSUInteger i = 0; i < configuration.graphicsDevices.count; i++)
+        [fields addObjectsFromArray:graphics_fields((VZVirtioGraphicsDeviceConfiguration *)configuration.graphicsDevices[i], i)];
     [fields addObjectsFromArray:commandLine.platformFields];
     return fields;
 }

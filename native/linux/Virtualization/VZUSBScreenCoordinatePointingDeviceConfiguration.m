@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "VZConfiguration+Private.h"
+
+@implementation VZUSBScreenCoordinatePointingDeviceConfiguration
+
+- (instancetype)init
+{
+    return [super initForSubclass];
+}
+
+- (BOOL)validateAs:(NSString *)property error:(NSError **)error
+{
+    (void)property;
+    (void)error;
+    return YES;
+}
+
+@end
