@@ -405,14 +405,15 @@ API_AVAILABLE(macos(14.0))
 
 @implementation AppleVZMachine (NetworkBlockDevices)
 
-- (void)attachmentWasConnected:(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment {
+- (void)attachmentWasConnected:(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment API_AVAILABLE(macos(14.0)) {
     [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_CONNECTED
                    cause:APPLEVZ_EVENT_CAUSE_HOST
                   device:[self storageDeviceOf:attachment]
                    error:nil];
 }
 
-- (void)attachment:(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment didEncounterError:(NSError *)error {
+- (void)attachment:(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment
+    didEncounterError:(NSError *)error API_AVAILABLE(macos(14.0)) {
     [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_FAILED
                    cause:APPLEVZ_EVENT_CAUSE_HOST
                   device:[self storageDeviceOf:attachment]
