@@ -79,6 +79,8 @@ AWAITED = {
     "Events": {"__next__", "next"},
     "Keyboard": {"down", "press", "type", "up"},
     "Pointer": {"click", "down", "move", "scroll", "up"},
+    "USBController": {"attach"},
+    "USBMassStorageDevice": {"detach"},
 }  # fmt: skip
 
 

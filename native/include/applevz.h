@@ -302,6 +302,13 @@ APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_usb_screen_coordinate_pointi
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_graphics_device(applevz_configuration *configuration,
                                                                            const applevz_display_size *scanouts,
                                                                            size_t count) CF_RETURNS_RETAINED;
+/* VZXHCIControllerConfiguration, from macOS 15 on. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_xhci_controller(
+    applevz_configuration *configuration) CF_RETURNS_RETAINED;
+/* A VZUSBMassStorageDeviceConfiguration for the `controller`-th of those. No UUID, in text: a length of 0, and a new one. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_device_to_usb_controller(
+    applevz_configuration *configuration, size_t controller, applevz_storage_device_attachment *attachment,
+    const char *uuid, size_t uuid_length) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_validate(applevz_configuration *configuration) CF_RETURNS_RETAINED;
 /* Whether a machine of this configuration could be saved and restored here. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_validate_save_restore_support(
@@ -484,6 +491,35 @@ typedef struct applevz_input_event {
 APPLEVZ_EXPORT CFErrorRef applevz_machine_send_input(applevz_machine *machine, const applevz_input_event *events,
                                                      size_t count, double interval,
                                                      applevz_operation **operation) CF_RETURNS_RETAINED;
+/* ---- USB devices of a machine, from macOS 15 on ---- */
+
+/* A VZUSBMassStorageDevice: one that was made, or one of a configuration. */
+typedef struct applevz_usb_device applevz_usb_device;
+
+APPLEVZ_EXPORT CFErrorRef applevz_usb_device_create(applevz_storage_device_attachment *attachment, const char *uuid,
+                                                    size_t uuid_length,
+                                                    applevz_usb_device **device) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT void applevz_usb_device_release(applevz_usb_device *device);
+APPLEVZ_EXPORT CFErrorRef applevz_usb_device_uuid(applevz_usb_device *device, char **text,
+                                                  size_t *length) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT CFErrorRef applevz_machine_usb_controller_count(applevz_machine *machine,
+                                                               size_t *count) CF_RETURNS_RETAINED;
+/* What is attached to the `controller`-th controller. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_usb_device_count(applevz_machine *machine, size_t controller,
+                                                           size_t *count) CF_RETURNS_RETAINED;
+/* NULL where there is no `index`-th any more. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_usb_device(applevz_machine *machine, size_t controller, size_t index,
+                                                     applevz_usb_device **device) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT CFErrorRef applevz_machine_has_usb_device(applevz_machine *machine, size_t controller,
+                                                         applevz_usb_device *device, bool *attached) CF_RETURNS_RETAINED;
+/* attachDevice:completionHandler: and detachDevice:completionHandler: of a running or paused machine's controller. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_attach_usb_device(applevz_machine *machine, size_t controller,
+                                                            applevz_usb_device *device,
+                                                            applevz_operation **operation) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT CFErrorRef applevz_machine_detach_usb_device(applevz_machine *machine, size_t controller,
+                                                            applevz_usb_device *device,
+                                                            applevz_operation **operation) CF_RETURNS_RETAINED;
+
 APPLEVZ_EXPORT CFErrorRef applevz_machine_memory_balloon_count(applevz_machine *machine,
                                                                size_t *count) CF_RETURNS_RETAINED;
 /* targetVirtualMachineMemorySize of a VZVirtioTraditionalMemoryBalloonDevice, the machine's `index`-th memory balloon. */
@@ -567,8 +603,7 @@ typedef struct applevz_event {
     enum applevz_event_cause cause;
     enum applevz_machine_state state_before; /* the same as `state`, unless it is the state that changed */
     enum applevz_machine_state state;
-    /* Whose event it is: the index of the network card, or of the storage device; -1 for the machine's own, and for a device
-       that was attached while it runs */
+    /* Whose event it is: the index of the network card, or of the storage device; -1 for the machine's own */
     int64_t device;
     CFErrorRef error; /* the caller's to release: why the verb failed or the machine stopped. NULL otherwise */
 } applevz_event;

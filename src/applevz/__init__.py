@@ -97,11 +97,13 @@ if TYPE_CHECKING:
         VirtioNetworkDeviceConfiguration,
         VirtioTraditionalMemoryBalloonDeviceConfiguration,
         VirtualMachineConfiguration,
+        XHCIControllerConfiguration,
     )
     from .console import Console
     from .events import Events
     from .input_devices import Keyboard, Pointer
     from .machine import VirtualMachine
+    from .usb import USBController, USBMassStorageDevice
 
 __version__ = "0.1.0"
 
@@ -168,8 +170,10 @@ __all__ = [
     "ShutdownPolicy",
     "SingleDirectoryShare",
     "TimeoutError",
+    "USBController",
     "USBControllerNotFoundError",
     "USBKeyboardConfiguration",
+    "USBMassStorageDevice",
     "USBMassStorageDeviceConfiguration",
     "USBScreenCoordinatePointingDeviceConfiguration",
     "VirtioBlockDeviceConfiguration",
@@ -187,6 +191,7 @@ __all__ = [
     "VirtualMachineConfiguration",
     "VirtualMachineLimitExceededError",
     "VirtualMachineState",
+    "XHCIControllerConfiguration",
     "__version__",
     "bridged_network_interfaces",
     "capabilities",
@@ -235,6 +240,7 @@ _LATER: Final[dict[str, str]] = {
             "SharedDirectory",
             "SingleDirectoryShare",
             "USBMassStorageDeviceConfiguration",
+            "XHCIControllerConfiguration",
             "VirtioBlockDeviceConfiguration",
             "VirtioConsoleDeviceSerialPortConfiguration",
             "VirtioEntropyDeviceConfiguration",
@@ -251,6 +257,7 @@ _LATER: Final[dict[str, str]] = {
         "events": ("Events",),
         "input_devices": ("Keyboard", "Pointer"),
         "machine": ("VirtualMachine",),
+        "usb": ("USBController", "USBMassStorageDevice"),
     }.items()
     for name in names
 }

@@ -62,8 +62,7 @@ class Event:
     just before this one. `time` is in seconds since 1970, `monotonic_time` in those of the clock that
     `time.clock_gettime(time.CLOCK_MONOTONIC)` reads. The states are the same in an event that is no change of them.
     `error` is why a verb failed or the machine stopped, or what befell a device. `device` is whose event it is: an
-    index in the configuration's `network_devices` or `storage_devices`; None for the machine's own events, and for a
-    device that was attached while it runs.
+    index in the configuration's `network_devices` or `storage_devices`; None for the machine's own events.
     """
 
     number: int

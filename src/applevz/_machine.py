@@ -160,6 +160,11 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind, KeyboardKind, PointerK
         check(lib.applevz_machine_network_device_count(self._handle, count))
         return tuple(NetworkDevice(self, self._handle, index, self._attachments) for index in range(count[0]))
 
+    def _usb_controller_count(self) -> int:
+        count = ffi.new("size_t *")
+        check(lib.applevz_machine_usb_controller_count(self._handle, count))
+        return int(count[0])
+
     @property
     def directory_sharing_devices(self) -> tuple[VirtioFileSystemDevice, ...]:
         """The machine's directory sharing devices, in the order of the configuration."""

@@ -16,6 +16,7 @@ from .console import Console
 from .errors import ForkedError
 from .events import Events
 from .input_devices import Keyboard, Pointer
+from .usb import USBController
 
 if TYPE_CHECKING:
     import socket
@@ -41,6 +42,11 @@ class VirtualMachine(BaseVirtualMachine[Console, Events, Keyboard, Pointer]):
     _events_kind = Events
     _keyboard_kind = Keyboard
     _pointer_kind = Pointer
+
+    @property
+    def usb_controllers(self) -> tuple[USBController, ...]:
+        """The machine's USB controllers, in the order of the configuration."""
+        return tuple(USBController(self, self._handle, index) for index in range(self._usb_controller_count()))
 
     def __enter__(self) -> VirtualMachine:
         return self

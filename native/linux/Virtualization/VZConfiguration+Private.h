@@ -69,6 +69,9 @@ extern BOOL VZValidateDiskSynchronizationMode(VZDiskSynchronizationMode mode,
 @property (readonly) VZNetworkBlockDeviceURL *server;
 @end
 
+@interface VZUSBControllerConfiguration () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
 @interface VZNetworkDeviceConfiguration () <VZConfigurationPart>
 - (instancetype)initForSubclass;
 @end
@@ -111,6 +114,8 @@ extern BOOL VZValidateDiskSynchronizationMode(VZDiskSynchronizationMode mode,
 @interface VZPointingDeviceConfiguration () <VZConfigurationPart>
 - (instancetype)initForSubclass;
 @end
+/*! Copies of the parts of a configuration. */
+extern NSArray *VZCopyOfParts(NSArray *parts);
 
 /*! Refuses an instance of a class that stands for no device, loader or attachment. */
 extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSError **error);

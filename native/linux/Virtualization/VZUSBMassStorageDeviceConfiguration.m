@@ -4,13 +4,25 @@
 
 @implementation VZUSBMassStorageDeviceConfiguration
 
+@synthesize uuid = _uuid;
+
 - (instancetype)initWithAttachment:(VZStorageDeviceAttachment *)attachment
 {
     if (!attachment) {
         [NSException raise:NSInvalidArgumentException format:@"*** -[%@ %@]: attachment is nil", [self class],
                                                              NSStringFromSelector(_cmd)];
     }
-    return [super initForSubclassWithAttachment:attachment];
+    if ((self = [super initForSubclassWithAttachment:attachment])) {
+        _uuid = [NSUUID UUID];
+    }
+    return self;
+}
+
+- (id)copyWithZone:(NSZone *)zone
+{
+    VZUSBMassStorageDeviceConfiguration *copy = [super copyWithZone:zone];
+    copy.uuid = self.uuid;
+    return copy;
 }
 
 - (BOOL)validateAs:(NSString *)property error:(NSError **)error

@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#import "VZConfiguration+Private.h"
+#import "VZErrors+Private.h"
+#import "VZNamedStorageDeviceAttachment+Private.h"
+#import "VZUSBController+Private.h"
 #import "VZVirtualMachine+Private.h"
 
 @implementation VZVirtualMachine (Devices)
@@ -30,6 +34,12 @@
         [devices addObject:[[VZVirtioFileSystemDevice alloc]
                                initWithIndex:index++
                                configuration:(VZVirtioFileSystemDeviceConfiguration *)configuration]];
+    index = 0;
+    for (VZUSBControllerConfiguration *configuration in _configuration.usbControllers)
+        [devices addObject:[[VZXHCIController alloc] initWithMachine:self
+                                                               index:index++
+                                                       configuration:configuration
+                                                               queue:self.queue]];
     for (NSUInteger i = 0; i < _configuration.memoryBalloonDevices.count; i++)
         [devices addObject:[[VZVirtioTraditionalMemoryBalloonDevice alloc]
                                initWithMemorySize:_configuration.memorySize]];
@@ -62,6 +72,52 @@
 
 - (NSArray<VZMemoryBalloonDevice *> *)memoryBalloonDevices {
     return [self devicesOfClass:[VZMemoryBalloonDevice class]];
+}
+
+- (NSArray<VZUSBController *> *)usbControllers {
+    return [self devicesOfClass:[VZUSBController class]];
+}
+
+- (NSError *)errorOfExchangingDevices:(NSString *)verb {
+    VZVirtualMachineState state = self.state;
+    // QEMU has closed the disks of a machine that was saved until it goes on.
+    BOOL isSaved = _isHandedOver || _stream != nil;
+    if ((state == VZVirtualMachineStateRunning || state == VZVirtualMachineStatePaused) && !isSaved)
+        return nil;
+    return VZErrorWithReason(
+        VZErrorInvalidVirtualMachineState, @"Invalid virtual machine state.",
+        [NSString stringWithFormat:@"%@: the virtual machine is %@.", verb,
+                                   isSaved ? @"saved, and has not run since" : VZNameOfState(state)],
+        isSaved ? @"Resume it first." : [NSString stringWithFormat:@"Devices can be %@ed when it is running or paused.", verb],
+        nil);
+}
+
+- (NSArray<VZUSBMassStorageDevice *> *)allUSBDevices {
+    NSMutableArray<VZUSBMassStorageDevice *> *devices = [NSMutableArray array];
+    for (VZUSBController *controller in self.usbControllers)
+        [devices addObjectsFromArray:controller.allDevices];
+    return devices;
+}
+
+- (NSArray<VZNamedStorageDeviceAttachment *> *)allStorageAttachments {
+    NSMutableArray<VZNamedStorageDeviceAttachment *> *attachments = [NSMutableArray array];
+    NSUInteger index = 0;
+    for (VZStorageDeviceConfiguration *device in _configuration.storageDevices)
+        [attachments addObject:[[VZNamedStorageDeviceAttachment alloc]
+                                   initWithName:[NSString stringWithFormat:@"storageDevices[%lu]", (unsigned long)index++]
+                                     attachment:device.attachment]];
+    for (VZUSBController *controller in self.usbControllers)
+        [attachments addObjectsFromArray:controller.storageAttachments];
+    return attachments;
+}
+
+- (NSString *)reasonAgainstSavingDevices {
+    for (VZUSBController *controller in self.usbControllers) {
+        NSString *reason = controller.reasonAgainstSaving;
+        if (reason != nil)
+            return reason;
+    }
+    return nil;
 }
 
 @end

@@ -8,6 +8,8 @@
 
 NS_ASSUME_NONNULL_BEGIN
 
+@class VZNamedStorageDeviceAttachment;
+
 /// A device that does something while its machine runs. Everything happens on the machine's queue; the machine keeps its
 /// devices, so that they hold no reference to it that would keep it.
 @protocol VZRuntimeDevice <NSObject>
@@ -58,6 +60,15 @@ NSString *VZNameOfState(VZVirtualMachineState state);
 
 @interface VZVirtualMachine (DevicesPrivate)
 - (NSArray<id<VZRuntimeDevice>> *)devicesOfConfiguration;
+
+/// Why nothing can be attached or detached ("attach", "detach") in the machine's present state; nil where it can.
+- (nullable NSError *)errorOfExchangingDevices:(NSString *)verb;
+/// What is attached to all its USB controllers, and what is about to be.
+@property (readonly) NSArray<VZUSBMassStorageDevice *> *allUSBDevices;
+/// All its disks as they are now, by the names of their devices.
+@property (readonly) NSArray<VZNamedStorageDeviceAttachment *> *allStorageAttachments;
+/// Why the devices that are attached stand against saving it; nil where they do not.
+@property (readonly, nullable) NSString *reasonAgainstSavingDevices;
 @end
 
 @interface VZVirtualMachine (SaveRestorePrivate)

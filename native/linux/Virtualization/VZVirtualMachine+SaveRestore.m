@@ -49,9 +49,14 @@ static dispatch_queue_t file_queue(void) {
         return;
     }
     NSString *reason = VZReasonAgainstSavingStorage(_configuration.storageAttachments);
+    NSString *suggestion = @"Use a VZDiskImageStorageDeviceAttachment.";
+    if (reason == nil) {
+        reason = self.reasonAgainstSavingDevices;
+        suggestion = @"Save it with the devices of its configuration, on their ports, and no other.";
+    }
     if (reason != nil) {
         dispatch_async(self.queue, ^{
-            completionHandler(QEMUSaveError(reason, @"Use a VZDiskImageStorageDeviceAttachment.", nil));
+            completionHandler(QEMUSaveError(reason, suggestion, nil));
         });
         return;
     }

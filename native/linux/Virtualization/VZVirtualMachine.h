@@ -8,6 +8,7 @@ NS_ASSUME_NONNULL_BEGIN
 @class VZGraphicsDevice;
 @class VZMemoryBalloonDevice;
 @class VZNetworkDevice;
+@class VZUSBController;
 @class VZVirtualMachineConfiguration;
 @class VZVirtualMachineStartOptions;
 @protocol VZVirtualMachineDelegate;
@@ -85,6 +86,8 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
 
 /*! The graphics cards of the configuration, in its order. */
 @property (readonly, copy) NSArray<VZGraphicsDevice *> *graphicsDevices API_AVAILABLE(macos(14.0));
+/*! The USB controllers of the configuration, in its order. */
+@property (readonly, copy) NSArray<VZUSBController *> *usbControllers API_AVAILABLE(macos(15.0));
 
 /*! The balloons of the configuration, in its order. */
 @property (readonly, copy) NSArray<VZMemoryBalloonDevice *> *memoryBalloonDevices;

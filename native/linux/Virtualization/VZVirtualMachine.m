@@ -31,7 +31,7 @@ static void set_up_observing(void) {
 }
 
 // In VZVirtualMachine+Devices.m.
-@dynamic directorySharingDevices, graphicsDevices, memoryBalloonDevices, networkDevices;
+@dynamic directorySharingDevices, graphicsDevices, memoryBalloonDevices, networkDevices, usbControllers;
 
 #pragma mark Making
 

@@ -153,10 +153,15 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
                             as:@"storageDevices"
                          class:[VZStorageDeviceConfiguration class]
                          error:error]
+        && [self validateParts:self.usbControllers
+                            as:@"usbControllers"
+                         class:[VZUSBControllerConfiguration class]
+                         error:error]
         && [self validateDeviceCountsWithError:error]
         && [self validateAttachmentsAreDistinct:self.networkDevices as:@"networkDevices" error:error]
         && [self validateAttachmentsAreDistinct:self.serialPorts as:@"serialPorts" error:error]
-        && [self validateAttachmentsAreDistinct:self.storageDevices as:@"storageDevices" error:error]
+        && [self validateStorageAttachmentsAreDistinctWithError:error]
+        && [self validateUSBDevicesAreDistinctWithError:error]
         && [self validateMACAddressesAreDistinctWithError:error]
         && [self validateBlockDeviceIdentifiersAreDistinctWithError:error]
         && [self validateDiskImagesAreDistinctWithError:error];
@@ -310,8 +315,8 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
     if (devices > VZPCIMaximumDeviceCount) {
         return refuse(error,
                       [NSString stringWithFormat:@"directorySharingDevices, entropyDevices, graphicsDevices, "
-                                                 @"memoryBalloonDevices, networkDevices, serialPorts and storageDevices "
-                                                 @"have %lu devices together.",
+                                                 @"memoryBalloonDevices, networkDevices, serialPorts, storageDevices "
+                                                 @"and usbControllers have %lu devices together.",
                                                  (unsigned long)devices],
                       [NSString stringWithFormat:@"A machine has room for %d.", VZPCIMaximumDeviceCount]);
     }
@@ -379,7 +384,52 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
                                    initWithName:nameOfElement(@"storageDevices", i)
                                      attachment:self.storageDevices[i].attachment]];
     }
+    for (NSUInteger i = 0; i < self.usbControllers.count; i++) {
+        NSArray *devices = self.usbControllers[i].usbDevices;
+        NSString *list = [nameOfElement(@"usbControllers", i) stringByAppendingString:@".usbDevices"];
+        for (NSUInteger j = 0; j < devices.count; j++) {
+            [attachments addObject:[[VZNamedStorageDeviceAttachment alloc]
+                                       initWithName:nameOfElement(list, j)
+                                         attachment:[(VZStorageDeviceConfiguration *)devices[j] attachment]]];
+        }
+    }
     return attachments;
+}
+
+- (BOOL)validateStorageAttachmentsAreDistinctWithError:(NSError **)error
+{
+    NSArray<VZNamedStorageDeviceAttachment *> *attachments = self.storageAttachments;
+    for (NSUInteger i = 0; i < attachments.count; i++) {
+        for (NSUInteger j = 0; j < i; j++) {
+            if (attachments[i].attachment == attachments[j].attachment) {
+                return refuse(error,
+                              [NSString stringWithFormat:@"%@.attachment is the same object as %@.attachment.",
+                                                         attachments[i].name, attachments[j].name],
+                              @"Make an attachment of its own for each device.");
+            }
+        }
+    }
+    return YES;
+}
+
+- (BOOL)validateUSBDevicesAreDistinctWithError:(NSError **)error
+{
+    NSMutableDictionary<NSUUID *, NSString *> *names = [[NSMutableDictionary alloc] init];
+    for (NSUInteger i = 0; i < self.usbControllers.count; i++) {
+        NSUInteger index = 0;
+        for (id<VZUSBDeviceConfiguration> device in self.usbControllers[i].usbDevices) {
+            NSString *list = [nameOfElement(@"usbControllers", i) stringByAppendingString:@".usbDevices"];
+            NSString *name = nameOfElement(list, index++);
+            if (names[device.uuid]) {
+                return refuse(error,
+                              [NSString stringWithFormat:@"%@.uuid is %@, as is %@.uuid.", name, device.uuid.UUIDString,
+                                                         names[device.uuid]],
+                              @"Give each device one of its own.");
+            }
+            names[device.uuid] = name;
+        }
+    }
+    return YES;
 }
 
 - (BOOL)validateDiskImagesAreDistinctWithError:(NSError **)error

@@ -14,6 +14,7 @@ NS_ASSUME_NONNULL_BEGIN
 @class VZPointingDeviceConfiguration;
 @class VZSerialPortConfiguration;
 @class VZStorageDeviceConfiguration;
+@class VZUSBControllerConfiguration;
 
 /*! What a machine is made of. A copy, such as the one a VZVirtualMachine keeps, has copies of all the devices: changes
     to the original do not reach it. */
@@ -42,6 +43,10 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
 @property (copy) NSArray<VZPointingDeviceConfiguration *> *pointingDevices API_AVAILABLE(macos(12.0));
 @property (copy) NSArray<VZSerialPortConfiguration *> *serialPorts;
 @property (copy) NSArray<VZStorageDeviceConfiguration *> *storageDevices;
+
+/*! USB controllers to which devices can be attached while the machine is there, none by default. USB devices in other
+    properties have a controller of their own. */
+@property (copy) NSArray<VZUSBControllerConfiguration *> *usbControllers API_AVAILABLE(macos(15.0));
 
 @end
 

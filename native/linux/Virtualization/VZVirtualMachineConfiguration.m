@@ -3,7 +3,7 @@
 #import "VZHostFile+Private.h"
 
 // Copies of the parts, but one copy for a part that is there twice: that is an error, and stays one in the copy.
-static NSArray *copyOfParts(NSArray *parts)
+NSArray *VZCopyOfParts(NSArray *parts)
 {
     NSMutableArray *copies = [[NSMutableArray alloc] init];
     for (id part in parts) {
@@ -30,6 +30,7 @@ static NSArray *copyOfParts(NSArray *parts)
         _pointingDevices = @[];
         _serialPorts = @[];
         _storageDevices = @[];
+        _usbControllers = @[];
     }
     return self;
 }
@@ -41,15 +42,16 @@ static NSArray *copyOfParts(NSArray *parts)
     copy.memorySize = self.memorySize;
     copy.CPUCount = self.CPUCount;
     copy.platform = [self.platform copy];
-    copy.directorySharingDevices = copyOfParts(self.directorySharingDevices);
-    copy.entropyDevices = copyOfParts(self.entropyDevices);
-    copy.graphicsDevices = copyOfParts(self.graphicsDevices);
-    copy.keyboards = copyOfParts(self.keyboards);
-    copy.memoryBalloonDevices = copyOfParts(self.memoryBalloonDevices);
-    copy.networkDevices = copyOfParts(self.networkDevices);
-    copy.pointingDevices = copyOfParts(self.pointingDevices);
-    copy.serialPorts = copyOfParts(self.serialPorts);
-    copy.storageDevices = copyOfParts(self.storageDevices);
+    copy.directorySharingDevices = VZCopyOfParts(self.directorySharingDevices);
+    copy.entropyDevices = VZCopyOfParts(self.entropyDevices);
+    copy.graphicsDevices = VZCopyOfParts(self.graphicsDevices);
+    copy.keyboards = VZCopyOfParts(self.keyboards);
+    copy.memoryBalloonDevices = VZCopyOfParts(self.memoryBalloonDevices);
+    copy.networkDevices = VZCopyOfParts(self.networkDevices);
+    copy.pointingDevices = VZCopyOfParts(self.pointingDevices);
+    copy.serialPorts = VZCopyOfParts(self.serialPorts);
+    copy.storageDevices = VZCopyOfParts(self.storageDevices);
+    copy.usbControllers = VZCopyOfParts(self.usbControllers);
     copy.applevzMemoryDirectoryURL = self.applevzMemoryDirectoryURL;
     return copy;
 }
@@ -65,7 +67,7 @@ static NSArray *copyOfParts(NSArray *parts)
     NSUInteger onUSB = [self countOfStorageDevices:[VZUSBMassStorageDeviceConfiguration class]];
     return self.directorySharingDevices.count + self.entropyDevices.count + self.graphicsDevices.count
         + self.memoryBalloonDevices.count + self.networkDevices.count + self.serialPorts.count
-        + self.storageDevices.count - onUSB + (self.USBDeviceCount > 0 ? 1 : 0);
+        + self.storageDevices.count - onUSB + (self.USBDeviceCount > 0 ? 1 : 0) + self.usbControllers.count;
 }
 
 - (NSUInteger)USBDeviceCount
@@ -85,7 +87,7 @@ static NSArray *copyOfParts(NSArray *parts)
 
 - (BOOL)needsPCI
 {
-    return self.USBDeviceCount > 0
+    return self.USBDeviceCount > 0 || self.usbControllers.count > 0
         || [self countOfStorageDevices:[VZNVMExpressControllerDeviceConfiguration class]] > 0;
 }
 

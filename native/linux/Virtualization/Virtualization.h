@@ -41,9 +41,15 @@
 #import <Virtualization/VZSerialPortConfiguration.h>
 #import <Virtualization/VZSharedDirectory.h>
 #import <Virtualization/VZSingleDirectoryShare.h>
+#import <Virtualization/VZStorageDevice.h>
 #import <Virtualization/VZStorageDeviceAttachment.h>
 #import <Virtualization/VZStorageDeviceConfiguration.h>
 #import <Virtualization/VZUSBKeyboardConfiguration.h>
+#import <Virtualization/VZUSBController.h>
+#import <Virtualization/VZUSBControllerConfiguration.h>
+#import <Virtualization/VZUSBDevice.h>
+#import <Virtualization/VZUSBDeviceConfiguration.h>
+#import <Virtualization/VZUSBMassStorageDevice.h>
 #import <Virtualization/VZUSBMassStorageDeviceConfiguration.h>
 #import <Virtualization/VZUSBScreenCoordinatePointingDeviceConfiguration.h>
 #import <Virtualization/VZVirtioBlockDeviceConfiguration.h>
@@ -62,3 +68,5 @@
 #import <Virtualization/VZVirtualMachineConfiguration.h>
 #import <Virtualization/VZVirtualMachineDelegate.h>
 #import <Virtualization/VZVirtualMachineStartOptions.h>
+#import <Virtualization/VZXHCIController.h>
+#import <Virtualization/VZXHCIControllerConfiguration.h>

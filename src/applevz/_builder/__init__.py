@@ -29,6 +29,7 @@ from .network import add_network_devices
 from .owned import Owned
 from .platforms import set_platform
 from .storage import add_storage_devices
+from .usb import add_usb_controllers
 
 __all__ = ["native_configuration", "validate", "validate_save_restore_support"]
 
@@ -56,6 +57,7 @@ def native_configuration(
         set_platform(handle, configuration.platform)
         consoles = add_serial_ports(owned, handle, configuration.serial_ports, console_kind)
         add_storage_devices(owned, handle, configuration.storage_devices)
+        add_usb_controllers(owned, handle, configuration.usb_controllers)
         add_network_devices(owned, handle, configuration.network_devices)
         add_directory_sharing_devices(owned, handle, configuration.directory_sharing_devices)
         entropy = (VirtioEntropyDeviceConfiguration,)

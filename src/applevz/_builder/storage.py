@@ -17,7 +17,7 @@ from ..configuration.storage import (
 from ..errors import check
 from .owned import Owned
 
-__all__ = ["add_storage_devices"]
+__all__ = ["add_storage_devices", "storage_attachment"]
 
 
 def add_storage_devices(owned: Owned, handle: Reference, devices: object) -> None:
@@ -28,7 +28,7 @@ def add_storage_devices(owned: Owned, handle: Reference, devices: object) -> Non
     )
     for index, disk in enumerate(arguments.items("storage_devices", devices, kinds)):
         field = f"storage_devices[{index}]"
-        attachment = _attachment(owned, field, disk.attachment)
+        attachment = storage_attachment(owned, field, disk.attachment)
         if isinstance(disk, NVMExpressControllerDeviceConfiguration):
             check(lib.applevz_configuration_add_nvm_express_controller(handle, attachment))
         elif isinstance(disk, USBMassStorageDeviceConfiguration):
@@ -37,7 +37,7 @@ def add_storage_devices(owned: Owned, handle: Reference, devices: object) -> Non
             _add_block_device(handle, field, disk, attachment)
 
 
-def _attachment(owned: Owned, field: str, given: object) -> Reference:
+def storage_attachment(owned: Owned, field: str, given: object) -> Reference:
     kinds = (
         DiskImageStorageDeviceAttachment,
         DiskBlockDeviceStorageDeviceAttachment,

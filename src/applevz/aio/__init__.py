@@ -9,10 +9,10 @@
         print((await machine.console.read_until("ready", timeout=30)).decode())
         await machine.shutdown()
 
-`VirtualMachine`, `Console`, `Events`, `Keyboard` and `Pointer` are this module's own; the rest is that of `applevz`.
-There is no thread for a machine or a call: a loop watches one descriptor for all that it waits for, and one for each
-console that is read.
-Cancelling a call ends its wait; the machine goes on with what it was told.
+`VirtualMachine`, `Console`, `Events`, `Keyboard`, `Pointer`, `USBController` and `USBMassStorageDevice` are this
+module's own; the rest is that of `applevz`. There is no thread for a machine or a call: a loop watches one descriptor for
+all that it waits for, and one for each console that is read. Cancelling a call ends its wait; the machine goes on with
+what it was told.
 """
 
 from __future__ import annotations
@@ -94,6 +94,7 @@ from .. import (
     VirtualMachineConfiguration,
     VirtualMachineLimitExceededError,
     VirtualMachineState,
+    XHCIControllerConfiguration,
     __version__,
     bridged_network_interfaces,
     capabilities,
@@ -105,6 +106,7 @@ from .console import Console
 from .events import Events
 from .input_devices import Keyboard, Pointer
 from .machine import VirtualMachine
+from .usb import USBController, USBMassStorageDevice
 
 __all__ = [
     "BridgedNetworkDeviceAttachment",
@@ -169,8 +171,10 @@ __all__ = [
     "ShutdownPolicy",
     "SingleDirectoryShare",
     "TimeoutError",
+    "USBController",
     "USBControllerNotFoundError",
     "USBKeyboardConfiguration",
+    "USBMassStorageDevice",
     "USBMassStorageDeviceConfiguration",
     "USBScreenCoordinatePointingDeviceConfiguration",
     "VirtioBlockDeviceConfiguration",
@@ -188,6 +192,7 @@ __all__ = [
     "VirtualMachineConfiguration",
     "VirtualMachineLimitExceededError",
     "VirtualMachineState",
+    "XHCIControllerConfiguration",
     "__version__",
     "bridged_network_interfaces",
     "capabilities",

@@ -16,6 +16,7 @@ from ._loop import run
 from .console import Console
 from .events import Events
 from .input_devices import Keyboard, Pointer
+from .usb import USBController
 
 if TYPE_CHECKING:
     import socket
@@ -43,6 +44,11 @@ class VirtualMachine(BaseVirtualMachine[Console, Events, Keyboard, Pointer]):
     _events_kind = Events
     _keyboard_kind = Keyboard
     _pointer_kind = Pointer
+
+    @property
+    def usb_controllers(self) -> tuple[USBController, ...]:
+        """The machine's USB controllers, in the order of the configuration."""
+        return tuple(USBController(self, self._handle, index) for index in range(self._usb_controller_count()))
 
     async def __aenter__(self) -> VirtualMachine:
         return self

@@ -48,6 +48,7 @@ from .storage import (
     USBMassStorageDeviceConfiguration,
     VirtioBlockDeviceConfiguration,
 )
+from .usb import XHCIControllerConfiguration
 
 __all__ = [
     "BridgedNetworkDeviceAttachment",
@@ -84,4 +85,5 @@ __all__ = [
     "VirtioNetworkDeviceConfiguration",
     "VirtioTraditionalMemoryBalloonDeviceConfiguration",
     "VirtualMachineConfiguration",
+    "XHCIControllerConfiguration",
 ]

@@ -22,6 +22,7 @@ from .storage import (
     USBMassStorageDeviceConfiguration,
     VirtioBlockDeviceConfiguration,
 )
+from .usb import XHCIControllerConfiguration
 
 __all__ = ["VirtualMachineConfiguration"]
 
@@ -52,6 +53,7 @@ class VirtualMachineConfiguration:
     storage_devices: Sequence[
         VirtioBlockDeviceConfiguration | NVMExpressControllerDeviceConfiguration | USBMassStorageDeviceConfiguration
     ] = ()
+    usb_controllers: Sequence[XHCIControllerConfiguration] = ()
     network_devices: Sequence[VirtioNetworkDeviceConfiguration] = ()
     directory_sharing_devices: Sequence[VirtioFileSystemDeviceConfiguration] = ()
     entropy_devices: Sequence[VirtioEntropyDeviceConfiguration] = ()

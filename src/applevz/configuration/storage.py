@@ -6,6 +6,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from .._arguments import PathLike
 from .._native import lib
@@ -127,6 +128,12 @@ class USBMassStorageDeviceConfiguration:
 
     Linux looks for several of them at the same time, and may name them in another order than the configuration's. Their
     ports of the machine's USB controller have that order: `/sys/block/sda` leads to the port.
+
+    In `storage_devices` it is there as long as the machine. On a controller of `usb_controllers` it can be detached,
+    and attached at any time: `USBController.attach`. There it has a `uuid`, text like
+    `"00112233-4455-6677-8899-AABBCCDDEEFF"`, which is its serial number in the guest on Linux, and a new one each time
+    a machine is made where none is given: name it for a machine that is to be restored.
     """
 
     attachment: StorageDeviceAttachment
+    uuid: str | UUID | None = None

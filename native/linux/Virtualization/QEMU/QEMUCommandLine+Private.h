@@ -2,6 +2,7 @@
 // What the parts of the command line, one file for each kind of device, share. Each adds its devices in the order of the
 // configuration.
 #import "QEMUCommandLine.h"
+#import "QEMUUSBDisk.h"
 
 NS_ASSUME_NONNULL_BEGIN
 
@@ -20,6 +21,7 @@ NS_ASSUME_NONNULL_BEGIN
     NSMutableArray<QEMUFileServer *> *_fileServers;
     QEMUDescriptor *_screenshotFile;
     NSString *_screenshotPath;
+    NSMutableArray<NSMutableArray<QEMUUSBDisk *> *> *_disksOfUSBControllers;
     BOOL _microvm;
     BOOL _hasFirmware; // in flash memory, with variables
     BOOL _isExchangeable; // there is a generation identifier, and network cards are in places of their own
@@ -65,7 +67,9 @@ NS_ASSUME_NONNULL_BEGIN
                error:(NSError **)error;
 @end
 
-@interface QEMUCommandLine (USB)
+@interface QEMUCommandLine (USBDevices)
+/// The controllers of the configuration, each with its devices.
+- (BOOL)addUSBControllers:(NSArray<VZUSBControllerConfiguration *> *)controllers error:(NSError **)error;
 /// A USB device at the next port of the machine's USB controller, which is added with the first, at the next place of the PCI
 /// bus.
 - (void)addUSBDevice:(NSString *)driver properties:(NSDictionary *)properties;

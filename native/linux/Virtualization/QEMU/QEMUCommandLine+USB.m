@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#import "QEMUCommandLine+Private.h"
 #import "../VZConfiguration+Private.h"
+#import "QEMUCommandLine+Private.h"
 
-@implementation QEMUCommandLine (USB)
+@implementation QEMUCommandLine (USBDevices)
 
 /// A port is for fast devices and for slow ones: two sockets of the controller with one number, of which a device takes that
 /// of its speed.
@@ -13,6 +13,25 @@
                 @"p2" : @(VZUSBMaximumDeviceCount),
                 @"p3" : @(VZUSBMaximumDeviceCount),
             }];
+}
+
+- (BOOL)addUSBControllers:(NSArray<VZUSBControllerConfiguration *> *)controllers error:(NSError **)error {
+    for (NSUInteger i = 0; i < controllers.count; i++) {
+        NSMutableArray<QEMUUSBDisk *> *disks = [NSMutableArray array];
+        [self addUSBController:QEMUNameOfUSBController(i)];
+        [_disksOfUSBControllers addObject:disks];
+        for (VZUSBMassStorageDeviceConfiguration *device in controllers[i].usbDevices) {
+            NSUInteger port = disks.count + 1;
+            QEMUUSBDisk *disk = [[QEMUUSBDisk alloc] initWithConfiguration:device controller:i port:port];
+            NSString *property = [NSString stringWithFormat:@"usbControllers[%lu].usbDevices[%lu].attachment",
+                                                            (unsigned long)i, (unsigned long)disks.count];
+            if (![self addBlockNode:disk.node of:device.attachment as:property error:error])
+                return NO;
+            [self add:@"-device" value:QEMUOptionOfObject(disk.deviceProperties)];
+            [disks addObject:disk];
+        }
+    }
+    return YES;
 }
 
 - (void)addUSBDevice:(NSString *)driver properties:(NSDictionary *)properties {

@@ -7,6 +7,7 @@ NS_ASSUME_NONNULL_BEGIN
 
 @class QEMUFileServer;
 @class QEMUSavedState;
+@class QEMUUSBDisk;
 
 /// A QMP command that is sent before the guest runs.
 @interface QEMUPreparation : NSObject
@@ -58,11 +59,14 @@ NS_ASSUME_NONNULL_BEGIN
 /// device.
 @property (readonly, nullable) QEMUDescriptor *screenshotFile;
 @property (readonly, nullable) NSString *screenshotPath;
+/// The devices of the USB controller with that index, in the order of the configuration.
+- (NSArray<QEMUUSBDisk *> *)disksOfUSBController:(NSUInteger)index;
 
 /// What QEMU decides of a machine besides its configuration, and a saved state depends on: names and values.
 @property (readonly) NSArray<NSArray<NSString *> *> *platformFields;
 
 @end
+
 
 /// QEMU's name for what is behind the disk with that index.
 NSString *QEMUNameOfDisk(NSUInteger index);

@@ -38,6 +38,7 @@
     _fileServers = [NSMutableArray array];
     _platformFields = [NSMutableArray array];
     _networkDisks = [NSMutableArray array];
+    _disksOfUSBControllers = [NSMutableArray array];
     if (![self addBootLoader:configuration error:error])
         return nil;
     [self addMachine:configuration];
@@ -54,6 +55,8 @@
     if (![self addGraphicsDevices:configuration.graphicsDevices error:error])
         return nil;
     [self addInputDevices:configuration];
+    if (![self addUSBControllers:configuration.usbControllers error:error])
+        return nil;
     return self;
 }
 
@@ -205,6 +208,10 @@ void QEMUCannotOpen(NSError **error, NSString *property, NSError *cause) {
                                       [NSString stringWithFormat:@"%@ cannot be opened: %@.", property,
                                                                  VZSystemCallErrorText((int)cause.code)],
                                       nil, cause));
+}
+
+- (NSArray<QEMUUSBDisk *> *)disksOfUSBController:(NSUInteger)index {
+    return _disksOfUSBControllers[index];
 }
 
 #pragma mark Devices that have no file of their own

@@ -11,8 +11,7 @@ static Field *number_field(NSString *name, uint64_t value) {
     return @[ name, [NSString stringWithFormat:@"%llu", (unsigned long long)value] ];
 }
 
-static NSArray<Field *> *disk_fields(VZStorageDeviceConfiguration *device, NSUInteger index) {
-    NSString *name = [NSString stringWithFormat:@"storageDevices[%lu]", (unsigned long)index];
+static NSArray<Field *> *disk_fields(VZStorageDeviceConfiguration *device, NSString *name) {
     NSMutableArray<Field *> *fields = [NSMutableArray array];
     [fields addObject:@[ name, NSStringFromClass([device class]) ]];
     if ([device isKindOfClass:[VZVirtioBlockDeviceConfiguration class]]) {
@@ -82,6 +81,9 @@ NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *c
     [fields addObject:number_field(@"graphicsDevices.count", configuration.graphicsDevices.count)];
     [fields addObject:number_field(@"keyboards.count", configuration.keyboards.count)];
     [fields addObject:number_field(@"pointingDevices.count", configuration.pointingDevices.count)];
+    // Of what came later a machine without it says nothing.
+    if (configuration.usbControllers.count > 0)
+        [fields addObject:number_field(@"usbControllers.count", configuration.usbControllers.count)];
     VZGenericPlatformConfiguration *platform = (VZGenericPlatformConfiguration *)configuration.platform;
     [fields addObject:@[ @"platform.machineIdentifier", platform.machineIdentifier.UUID.UUIDString ]];
     [fields addObject:@[ @"platform.generationIdentifier", platform.applevzHasGenerationIdentifier ? @"YES" : @"NO" ]];
@@ -91,7 +93,19 @@ NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *c
     if ([configuration.bootLoader isKindOfClass:[VZEFIBootLoader class]])
         [fields addObjectsFromArray:variable_store_fields([(VZEFIBootLoader *)configuration.bootLoader variableStore])];
     for (NSUInteger i = 0; i < configuration.storageDevices.count; i++)
-        [fields addObjectsFromArray:disk_fields(configuration.storageDevices[i], i)];
+        [fields addObjectsFromArray:disk_fields(configuration.storageDevices[i],
+                                                [NSString stringWithFormat:@"storageDevices[%lu]", (unsigned long)i])];
+    for (NSUInteger i = 0; i < configuration.usbControllers.count; i++) {
+        NSArray *devices = configuration.usbControllers[i].usbDevices;
+        NSString *list = [NSString stringWithFormat:@"usbControllers[%lu].usbDevices", (unsigned long)i];
+        [fields addObject:number_field([list stringByAppendingString:@".count"], devices.count)];
+        for (NSUInteger j = 0; j < devices.count; j++) {
+            VZUSBMassStorageDeviceConfiguration *device = devices[j];
+            NSString *name = [NSString stringWithFormat:@"%@[%lu]", list, (unsigned long)j];
+            [fields addObject:@[ [name stringByAppendingString:@".uuid"], device.uuid.UUIDString ]];
+            [fields addObjectsFromArray:disk_fields(device, name)];
+        }
+    }
     for (NSUInteger i = 0; i < configuration.networkDevices.count; i++) {
         VZNetworkDeviceConfiguration *device = configuration.networkDevices[i];
         NSString *name = [NSString stringWithFormat:@"networkDevices[%lu]", (unsigned long)i];

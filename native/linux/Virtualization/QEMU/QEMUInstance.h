@@ -39,6 +39,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// What it was started with.
 @property (readonly) QEMUCommandLine *commandLine;
 
+/// How long an answer may take before QEMU is given up.
+@property (readonly) NSTimeInterval answerSeconds;
+
 /// Its version, "7.2", once it was launched.
 @property (readonly, nullable) NSString *version;
 

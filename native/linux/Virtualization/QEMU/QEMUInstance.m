@@ -237,6 +237,10 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
 
 #pragma mark Running
 
+- (NSTimeInterval)answerSeconds {
+    return answer_seconds();
+}
+
 - (BOOL)isAnswering {
     return !_ended && _failure == nil && _connection != nil && !_connectionEnded;
 }

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "../errors.h"
+#import "../guard.h"
+#import "../machine.h"
+#import "../ownership.h"
+#import "../text.h"
+#import "applevz.h"
+#import <Virtualization/Virtualization.h>
+
+static NSError *controllers_missing(void) {
+    if (@available(macOS 15.0, *))
+        return nil;
+    return applevz_error(VZErrorDomain, VZErrorNotSupported, @"There are no USB controllers on this host.",
+                         @"The virtualization framework has them from macOS 15 on.",
+                         @"Put USB disks into storage_devices.");
+}
+
+/// The configuration of a USB disk with that identifier, or with a new one where there is no text.
+API_AVAILABLE(macos(15.0))
+static VZUSBMassStorageDeviceConfiguration *configuration_of(applevz_storage_device_attachment *attachment,
+                                                             const char *uuid, size_t uuid_length, NSError **error) {
+    VZUSBMassStorageDeviceConfiguration *configuration = [[VZUSBMassStorageDeviceConfiguration alloc]
+        initWithAttachment:applevz_borrowed(VZStorageDeviceAttachment, attachment)];
+    if (uuid_length == 0)
+        return configuration;
+    NSString *text = applevz_text(uuid, uuid_length, @"uuid", error);
+    NSUUID *identifier = *error == nil ? [[NSUUID alloc] initWithUUIDString:text] : nil;
+    if (identifier == nil) {
+        *error = *error ?: applevz_invalid_argument(@"Invalid UUID.",
+                                                    [NSString stringWithFormat:@"uuid is \"%@\", which is not one.", text],
+                                                    @"Give 32 hexadecimal digits as 8-4-4-4-12.");
+        return nil;
+    }
+    configuration.uuid = identifier;
+    return configuration;
+}
+
+CFErrorRef applevz_configuration_add_xhci_controller(applevz_configuration *configuration) {
+    return applevz_guard(^NSError *_Nullable {
+        if (@available(macOS 15.0, *)) {
+            VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+            object.usbControllers =
+                [object.usbControllers arrayByAddingObject:[[VZXHCIControllerConfiguration alloc] init]];
+            return nil;
+        }
+        return controllers_missing();
+    });
+}
+
+CFErrorRef applevz_configuration_add_device_to_usb_controller(applevz_configuration *configuration, size_t controller,
+                                                              applevz_storage_device_attachment *attachment,
+                                                              const char *uuid, size_t uuid_length) {
+    return applevz_guard(^NSError *_Nullable {
+        if (@available(macOS 15.0, *)) {
+            NSError *error = nil;
+            VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+            VZUSBMassStorageDeviceConfiguration *device = configuration_of(attachment, uuid, uuid_length, &error);
+            if (device == nil)
+                return error;
+            VZUSBControllerConfiguration *owner = object.usbControllers[controller];
+            owner.usbDevices = [owner.usbDevices arrayByAddingObject:device];
+            return nil;
+        }
+        return controllers_missing();
+    });
+}
+
+CFErrorRef applevz_usb_device_create(applevz_storage_device_attachment *attachment, const char *uuid, size_t uuid_length,
+                                     applevz_usb_device **device) {
+    return applevz_guard(^NSError *_Nullable {
+        if (@available(macOS 15.0, *)) {
+            NSError *error = nil;
+            VZUSBMassStorageDeviceConfiguration *configuration = configuration_of(attachment, uuid, uuid_length, &error);
+            if (configuration == nil)
+                return error;
+            *device = applevz_hand_over_handle([[VZUSBMassStorageDevice alloc] initWithConfiguration:configuration]);
+            return nil;
+        }
+        return controllers_missing();
+    });
+}
+
+void applevz_usb_device_release(applevz_usb_device *device) {
+    applevz_guard_infallible(^{
+        (void)applevz_take_back_handle(device);
+    });
+}
+
+CFErrorRef applevz_usb_device_uuid(applevz_usb_device *device, char **text, size_t *length) {
+    return applevz_guard(^NSError *_Nullable {
+        if (@available(macOS 15.0, *)) {
+            *text = applevz_copy_text(applevz_borrowed(VZUSBMassStorageDevice, device).uuid.UUIDString, length);
+            return nil;
+        }
+        return controllers_missing();
+    });
+}
+
+CFErrorRef applevz_machine_usb_controller_count(applevz_machine *machine, size_t *count) {
+    return applevz_guard(^NSError *_Nullable {
+        if (@available(macOS 15.0, *))
+            return [applevz_borrowed(AppleVZMachine, machine) access:^NSError *(VZVirtualMachine *object) {
+                *count = object.usbControllers.count;
+                return nil;
+            }];
+        *count = 0;
+        return nil;
+    });
+}
+
+API_AVAILABLE(macos(15.0))
+static NSError *controller_not_found(VZVirtualMachine *machine, size_t index) {
+    return applevz_error(VZErrorDomain, VZErrorUSBControllerNotFound, @"There is no such USB controller.",
+                         [NSString stringWithFormat:@"index is %zu; the machine has %lu.", index,
+                                                    (unsigned long)machine.usbControllers.count],
+                         @"Add a USB controller to the configuration.");
+}
+
+CFErrorRef applevz_machine_usb_device_count(applevz_machine *machine, size_t controller, size_t *count) {
+    return applevz_guard(^NSError *_Nullable {
+        if (@available(macOS 15.0, *))
+            return [applevz_borrowed(AppleVZMachine, machine) access:^NSError *(VZVirtualMachine *object) {
+                if (controller >= object.usbControllers.count)
+                    return controller_not_found(object, controller);
+                *count = object.usbControllers[controller].usbDevices.count;
+                return nil;
+            }];
+        return controllers_missing();
+    });
+}
+
+CFErrorRef applevz_machine_usb_device(applevz_machine *machine, size_t controller, size_t index,
+                                      applevz_usb_device **device) {
+    return applevz_guard(^NSError *_Nullable {
+        if (@available(macOS 15.0, *))
+            return [applevz_borrowed(AppleVZMachine, machine) access:^NSError *(VZVirtualMachine *object) {
+                if (controller >= object.usbControllers.count)
+                    return controller_not_found(object, controller);
+                NSArray *devices = object.usbControllers[controller].usbDevices;
+                // It may have been detached since they were counted.
+                *device = index < devices.count ? applevz_hand_over_handle(devices[index]) : NULL;
+                return nil;
+            }];
+        return controllers_missing();
+    });
+}
+
+CFErrorRef applevz_machine_has_usb_device(applevz_machine *machine, size_t controller, applevz_usb_device *device,
+                                          bool *attached) {
+    return applevz_guard(^NSError *_Nullable {
+        if (@available(macOS 15.0, *))
+            return [applevz_borrowed(AppleVZMachine, machine) access:^NSError *(VZVirtualMachine *object) {
+                if (controller >= object.usbControllers.count)
+                    return controller_not_found(object, controller);
+                NSArray *devices = object.usbControllers[controller].usbDevices;
+                *attached = [devices indexOfObjectIdenticalTo:applevz_borrowed(VZUSBMassStorageDevice, device)] != NSNotFound;
+                return nil;
+            }];
+        return controllers_missing();
+    });
+}
+
+static CFErrorRef exchange(applevz_machine *machine, size_t controller, applevz_usb_device *device, bool attaches,
+                           applevz_operation **operation) {
+    return applevz_guard(^NSError *_Nullable {
+        if (@available(macOS 15.0, *)) {
+            // The object is kept by the block, beyond the handle.
+            VZUSBMassStorageDevice *object = applevz_borrowed(VZUSBMassStorageDevice, device);
+            *operation = applevz_hand_over_handle([applevz_borrowed(AppleVZMachine, machine)
+                request:^(VZVirtualMachine *virtual_machine, AppleVZOperation *result, void (^done)(void)) {
+                    void (^completion)(NSError *) = ^(NSError *_Nullable error) {
+                        [result completeWithError:error];
+                        done();
+                    };
+                    if (controller >= virtual_machine.usbControllers.count)
+                        completion(controller_not_found(virtual_machine, controller));
+                    else if (attaches)
+                        [virtual_machine.usbControllers[controller] attachDevice:object completionHandler:completion];
+                    else
+                        [virtual_machine.usbControllers[controller] detachDevice:object completionHandler:completion];
+                }]);
+            return nil;
+        }
+        return controllers_missing();
+    });
+}
+
+CFErrorRef applevz_machine_attach_usb_device(applevz_machine *machine, size_t controller, applevz_usb_device *device,
+                                             applevz_operation **operation) {
+    return exchange(machine, controller, device, true, operation);
+}
+
+CFErrorRef applevz_machine_detach_usb_device(applevz_machine *machine, size_t controller, applevz_usb_device *device,
+                                             applevz_operation **operation) {
+    return exchange(machine, controller, device, false, operation);
+}

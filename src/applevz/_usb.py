@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""USB controllers of a machine and what is attached to them, as far as that is the same for both faces."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Generic, TypeVar
+from uuid import UUID
+
+from ._builder.usb import usb_device
+from ._deadline import Deadline
+from ._native import Reference, ffi, lib, take_text
+from ._operation import Steps, begin
+from .configuration.storage import USBMassStorageDeviceConfiguration
+from .errors import TimeoutError, check, make
+
+__all__ = ["BaseUSBController", "BaseUSBMassStorageDevice"]
+
+
+class BaseUSBMassStorageDevice:
+    """A USB disk of a machine, for a face to detach."""
+
+    __slots__ = ("_controller", "_device", "_uuid")
+
+    def __init__(self, controller: BaseUSBController[Any], device: Reference) -> None:
+        """A controller makes it."""
+        self._controller = controller
+        self._device = device
+        text, length = ffi.new("char **"), ffi.new("size_t *")
+        check(lib.applevz_usb_device_uuid(device, text, length))
+        self._uuid = UUID(take_text(text[0], length[0]))
+
+    @property
+    def uuid(self) -> UUID:
+        """That of the configuration, or the one that the device got."""
+        return self._uuid
+
+    @property
+    def attached(self) -> bool:
+        """Whether it is attached to its controller."""
+        return self._controller._has(self._device)
+
+    def _detach(self, deadline: Deadline) -> Steps[None]:
+        return self._controller._exchange(lib.applevz_machine_detach_usb_device, "detached", self._device, deadline)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BaseUSBMassStorageDevice):
+            return NotImplemented
+        return bool(self._device == other._device)
+
+    def __hash__(self) -> int:
+        return hash(self._uuid)
+
+    def __repr__(self) -> str:
+        return f"<USBMassStorageDevice {self._uuid}>"
+
+
+DeviceKind = TypeVar("DeviceKind", bound=BaseUSBMassStorageDevice)
+
+
+class BaseUSBController(Generic[DeviceKind]):
+    """A USB controller of a machine, for a face to attach to."""
+
+    __slots__ = ("_handle", "_index", "_machine")
+
+    _device_kind: ClassVar[type[BaseUSBMassStorageDevice]]
+
+    def __init__(self, machine: Any, handle: Reference, index: int) -> None:
+        """A machine makes it: `VirtualMachine.usb_controllers`."""
+        self._machine = machine
+        self._handle = handle
+        self._index = index
+
+    @property
+    def usb_devices(self) -> tuple[DeviceKind, ...]:
+        """What is attached (`usbDevices`): of a machine that starts, the devices of the configuration; without a guest,
+        nothing."""
+        count = ffi.new("size_t *")
+        check(lib.applevz_machine_usb_device_count(self._handle, self._index, count))
+        devices = []
+        for index in range(count[0]):
+            device = ffi.new("applevz_usb_device **")
+            check(lib.applevz_machine_usb_device(self._handle, self._index, index, device))
+            if device[0]:
+                devices.append(self._made(ffi.gc(device[0], lib.applevz_usb_device_release)))
+        return tuple(devices)
+
+    def _made(self, device: Reference) -> DeviceKind:
+        return self._device_kind(self, device)  # type: ignore[return-value]
+
+    def _has(self, device: Reference) -> bool:
+        attached = ffi.new("bool *")
+        check(lib.applevz_machine_has_usb_device(self._handle, self._index, device, attached))
+        return bool(attached[0])
+
+    def _exchange(self, verb: Any, word: str, device: Reference, deadline: Deadline) -> Steps[None]:
+        if (yield begin(verb, self._handle, self._index, device), deadline) is None:
+            raise make(TimeoutError, f"The USB device was not {word} within {deadline}.", "", "Allow more time.")
+
+    def _attach(self, configuration: USBMassStorageDeviceConfiguration, deadline: Deadline) -> Steps[DeviceKind]:
+        device = usb_device(configuration)
+
+        def steps() -> Steps[DeviceKind]:
+            yield from self._exchange(lib.applevz_machine_attach_usb_device, "attached", device, deadline)
+            return self._made(device)
+
+        return steps()
+
+    def __repr__(self) -> str:
+        return f"<USBController {len(self.usb_devices)} devices>"
