@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#import "QEMU/QEMUExpandedKernel.h"
 #import "QEMU/QEMUInstance.h"
 #import "QEMU/QEMUNetworkCardExchange.h"
 #import "QEMU/QEMUNetworkDiskWatch.h"
@@ -28,6 +29,7 @@ NS_ASSUME_NONNULL_BEGIN
     VZVirtualMachineConfiguration *_configuration;
     NSArray<id<VZRuntimeDevice>> *_devices; // each kind in the order of the configuration
     QEMUInstance *_instance;     // from Starting or Restoring to the end of the process
+    QEMUExpandedKernel *_kernel; // what it was started with last, so that it is there for the next start
     QEMUCommandLine *_restoring; // what QEMU is started with in the state Restoring, until it reads the saved state
     QEMUStateStream *_stream;    // of a machine that was saved, while it is Paused and can be saved again
     QEMUNetworkCardExchange *_exchange; // of the cards of a machine that was restored with other addresses

@@ -177,9 +177,26 @@ static dispatch_queue_t file_queue(void) {
 }
 
 - (void)launchFrom:(QEMUSavedState *)state error:(NSError *)error {
+    if (state == nil || !QEMUExpandsKernelForSavedState(state)) {
+        [self launchFrom:state kernel:nil error:error];
+        return;
+    }
+    __weak VZVirtualMachine *weak_self = self;
+    [QEMUExpandedKernel kernelOfConfiguration:_configuration
+                                        queue:self.queue
+                                   completion:^(QEMUExpandedKernel *kernel) {
+                                       [weak_self launchFrom:state kernel:kernel error:nil];
+                                   }];
+}
+
+- (void)launchFrom:(QEMUSavedState *)state kernel:(QEMUExpandedKernel *)kernel error:(NSError *)error {
+    _kernel = kernel;
     QEMUCommandLine *commandLine = nil;
     if (state != nil)
-        commandLine = [[QEMUCommandLine alloc] initWithConfiguration:_configuration savedState:state error:&error];
+        commandLine = [[QEMUCommandLine alloc] initWithConfiguration:_configuration
+                                                              kernel:kernel
+                                                          savedState:state
+                                                               error:&error];
     if (commandLine != nil)
         error = [state errorOfFields:QEMUFingerprint(_configuration, commandLine)
                               exempt:[self fieldsOfExchangeableCards:commandLine]];

@@ -60,6 +60,7 @@ static void set_up_observing(void) {
 
 - (void)dealloc {
     [_instance endNow];
+    [_kernel linger];
     Completion completion = _verbCompletion;
     if (completion != nil)
         dispatch_async(_queue, ^{
@@ -174,9 +175,24 @@ static void set_up_observing(void) {
 - (void)start {
     NSError *error = nil;
     // Again: what was there when the machine was made may have gone, and QEMU would say so in its own words.
-    QEMUCommandLine *commandLine = [_configuration validateWithError:&error]
-                                       ? [[QEMUCommandLine alloc] initWithConfiguration:_configuration error:&error]
-                                       : nil;
+    if (![_configuration validateWithError:&error]) {
+        [self finishInState:_stateBeforeStart error:error];
+        return;
+    }
+    __weak VZVirtualMachine *weak_self = self;
+    [QEMUExpandedKernel kernelOfConfiguration:_configuration
+                                        queue:_queue
+                                   completion:^(QEMUExpandedKernel *kernel) {
+                                       [weak_self startWithKernel:kernel];
+                                   }];
+}
+
+- (void)startWithKernel:(QEMUExpandedKernel *)kernel {
+    NSError *error = nil;
+    _kernel = kernel;
+    QEMUCommandLine *commandLine = [[QEMUCommandLine alloc] initWithConfiguration:_configuration
+                                                                           kernel:kernel
+                                                                            error:&error];
     if (commandLine == nil) {
         [self finishInState:_stateBeforeStart error:error];
         return;

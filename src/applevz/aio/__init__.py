@@ -10,9 +10,9 @@
         await machine.shutdown()
 
 `VirtualMachine`, `Console`, `Events`, `Keyboard`, `Pointer`, `USBController` and `USBMassStorageDevice` are this
-module's own; the rest is that of `applevz`. There is no thread for a machine or a call: a loop watches one descriptor for
-all that it waits for, and one for each console that is read. Cancelling a call ends its wait; the machine goes on with
-what it was told.
+module's own; the rest is that of `applevz`. There is no thread for a machine or a call: a loop watches one descriptor
+for all that it waits for, and one for each console that is read. Cancelling a call ends its wait; the machine goes on
+with what it was told.
 """
 
 from __future__ import annotations

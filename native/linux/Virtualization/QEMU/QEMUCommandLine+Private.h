@@ -24,6 +24,7 @@ NS_ASSUME_NONNULL_BEGIN
     NSMutableArray<NSMutableArray<QEMUUSBDisk *> *> *_disksOfUSBControllers;
     BOOL _microvm;
     BOOL _hasFirmware; // in flash memory, with variables
+    uint64_t _firmwareSize;
     BOOL _isExchangeable; // there is a generation identifier, and network cards are in places of their own
     NSUInteger _deviceCount;
     NSUInteger _USBDeviceCount; // on the controller that is there for all USB devices without one of their own
@@ -51,7 +52,11 @@ NS_ASSUME_NONNULL_BEGIN
 
 @interface QEMUCommandLine (BootLoader)
 /// Says what kind of machine it is, too.
-- (BOOL)addBootLoader:(VZVirtualMachineConfiguration *)configuration error:(NSError **)error;
+- (BOOL)addBootLoader:(VZVirtualMachineConfiguration *)configuration
+               kernel:(nullable QEMUExpandedKernel *)kernel
+                error:(NSError **)error;
+/// What a saved state depends on of it.
+- (void)addBootLoaderFields:(VZVirtualMachineConfiguration *)configuration kernel:(nullable QEMUExpandedKernel *)kernel;
 @end
 
 @interface QEMUCommandLine (SerialPorts)

@@ -6,6 +6,7 @@
 NS_ASSUME_NONNULL_BEGIN
 
 @class QEMUFileServer;
+@class QEMUExpandedKernel;
 @class QEMUSavedState;
 @class QEMUUSBDisk;
 
@@ -22,12 +23,15 @@ NS_ASSUME_NONNULL_BEGIN
 @interface QEMUCommandLine : NSObject
 
 /// The configuration must be valid. nil, with an error, where a file it names can no longer be opened.
+/// With an expanded kernel the machine starts with that, which is the configuration's own.
 - (nullable instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration
+                                        kernel:(nullable QEMUExpandedKernel *)kernel
                                          error:(NSError **)error;
 - (instancetype)init NS_UNAVAILABLE;
 
 /// The same, for a machine that waits for the saved state before it can run. The state was made by such a machine.
 - (nullable instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration
+                                        kernel:(nullable QEMUExpandedKernel *)kernel
                                     savedState:(nullable QEMUSavedState *)savedState
                                          error:(NSError **)error NS_DESIGNATED_INITIALIZER;
 
@@ -73,6 +77,9 @@ NSString *QEMUNameOfDisk(NSUInteger index);
 
 /// QEMU's name for the graphics device.
 extern NSString *const QEMUGraphicsDeviceIdentifier;
+
+/// NO where the machine that was saved started with a bzImage as it is, so that one that is to go on from it has to, too.
+BOOL QEMUExpandsKernelForSavedState(QEMUSavedState *savedState);
 
 enum {
     /// QEMU's descriptor for QMP. Below it are its standard input, output and error.

@@ -21,11 +21,14 @@
 
 @implementation QEMUCommandLine
 
-- (instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration error:(NSError **)error {
-    return [self initWithConfiguration:configuration savedState:nil error:error];
+- (instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration
+                               kernel:(QEMUExpandedKernel *)kernel
+                                error:(NSError **)error {
+    return [self initWithConfiguration:configuration kernel:kernel savedState:nil error:error];
 }
 
 - (instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration
+                               kernel:(QEMUExpandedKernel *)kernel
                            savedState:(QEMUSavedState *)savedState
                                 error:(NSError **)error {
     self = [super init];
@@ -39,9 +42,10 @@
     _platformFields = [NSMutableArray array];
     _networkDisks = [NSMutableArray array];
     _disksOfUSBControllers = [NSMutableArray array];
-    if (![self addBootLoader:configuration error:error])
+    if (![self addBootLoader:configuration kernel:kernel error:error])
         return nil;
     [self addMachine:configuration];
+    [self addBootLoaderFields:configuration kernel:kernel];
     if (![self addMemory:configuration savedState:savedState error:error])
         return nil;
     // In this order, each kind in the order of the configuration: it is the order in which the guest finds them.
