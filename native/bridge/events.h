@@ -25,6 +25,8 @@ NS_ASSUME_NONNULL_BEGIN
 @property (nullable) NSError *error;
 /// The index of the device whose event it is; -1 until it is set.
 @property NSInteger device;
+/// The place of the console device's port that it is about; -1 until it is set.
+@property NSInteger port;
 
 @end
 

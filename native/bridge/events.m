@@ -25,6 +25,7 @@ static double seconds_of(clockid_t clock) {
     event->_monotonicTime = seconds_of(CLOCK_MONOTONIC);
     event->_error = error;
     event->_device = -1;
+    event->_port = -1;
     return event;
 }
 

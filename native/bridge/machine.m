@@ -29,7 +29,7 @@ static bool is_refusal(NSError *_Nullable error) {
                                                             error.code == VZErrorInvalidVirtualMachineStateTransition);
 }
 
-@interface AppleVZMachine () <VZVirtualMachineDelegate>
+@interface AppleVZMachine () <VZVirtualMachineDelegate, VZVirtioConsoleDeviceDelegate>
 @end
 
 API_AVAILABLE(macos(14.0))
@@ -82,6 +82,8 @@ API_AVAILABLE(macos(14.0))
     // The delegate is weak, and an observer is not retained: invalidate ends both before this object can go.
     _virtualMachine.delegate = self;
     [self setDelegateOfNetworkBlockDevices:self];
+    for (VZVirtioConsoleDevice *device in _virtualMachine.consoleDevices)
+        device.delegate = self;
     [_virtualMachine addObserver:self forKeyPath:StateKey options:0 context:&observation];
 }
 
@@ -89,6 +91,8 @@ API_AVAILABLE(macos(14.0))
     if (_virtualMachine == nil)
         return;
     [_virtualMachine removeObserver:self forKeyPath:StateKey];
+    for (VZVirtioConsoleDevice *device in _virtualMachine.consoleDevices)
+        device.delegate = nil;
     _virtualMachine.delegate = nil;
     [self setDelegateOfNetworkBlockDevices:nil];
     _virtualMachine = nil;
@@ -205,6 +209,34 @@ API_AVAILABLE(macos(14.0))
         index++;
     }
     return NSNotFound;
+}
+
+- (void)addEventOfKind:(enum applevz_event_kind)kind
+                device:(VZVirtioConsoleDevice *)device
+                  port:(VZVirtioConsolePort *)port {
+    NSUInteger device_index = [_virtualMachine.consoleDevices indexOfObjectIdenticalTo:device];
+    if (device_index == NSNotFound)
+        return; // of one that was left behind
+    uint32_t count = device.ports.maximumPortCount;
+    uint32_t port_index = 0;
+    while (port_index < count && device.ports[port_index] != port)
+        port_index++;
+    AppleVZEvent *event = [AppleVZEvent eventOfKind:kind
+                                              cause:APPLEVZ_EVENT_CAUSE_GUEST
+                                        stateBefore:self.state
+                                              state:self.state
+                                              error:nil];
+    event.device = (NSInteger)device_index;
+    event.port = (NSInteger)port_index;
+    [_events add:event];
+}
+
+- (void)consoleDevice:(VZVirtioConsoleDevice *)consoleDevice didOpenPort:(VZVirtioConsolePort *)consolePort {
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_PORT_OPENED device:consoleDevice port:consolePort];
+}
+
+- (void)consoleDevice:(VZVirtioConsoleDevice *)consoleDevice didClosePort:(VZVirtioConsolePort *)consolePort {
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_PORT_CLOSED device:consoleDevice port:consolePort];
 }
 
 - (void)cancelUnderWay:(NSString *)reason {

@@ -120,6 +120,7 @@ CFErrorRef applevz_machine_next_event(applevz_machine *machine, applevz_event *e
             taken.state_before = object.stateBefore;
             taken.state = object.state;
             taken.device = object.device;
+            taken.port = object.port;
             taken.error = applevz_hand_over_error(object.error);
         }
         *event = taken;

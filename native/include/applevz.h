@@ -263,6 +263,14 @@ APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_generic_platform(
 /* VZVirtioConsoleDeviceSerialPortConfiguration. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_console_device_serial_port(
     applevz_configuration *configuration, applevz_serial_port_attachment *attachment) CF_RETURNS_RETAINED;
+/* VZVirtioConsoleDeviceConfiguration, without ports at first. A maximum of 0: as many places as its ports take up. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_console_device(
+    applevz_configuration *configuration, uint32_t maximum_port_count) CF_RETURNS_RETAINED;
+/* VZVirtioConsolePortConfiguration, at that place of the console device that was added last. No name: a length of 0; no
+   attachment: NULL. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_virtio_console_port(
+    applevz_configuration *configuration, size_t index, const char *name, size_t name_length, bool is_console,
+    applevz_serial_port_attachment *attachment) CF_RETURNS_RETAINED;
 /* VZVirtioBlockDeviceConfiguration. No identifier: a length of 0. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_block_device(
     applevz_configuration *configuration, applevz_storage_device_attachment *attachment, const char *identifier,
@@ -575,7 +583,9 @@ enum applevz_event_kind {
     /* virtualMachine:networkDevice:attachmentWasDisconnectedWithError: */
     APPLEVZ_EVENT_KIND_NETWORK_DISCONNECTED,
     APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_CONNECTED, /* attachmentWasConnected: */
-    APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_FAILED     /* attachment:didEncounterError: */
+    APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_FAILED,    /* attachment:didEncounterError: */
+    APPLEVZ_EVENT_KIND_PORT_OPENED, /* consoleDevice:didOpenPort: */
+    APPLEVZ_EVENT_KIND_PORT_CLOSED  /* consoleDevice:didClosePort: */
 };
 
 /* Who made it happen: a verb, by its name, or somebody who was not asked. */
@@ -603,8 +613,10 @@ typedef struct applevz_event {
     enum applevz_event_cause cause;
     enum applevz_machine_state state_before; /* the same as `state`, unless it is the state that changed */
     enum applevz_machine_state state;
-    /* Whose event it is: the index of the network card, or of the storage device; -1 for the machine's own */
+    /* Whose event it is: the index of the network card, the storage device or the console device; -1 for the machine's own,
+       and for a device that was attached while it runs */
     int64_t device;
+    int64_t port; /* which of a console device's ports it is about; -1 in any other event */
     CFErrorRef error; /* the caller's to release: why the verb failed or the machine stopped. NULL otherwise */
 } applevz_event;
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from ._deadline import Deadline
     from ._machine import VirtualMachineState
 
-__all__ = ["CAPACITY", "BaseEvents", "Event", "EventCause", "EventKind"]
+__all__ = ["CAPACITY", "BaseEvents", "Event", "EventCause", "EventKind", "EventPort"]
 
 CAPACITY: Final[int] = lib.APPLEVZ_EVENT_CAPACITY
 
@@ -35,6 +36,13 @@ class EventKind(enum.Enum):
     """A network block device's server was connected to, at the start or again (`attachmentWasConnected:`)."""
     NETWORK_BLOCK_DEVICE_FAILED = lib.APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_FAILED
     """A network block device's server is gone (`attachment:didEncounterError:`)."""
+    PORT_OPENED = lib.APPLEVZ_EVENT_KIND_PORT_OPENED
+    """A program of the guest opened a console device's port, `Event.port` (`consoleDevice:didOpenPort:`)."""
+    PORT_CLOSED = lib.APPLEVZ_EVENT_KIND_PORT_CLOSED
+    """The program that had a console device's port open closed it (`consoleDevice:didClosePort:`).
+
+    QEMU tells of a port at most once a second: of what a guest does faster a part is told later, or left out in pairs.
+    """
 
 
 class EventCause(enum.Enum):
@@ -55,6 +63,15 @@ class EventCause(enum.Enum):
 
 
 @dataclass(frozen=True)
+class EventPort:
+    """Which port an event is about: the places of its device and of itself, from 0, and its name."""
+
+    device: int
+    index: int
+    name: str | None
+
+
+@dataclass(frozen=True)
 class Event:
     """Something that happened to a machine, as its queue saw it.
 
@@ -62,7 +79,9 @@ class Event:
     just before this one. `time` is in seconds since 1970, `monotonic_time` in those of the clock that
     `time.clock_gettime(time.CLOCK_MONOTONIC)` reads. The states are the same in an event that is no change of them.
     `error` is why a verb failed or the machine stopped, or what befell a device. `device` is whose event it is: an
-    index in the configuration's `network_devices` or `storage_devices`; None for the machine's own events.
+    index in the configuration's `network_devices`, `storage_devices` or `console_devices`; None for the machine's own
+    events, and for a device that was attached while it runs. `port` is the port of a console device that was opened or
+    closed.
     """
 
     number: int
@@ -75,16 +94,19 @@ class Event:
     state: VirtualMachineState
     error: Error | None
     device: int | None = None
+    port: EventPort | None = None
 
 
 class BaseEvents:
     """A machine's events, for a face to wait for."""
 
-    __slots__ = ("_handle",)
+    __slots__ = ("_handle", "_port_names")
 
-    def __init__(self, handle: Reference) -> None:
-        """Made by the machine whose `handle` this is, which lives as long."""
+    def __init__(self, handle: Reference, port_names: Sequence[Sequence[str | None]]) -> None:
+        """Made by the machine whose `handle` this is, which lives as long, and whose console devices' ports have these
+        names."""
         self._handle = handle
+        self._port_names = port_names
 
     def _take(self) -> Event | None:
         from ._machine import VirtualMachineState
@@ -93,17 +115,22 @@ class BaseEvents:
         check(lib.applevz_machine_next_event(self._handle, event))
         if not event.number:
             return None
+        kind = EventKind(event.kind)
+        port = None
+        if kind in (EventKind.PORT_OPENED, EventKind.PORT_CLOSED):
+            port = EventPort(event.device, event.port, self._port_names[event.device][event.port])
         return Event(
             number=event.number,
             dropped=event.dropped,
             time=event.time,
             monotonic_time=event.monotonic_time,
-            kind=EventKind(event.kind),
+            kind=kind,
             cause=EventCause(event.cause),
             state_before=VirtualMachineState(event.state_before),
             state=VirtualMachineState(event.state),
             error=exception_of(event.error) if event.error else None,
             device=event.device if event.device >= 0 else None,
+            port=port,
         )
 
     def _next(self, deadline: Deadline) -> Steps[Event]:

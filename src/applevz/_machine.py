@@ -25,6 +25,7 @@ from ._arguments import PathLike, boolean, instance, integer, items
 from ._arguments import path as path_argument
 from ._builder import native_configuration
 from ._console import BaseConsole
+from ._console_devices import VirtioConsoleDevice, VirtioConsolePort, VirtioConsolePorts
 from ._deadline import Deadline
 from ._directory_sharing_devices import VirtioFileSystemDevice
 from ._displays import VirtioGraphicsScanout, picture_of, write_picture
@@ -105,7 +106,7 @@ class ShutdownPolicy(enum.Enum):
 class BaseVirtualMachine(Generic[ConsoleKind, EventsKind, KeyboardKind, PointerKind]):
     """A machine, what can be told of it without waiting, and its verbs as steps for a face to go through."""
 
-    __slots__ = ("__weakref__", "_attachments", "_configuration", "_consoles", "_events", "_handle")
+    __slots__ = ("__weakref__", "_attachments", "_configuration", "_console_devices", "_consoles", "_events", "_handle")
 
     _console_kind: ClassVar[type[BaseConsole]]
     _events_kind: ClassVar[type[BaseEvents]]
@@ -115,16 +116,29 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind, KeyboardKind, PointerK
     def __init__(self, configuration: VirtualMachineConfiguration) -> None:
         """Validates the configuration, with the errors of its `validate`, and makes a machine of it."""
         self._configuration = configuration
-        with native_configuration(configuration, self._console_kind) as (native, consoles):
+        with native_configuration(configuration, self._console_kind) as (native, consoles, ports):
             out = ffi.new("applevz_machine **")
             check(lib.applevz_machine_create(native, out))
             self._handle: Reference = ffi.gc(out[0], lib.applevz_machine_release)
         self._attachments = Attachments([card.attachment for card in configuration.network_devices])
         # The configuration was asked for consoles of that kind.
         self._consoles: tuple[ConsoleKind, ...] = tuple(consoles)  # type: ignore[arg-type]
-        self._events: EventsKind = self._events_kind(self._handle)  # type: ignore[assignment]
-        for console in self._consoles:
-            console.attach(self._handle)
+        self._console_devices: tuple[VirtioConsoleDevice[ConsoleKind], ...] = tuple(
+            VirtioConsoleDevice(
+                VirtioConsolePorts(
+                    [
+                        VirtioConsolePort(place, port.name, port.console)  # type: ignore[arg-type]
+                        for place, port in enumerate(device)
+                    ]
+                )
+            )
+            for device in ports
+        )
+        names = tuple(tuple(port.name for port in device) for device in ports)
+        self._events: EventsKind = self._events_kind(self._handle, names)  # type: ignore[assignment]
+        for console in [*consoles, *(port.console for device in ports for port in device)]:
+            if console is not None:
+                console.attach(self._handle)
 
     def __repr__(self) -> str:
         return f"<VirtualMachine {self.state.name}>"
@@ -152,6 +166,11 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind, KeyboardKind, PointerK
                 "Leave `serial_ports` of the configuration out, or a serial port's `attachment`.",
             )
         return self._consoles[0]
+
+    @property
+    def console_devices(self) -> tuple[VirtioConsoleDevice[ConsoleKind], ...]:
+        """The machine's console devices, in the order of the configuration."""
+        return self._console_devices
 
     @property
     def network_devices(self) -> tuple[NetworkDevice, ...]:

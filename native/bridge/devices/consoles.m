@@ -51,6 +51,44 @@ void applevz_serial_port_attachment_release(applevz_serial_port_attachment *atta
     });
 }
 
+CFErrorRef applevz_configuration_add_virtio_console_device(applevz_configuration *configuration,
+                                                           uint32_t maximum_port_count) {
+    return applevz_guard(^NSError *_Nullable {
+        VZVirtioConsoleDeviceConfiguration *device = [[VZVirtioConsoleDeviceConfiguration alloc] init];
+        if (maximum_port_count > 0)
+            device.ports.maximumPortCount = maximum_port_count;
+        VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+        object.consoleDevices = [object.consoleDevices arrayByAddingObject:device];
+        return nil;
+    });
+}
+
+CFErrorRef applevz_configuration_set_virtio_console_port(applevz_configuration *configuration, size_t index,
+                                                         const char *name, size_t name_length, bool is_console,
+                                                         applevz_serial_port_attachment *attachment) {
+    return applevz_guard(^NSError *_Nullable {
+        NSError *error = nil;
+        NSString *text = applevz_text(name, name_length, @"name of the console port", &error);
+        if (error != nil)
+            return error;
+        VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+        // The bridge makes no others.
+        VZVirtioConsoleDeviceConfiguration *device =
+            (VZVirtioConsoleDeviceConfiguration *)object.consoleDevices.lastObject;
+        if (device == nil)
+            return applevz_invalid_argument(@"There is no console device.",
+                                            @"A port was added to a configuration that has no console device.",
+                                            @"Add a console device first.");
+        VZVirtioConsolePortConfiguration *port = [[VZVirtioConsolePortConfiguration alloc] init];
+        if (name_length > 0)
+            port.name = text;
+        port.isConsole = is_console;
+        port.attachment = applevz_borrowed(VZSerialPortAttachment, attachment);
+        device.ports[index] = port;
+        return nil;
+    });
+}
+
 CFErrorRef applevz_configuration_add_virtio_console_device_serial_port(applevz_configuration *configuration,
                                                                        applevz_serial_port_attachment *attachment) {
     return applevz_guard(^NSError *_Nullable {

@@ -17,6 +17,9 @@ enum { VZMicrovmMaximumDeviceCount = 23, VZPCIMaximumDeviceCount = 30 };
 /*! How many ports QEMU's USB controller has at most. */
 enum { VZUSBMaximumDeviceCount = 15 };
 
+/*! How many ports QEMU's virtio-serial device has beside the first, which is kept for a console. */
+enum { VZVirtioConsoleMaximumPortCount = 510 };
+
 /*! Part of a VZVirtualMachineConfiguration. */
 @protocol VZConfigurationPart
 /*! Checks the object as the value of property, such as "serialPorts[0].attachment", with which the error's reason
@@ -35,6 +38,12 @@ enum { VZUSBMaximumDeviceCount = 15 };
 - (instancetype)initForSubclass;
 @end
 @interface VZSerialPortAttachment () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+@interface VZConsoleDeviceConfiguration () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+@interface VZConsolePortConfiguration () <VZConfigurationPart>
 - (instancetype)initForSubclass;
 @end
 @interface VZStorageDeviceConfiguration () <VZConfigurationPart>
@@ -164,6 +173,16 @@ extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSErr
 @interface VZGenericMachineIdentifier ()
 @property (readonly) NSUUID *UUID;
 @end
+
+@interface VZVirtioConsolePortConfigurationArray ()
+- (instancetype)initEmpty;
+/*! Where there are ports, in ascending order. */
+@property (readonly) NSArray<NSNumber *> *places;
+@end
+
+/*! Whether the descriptor's file has both directions in one and cannot be opened again: a socket's, or a pseudo-terminal's
+    master, whose opening would make another terminal. */
+extern BOOL VZCannotBeReopened(int descriptor);
 
 @interface VZFileHandleSerialPortAttachment ()
 /*! -1 for none. Belong to the handles: duplicate what is handed to another process. */

@@ -3,6 +3,7 @@
 #import "VZErrors+Private.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 // What is wrong with using a descriptor in a direction; nil if nothing is. errorNumber is 0 if no system call failed.
@@ -25,6 +26,24 @@ static NSString *wrongWithDescriptor(int descriptor, BOOL forReading, int *error
         return [NSString stringWithFormat:@"has descriptor %d, which is a directory's", descriptor];
     }
     return nil;
+}
+
+BOOL VZCannotBeReopened(int descriptor)
+{
+    struct stat status;
+    unsigned int number;
+    return descriptor >= 0 && fstat(descriptor, &status) == 0
+        && (S_ISSOCK(status.st_mode) || (S_ISCHR(status.st_mode) && ioctl(descriptor, TIOCGPTN, &number) == 0));
+}
+
+// Two masters of pseudo-terminals are one file to fstat.
+static BOOL areOneFile(int first, int second)
+{
+    struct stat one, other;
+    unsigned int number = 0, otherNumber = 0;
+    return fstat(first, &one) == 0 && fstat(second, &other) == 0 && one.st_dev == other.st_dev
+        && one.st_ino == other.st_ino
+        && ioctl(first, TIOCGPTN, &number) == ioctl(second, TIOCGPTN, &otherNumber) && number == otherNumber;
 }
 
 @implementation VZFileHandleSerialPortAttachment
@@ -71,6 +90,15 @@ static NSString *wrongWithDescriptor(int descriptor, BOOL forReading, int *error
     if (!reason && self.fileHandleForWriting) {
         name = @"fileHandleForWriting";
         reason = wrongWithDescriptor(self.writingFileDescriptor, NO, &errorNumber);
+    }
+    if (!reason && self.fileHandleForReading && self.fileHandleForWriting
+        && (VZCannotBeReopened(self.readingFileDescriptor) || VZCannotBeReopened(self.writingFileDescriptor))
+        && !areOneFile(self.readingFileDescriptor, self.writingFileDescriptor)) {
+        return VZRefuse(error, VZInvalidConfigurationError(
+            [NSString stringWithFormat:@"%@ reads from descriptor %d and writes to %d, which are different files, one of "
+                                       @"them a socket or the master of a pseudo-terminal.",
+                                       property, self.readingFileDescriptor, self.writingFileDescriptor],
+            @"Use one socket or one terminal for both directions, or pipes.", nil));
     }
     if (!reason) {
         return YES;

@@ -11,6 +11,11 @@
     NSMutableArray<id<VZRuntimeDevice>> *devices = [NSMutableArray array];
     __weak VZVirtualMachine *weak_self = self;
     NSUInteger index = 0;
+    for (VZConsoleDeviceConfiguration *configuration in _configuration.consoleDevices)
+        [devices addObject:[[VZVirtioConsoleDevice alloc]
+                               initWithIndex:index++
+                               configuration:(VZVirtioConsoleDeviceConfiguration *)configuration]];
+    index = 0;
     for (VZNetworkDeviceConfiguration *configuration in _configuration.networkDevices) {
         VZNetworkDevice *device = [[VZNetworkDevice alloc] initWithIndex:index++ attachment:configuration.attachment];
         device.disconnectionHandler = ^(VZNetworkDevice *disconnected, NSError *error) {
@@ -56,6 +61,10 @@
         if ([device isKindOfClass:class])
             [devices addObject:device];
     return devices;
+}
+
+- (NSArray<VZConsoleDevice *> *)consoleDevices {
+    return [self devicesOfClass:[VZConsoleDevice class]];
 }
 
 - (NSArray<VZDirectorySharingDevice *> *)directorySharingDevices {

@@ -19,6 +19,10 @@ NS_ASSUME_NONNULL_BEGIN
 - (void)instanceBegins:(QEMUInstance *)instance;
 /// QEMU is ready to let the guest begin, or go on where it was saved; it does after all devices were told.
 - (void)instanceReady:(QEMUInstance *)instance;
+/// The guest runs, or is about to: it was started or resumed.
+- (void)instanceRuns;
+/// The guest still runs, and will be stopped next.
+- (void)instanceWillPause;
 /// QEMU said something, to all devices.
 - (void)takeEvent:(NSString *)name data:(NSDictionary *)data;
 /// QEMU has ended, or never came to be ready.
@@ -52,6 +56,8 @@ NS_ASSUME_NONNULL_BEGIN
 - (void)launch:(QEMUCommandLine *)commandLine completion:(void (^)(NSError *_Nullable error))completion;
 /// Tells the devices that _instance is ready.
 - (void)tellDevicesOfInstance;
+/// Tells the devices, those that want to hear it.
+- (void)tellDevices:(SEL)message;
 /// Forgets _instance, which has ended or is left, and tells the devices.
 - (void)leaveInstance;
 
@@ -126,6 +132,24 @@ NSString *VZNameOfState(VZVirtualMachineState state);
 /// the machine runs, and can be shared by many.
 - (void)applevzRestoreMachineStateByMappingURL:(NSURL *)saveFileURL
                              completionHandler:(void (^)(NSError *_Nullable error))completionHandler;
+@end
+
+@interface VZConsoleDevice ()
+- (instancetype)initForSubclass;
+@end
+
+@interface VZVirtioConsoleDevice () <VZRuntimeDevice>
+- (instancetype)initWithIndex:(NSUInteger)index configuration:(VZVirtioConsoleDeviceConfiguration *)configuration;
+@end
+
+@interface VZVirtioConsolePort () <VZRuntimeDevice>
+- (instancetype)initWithIdentifier:(NSString *)identifier
+                     configuration:(VZVirtioConsolePortConfiguration *)configuration;
+@end
+
+@interface VZVirtioConsolePortArray ()
+- (instancetype)initWithPorts:(NSDictionary<NSNumber *, VZVirtioConsolePort *> *)ports
+             maximumPortCount:(uint32_t)maximumPortCount;
 @end
 
 @interface VZNetworkDevice () <VZRuntimeDevice>

@@ -4,6 +4,7 @@
 
 NS_ASSUME_NONNULL_BEGIN
 
+@class VZConsoleDevice;
 @class VZDirectorySharingDevice;
 @class VZGraphicsDevice;
 @class VZMemoryBalloonDevice;
@@ -77,6 +78,9 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
 @property (readonly) BOOL canPause;
 @property (readonly) BOOL canResume;
 @property (readonly) BOOL canRequestStop;
+
+/*! The console devices of the configuration, in its order. */
+@property (readonly, copy) NSArray<VZConsoleDevice *> *consoleDevices API_AVAILABLE(macos(13.0));
 
 /*! The directory sharing devices of the configuration, in its order. */
 @property (readonly, copy) NSArray<VZDirectorySharingDevice *> *directorySharingDevices API_AVAILABLE(macos(12.0));

@@ -31,7 +31,7 @@ static void set_up_observing(void) {
 }
 
 // In VZVirtualMachine+Devices.m.
-@dynamic directorySharingDevices, graphicsDevices, memoryBalloonDevices, networkDevices, usbControllers;
+@dynamic consoleDevices, directorySharingDevices, graphicsDevices, memoryBalloonDevices, networkDevices, usbControllers;
 
 #pragma mark Making
 
@@ -228,6 +228,12 @@ static void set_up_observing(void) {
     }];
 }
 
+- (void)tellDevices:(SEL)message {
+    for (id<VZRuntimeDevice> device in _devices)
+        if ([device respondsToSelector:message])
+            ((void (*)(id, SEL))[(NSObject *)device methodForSelector:message])(device, message);
+}
+
 - (void)tellDevicesOfInstance {
     for (id<VZRuntimeDevice> device in _devices)
         if ([device respondsToSelector:@selector(instanceReady:)])
@@ -235,11 +241,10 @@ static void set_up_observing(void) {
 }
 
 - (void)leaveInstance {
+    [_instance.commandLine leaveCharacterBackends];
     _instance = nil;
     _exchange = nil;
-    for (id<VZRuntimeDevice> device in _devices)
-        if ([device respondsToSelector:@selector(instanceEnded)])
-            [device instanceEnded];
+    [self tellDevices:@selector(instanceEnded)];
 }
 
 - (void)launchedWithError:(NSError *)error {
@@ -266,18 +271,27 @@ static void set_up_observing(void) {
                 if (error != nil && strong_self->_state == VZVirtualMachineStateStarting)
                     [strong_self->_instance giveUpWithError:error];
                 else
-                    [strong_self finishInState:error == nil ? state : before error:error];
+                    [strong_self answeredInState:error == nil ? state : before error:error];
             }];
+}
+
+/// Whatever comes next, the devices are told before.
+- (void)answeredInState:(VZVirtualMachineState)state error:(NSError *)error {
+    if (state == VZVirtualMachineStateRunning)
+        [self tellDevices:@selector(instanceRuns)];
+    [self finishInState:state error:error];
 }
 
 - (void)pauseWithCompletionHandler:(void (^)(NSError *))completionHandler {
     [self checkQueue];
-    if ([self begin:@"pause"
-            allowed:self.canPause
-               from:@"running"
-              state:VZVirtualMachineStatePausing
-         completion:completionHandler])
-        [self execute:@"stop" to:VZVirtualMachineStatePaused orBackTo:VZVirtualMachineStateRunning];
+    if (![self begin:@"pause"
+             allowed:self.canPause
+                from:@"running"
+               state:VZVirtualMachineStatePausing
+          completion:completionHandler])
+        return;
+    [self tellDevices:@selector(instanceWillPause)];
+    [self execute:@"stop" to:VZVirtualMachineStatePaused orBackTo:VZVirtualMachineStateRunning];
 }
 
 - (void)resumeWithCompletionHandler:(void (^)(NSError *))completionHandler {

@@ -122,6 +122,10 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
                             as:@"serialPorts"
                          class:[VZSerialPortConfiguration class]
                          error:error]
+        && [self validateParts:self.consoleDevices
+                            as:@"consoleDevices"
+                         class:[VZConsoleDeviceConfiguration class]
+                         error:error]
         && [self validateBootLoaderWithError:error]
         && [self validatePart:self.platform as:@"platform" class:[VZPlatformConfiguration class] error:error]
         && [self validateParts:self.entropyDevices
@@ -160,6 +164,7 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
         && [self validateDeviceCountsWithError:error]
         && [self validateAttachmentsAreDistinct:self.networkDevices as:@"networkDevices" error:error]
         && [self validateAttachmentsAreDistinct:self.serialPorts as:@"serialPorts" error:error]
+        && [self validateConsolePortsAreDistinctWithError:error]
         && [self validateStorageAttachmentsAreDistinctWithError:error]
         && [self validateUSBDevicesAreDistinctWithError:error]
         && [self validateMACAddressesAreDistinctWithError:error]
@@ -314,9 +319,9 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
     }
     if (devices > VZPCIMaximumDeviceCount) {
         return refuse(error,
-                      [NSString stringWithFormat:@"directorySharingDevices, entropyDevices, graphicsDevices, "
-                                                 @"memoryBalloonDevices, networkDevices, serialPorts, storageDevices "
-                                                 @"and usbControllers have %lu devices together.",
+                      [NSString stringWithFormat:@"consoleDevices, directorySharingDevices, entropyDevices, "
+                                                 @"graphicsDevices, memoryBalloonDevices, networkDevices, serialPorts, "
+                                                 @"storageDevices and usbControllers have %lu devices together.",
                                                  (unsigned long)devices],
                       [NSString stringWithFormat:@"A machine has room for %d.", VZPCIMaximumDeviceCount]);
     }
@@ -334,6 +339,45 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
                           [NSString stringWithFormat:@"%@.attachment is the same object as %@.attachment.",
                                                      nameOfElement(property, i), nameOfElement(property, earlier)],
                           @"Make an attachment of its own for each device.");
+        }
+    }
+    return YES;
+}
+
+// A guest finds a port by its name, whichever device it is of.
+- (BOOL)validateConsolePortsAreDistinctWithError:(NSError **)error
+{
+    NSMutableArray *attachments = [[NSMutableArray alloc] init];
+    NSMutableArray<NSString *> *owners = [[NSMutableArray alloc] init];
+    NSMutableDictionary<NSString *, NSString *> *names = [[NSMutableDictionary alloc] init];
+    for (NSUInteger i = 0; i < self.serialPorts.count; i++) {
+        [attachments addObject:self.serialPorts[i].attachment ?: (id)[NSNull null]];
+        [owners addObject:nameOfElement(@"serialPorts", i)];
+    }
+    for (NSUInteger i = 0; i < self.consoleDevices.count; i++) {
+        VZVirtioConsolePortConfigurationArray *ports =
+            [(VZVirtioConsoleDeviceConfiguration *)self.consoleDevices[i] ports];
+        for (NSNumber *place in ports.places) {
+            VZVirtioConsolePortConfiguration *port = ports[place.unsignedIntegerValue];
+            NSString *owner = [NSString stringWithFormat:@"%@.ports[%@]", nameOfElement(@"consoleDevices", i), place];
+            NSUInteger earlier = port.attachment ? [attachments indexOfObjectIdenticalTo:port.attachment] : NSNotFound;
+            if (earlier != NSNotFound) {
+                return refuse(error,
+                              [NSString stringWithFormat:@"%@.attachment is the same object as %@.attachment.", owner,
+                                                         owners[earlier]],
+                              @"Make an attachment of its own for each port.");
+            }
+            if (port.name && names[port.name]) {
+                return refuse(error,
+                              [NSString stringWithFormat:@"%@.name is %@, as is %@.name.", owner, VZQuoted(port.name),
+                                                         names[port.name]],
+                              @"Give each port a name of its own, or none.");
+            }
+            if (port.name) {
+                names[port.name] = owner;
+            }
+            [attachments addObject:port.attachment ?: (id)[NSNull null]];
+            [owners addObject:owner];
         }
     }
     return YES;

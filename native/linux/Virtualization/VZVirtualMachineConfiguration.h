@@ -4,6 +4,7 @@
 NS_ASSUME_NONNULL_BEGIN
 
 @class VZBootLoader;
+@class VZConsoleDeviceConfiguration;
 @class VZDirectorySharingDeviceConfiguration;
 @class VZEntropyDeviceConfiguration;
 @class VZGraphicsDeviceConfiguration;
@@ -34,6 +35,7 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
 @property (strong) VZPlatformConfiguration *platform API_AVAILABLE(macos(12.0));
 
 /*! The devices of each kind, none by default. */
+@property (copy) NSArray<VZConsoleDeviceConfiguration *> *consoleDevices API_AVAILABLE(macos(13.0));
 @property (copy) NSArray<VZDirectorySharingDeviceConfiguration *> *directorySharingDevices API_AVAILABLE(macos(12.0));
 @property (copy) NSArray<VZEntropyDeviceConfiguration *> *entropyDevices;
 @property (copy) NSArray<VZGraphicsDeviceConfiguration *> *graphicsDevices API_AVAILABLE(macos(12.0));

@@ -21,6 +21,7 @@ NSArray *VZCopyOfParts(NSArray *parts)
         _memorySize = VZVirtualMachineConfiguration.minimumAllowedMemorySize;
         _CPUCount = VZVirtualMachineConfiguration.minimumAllowedCPUCount;
         _platform = [[VZGenericPlatformConfiguration alloc] init];
+        _consoleDevices = @[];
         _directorySharingDevices = @[];
         _entropyDevices = @[];
         _graphicsDevices = @[];
@@ -42,6 +43,7 @@ NSArray *VZCopyOfParts(NSArray *parts)
     copy.memorySize = self.memorySize;
     copy.CPUCount = self.CPUCount;
     copy.platform = [self.platform copy];
+    copy.consoleDevices = VZCopyOfParts(self.consoleDevices);
     copy.directorySharingDevices = VZCopyOfParts(self.directorySharingDevices);
     copy.entropyDevices = VZCopyOfParts(self.entropyDevices);
     copy.graphicsDevices = VZCopyOfParts(self.graphicsDevices);
@@ -65,9 +67,10 @@ NSArray *VZCopyOfParts(NSArray *parts)
 - (NSUInteger)deviceCount
 {
     NSUInteger onUSB = [self countOfStorageDevices:[VZUSBMassStorageDeviceConfiguration class]];
-    return self.directorySharingDevices.count + self.entropyDevices.count + self.graphicsDevices.count
-        + self.memoryBalloonDevices.count + self.networkDevices.count + self.serialPorts.count
-        + self.storageDevices.count - onUSB + (self.USBDeviceCount > 0 ? 1 : 0) + self.usbControllers.count;
+    return self.consoleDevices.count + self.directorySharingDevices.count + self.entropyDevices.count
+        + self.graphicsDevices.count + self.memoryBalloonDevices.count + self.networkDevices.count
+        + self.serialPorts.count + self.storageDevices.count - onUSB + (self.USBDeviceCount > 0 ? 1 : 0)
+        + self.usbControllers.count;
 }
 
 - (NSUInteger)USBDeviceCount

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from .. import _arguments as arguments
 from .._console import BaseConsole
+from .._console_devices import ConsolePort
 from .._native import Reference, lib
 from .._sizes import size
 from ..configuration.entropy import VirtioEntropyDeviceConfiguration
@@ -22,7 +23,7 @@ from ..configuration.machine import VirtualMachineConfiguration
 from ..configuration.memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
 from ..errors import check
 from .boot_loaders import set_boot_loader
-from .consoles import add_serial_ports
+from .consoles import add_console_devices, add_serial_ports
 from .directory_sharing import add_directory_sharing_devices
 from .graphics import add_graphics_devices
 from .network import add_network_devices
@@ -37,10 +38,11 @@ __all__ = ["native_configuration", "validate", "validate_save_restore_support"]
 @contextmanager
 def native_configuration(
     configuration: VirtualMachineConfiguration, console_kind: type[BaseConsole]
-) -> Iterator[tuple[Reference, list[BaseConsole]]]:
-    """The native configuration, which lives until the context ends, and the consoles of its serial ports, in order.
+) -> Iterator[tuple[Reference, list[BaseConsole], list[list[ConsolePort]]]]:
+    """The native configuration, which lives until the context ends, the consoles of its serial ports, in order, and the
+    ports of its console devices.
 
-    Each is of `console_kind`: a console of one face cannot be waited for by the other.
+    Each console is of `console_kind`: a console of one face cannot be waited for by the other.
     """
     arguments.instance("configuration", configuration, (VirtualMachineConfiguration,))
     with Owned() as owned:
@@ -56,6 +58,8 @@ def native_configuration(
             set_boot_loader(handle, configuration.boot_loader)
         set_platform(handle, configuration.platform)
         consoles = add_serial_ports(owned, handle, configuration.serial_ports, console_kind)
+        devices = configuration.console_devices
+        console_ports = add_console_devices(owned, handle, devices, consoles, console_kind)
         add_storage_devices(owned, handle, configuration.storage_devices)
         add_usb_controllers(owned, handle, configuration.usb_controllers)
         add_network_devices(owned, handle, configuration.network_devices)
@@ -72,16 +76,16 @@ def native_configuration(
         pointers = (USBScreenCoordinatePointingDeviceConfiguration,)
         for _ in arguments.items("pointing_devices", configuration.pointing_devices, pointers):
             check(lib.applevz_configuration_add_usb_screen_coordinate_pointing_device(handle))
-        yield handle, consoles
+        yield handle, consoles, console_ports
 
 
 def validate(configuration: VirtualMachineConfiguration) -> None:
     """Raises what `VirtualMachineConfiguration.validate` says."""
-    with native_configuration(configuration, BaseConsole) as (handle, _):
+    with native_configuration(configuration, BaseConsole) as (handle, _, _):
         check(lib.applevz_configuration_validate(handle))
 
 
 def validate_save_restore_support(configuration: VirtualMachineConfiguration) -> None:
     """Raises what `VirtualMachineConfiguration.validate_save_restore_support` says."""
-    with native_configuration(configuration, BaseConsole) as (handle, _):
+    with native_configuration(configuration, BaseConsole) as (handle, _, _):
         check(lib.applevz_configuration_validate_save_restore_support(handle))

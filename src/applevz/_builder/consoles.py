@@ -1,18 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from .. import _arguments as arguments
 from .._console import BaseConsole, console_of
-from .._native import Reference, lib
+from .._console_devices import ConsolePort
+from .._native import Reference, ffi, lib
 from ..configuration.consoles import (
     FileHandleSerialPortAttachment,
     FileSerialPortAttachment,
+    PseudoTerminalSerialPortAttachment,
+    VirtioConsoleDeviceConfiguration,
     VirtioConsoleDeviceSerialPortConfiguration,
+    VirtioConsolePortConfiguration,
 )
 from ..errors import InvalidArgumentError, check, make
 from .owned import Owned
 
-__all__ = ["add_serial_ports"]
+__all__ = ["add_console_devices", "add_serial_ports"]
+
+_SUGGESTION: Final = "Give a number from 1 to 2**32 - 1, or None for as many as there are ports."
 
 
 def add_serial_ports(
@@ -28,18 +37,75 @@ def add_serial_ports(
     return consoles
 
 
-def _serial_port_attachment(
+def add_console_devices(
+    owned: Owned, handle: Reference, devices: object, consoles: list[BaseConsole], console_kind: type[BaseConsole]
+) -> list[list[ConsolePort]]:
+    """The ports of each device. Their consoles are not those of `consoles`, which have a serial port already."""
+    found: list[list[ConsolePort]] = []
+    taken = list(consoles)
+    for index, device in enumerate(arguments.items("console_devices", devices, (VirtioConsoleDeviceConfiguration,))):
+        field = f"console_devices[{index}]"
+        maximum = 0
+        if device.maximum_port_count is not None:
+            maximum = arguments.integer(f"{field}.maximum_port_count", device.maximum_port_count, _SUGGESTION)
+            if not 1 <= maximum < 2**32:
+                raise make(InvalidArgumentError, f"{field}.maximum_port_count is {maximum}.", "", _SUGGESTION)
+        check(lib.applevz_configuration_add_virtio_console_device(handle, maximum))
+        ports: list[ConsolePort] = []
+        for place, port in enumerate(_ports(f"{field}.ports", device.ports)):
+            ports.append(_add_console_port(owned, handle, f"{field}.ports[{place}]", place, port, taken, console_kind))
+        found.append(ports)
+    return found
+
+
+def _ports(field: str, ports: object) -> list[VirtioConsolePortConfiguration]:
+    if isinstance(ports, Mapping):
+        return [VirtioConsolePortConfiguration(name, attachment=attachment) for name, attachment in ports.items()]
+    return arguments.items(field, ports, (VirtioConsolePortConfiguration,))
+
+
+def _add_console_port(
     owned: Owned,
+    handle: Reference,
     field: str,
-    attachment: FileHandleSerialPortAttachment | FileSerialPortAttachment | BaseConsole | None,
-    consoles: list[BaseConsole],
+    place: int,
+    port: VirtioConsolePortConfiguration,
+    taken: list[BaseConsole],
     console_kind: type[BaseConsole],
+) -> ConsolePort:
+    name = b""
+    if port.name is not None:
+        name = arguments.text(f"{field}.name", port.name)
+        if not name:
+            raise make(InvalidArgumentError, f"{field}.name is empty.", "", "Give the port a name, or None.")
+    is_console = arguments.boolean(f"{field}.is_console", port.is_console)
+    before = len(taken)
+    attachment = _serial_port_attachment(owned, f"{field}.attachment", port.attachment, taken, console_kind)
+    add = lib.applevz_configuration_set_virtio_console_port
+    check(add(handle, place, name or ffi.NULL, len(name), is_console, attachment))
+    return ConsolePort(port.name, taken[-1] if len(taken) > before else None)
+
+
+def _serial_port_attachment(
+    owned: Owned, field: str, attachment: object, consoles: list[BaseConsole], console_kind: type[BaseConsole]
 ) -> Reference:
-    kinds = (FileHandleSerialPortAttachment, FileSerialPortAttachment, BaseConsole, type(None))
+    """The attachment; its console, if it is one's, is added to `consoles`."""
+    kinds = (
+        FileHandleSerialPortAttachment,
+        FileSerialPortAttachment,
+        PseudoTerminalSerialPortAttachment,
+        BaseConsole,
+        type(None),
+    )
     if not isinstance(attachment, kinds):
         raise arguments.wrong_type(
-            field, attachment, "FileHandleSerialPortAttachment or FileSerialPortAttachment or Console or None"
+            field,
+            attachment,
+            "FileHandleSerialPortAttachment or FileSerialPortAttachment or PseudoTerminalSerialPortAttachment or "
+            "Console or None",
         )
+    if isinstance(attachment, PseudoTerminalSerialPortAttachment):
+        attachment = FileHandleSerialPortAttachment(attachment, attachment)
     if isinstance(attachment, FileSerialPortAttachment):
         path = arguments.path(f"{field}.path", attachment.path)
         append = arguments.boolean(f"{field}.append", attachment.append)

@@ -15,7 +15,10 @@ from .boot_loaders import EFIBootLoader, EFIVariableStore, LinuxBootLoader
 from .consoles import (
     FileHandleSerialPortAttachment,
     FileSerialPortAttachment,
+    PseudoTerminalSerialPortAttachment,
+    VirtioConsoleDeviceConfiguration,
     VirtioConsoleDeviceSerialPortConfiguration,
+    VirtioConsolePortConfiguration,
 )
 from .directory_sharing import (
     MultipleDirectoryShare,
@@ -71,13 +74,16 @@ __all__ = [
     "NATNetworkDeviceAttachment",
     "NVMExpressControllerDeviceConfiguration",
     "NetworkBlockDeviceStorageDeviceAttachment",
+    "PseudoTerminalSerialPortAttachment",
     "SharedDirectory",
     "SingleDirectoryShare",
     "USBKeyboardConfiguration",
     "USBMassStorageDeviceConfiguration",
     "USBScreenCoordinatePointingDeviceConfiguration",
     "VirtioBlockDeviceConfiguration",
+    "VirtioConsoleDeviceConfiguration",
     "VirtioConsoleDeviceSerialPortConfiguration",
+    "VirtioConsolePortConfiguration",
     "VirtioEntropyDeviceConfiguration",
     "VirtioFileSystemDeviceConfiguration",
     "VirtioGraphicsDeviceConfiguration",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from .._arguments import PathLike
 from .._sizes import Size
 from .boot_loaders import EFIBootLoader, LinuxBootLoader
-from .consoles import VirtioConsoleDeviceSerialPortConfiguration
+from .consoles import VirtioConsoleDeviceConfiguration, VirtioConsoleDeviceSerialPortConfiguration
 from .directory_sharing import VirtioFileSystemDeviceConfiguration
 from .entropy import VirtioEntropyDeviceConfiguration
 from .graphics import VirtioGraphicsDeviceConfiguration
@@ -53,6 +53,7 @@ class VirtualMachineConfiguration:
     storage_devices: Sequence[
         VirtioBlockDeviceConfiguration | NVMExpressControllerDeviceConfiguration | USBMassStorageDeviceConfiguration
     ] = ()
+    console_devices: Sequence[VirtioConsoleDeviceConfiguration] = ()
     usb_controllers: Sequence[XHCIControllerConfiguration] = ()
     network_devices: Sequence[VirtioNetworkDeviceConfiguration] = ()
     directory_sharing_devices: Sequence[VirtioFileSystemDeviceConfiguration] = ()

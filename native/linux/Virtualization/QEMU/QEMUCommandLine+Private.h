@@ -7,6 +7,7 @@
 NS_ASSUME_NONNULL_BEGIN
 
 @interface QEMUPreparation ()
+@property (readwrite, nullable) QEMUCharacterBackend *backend;
 /// property is the part of the configuration that the command is for, such as "serialPorts[0].attachment".
 - (instancetype)initWithCommand:(NSString *)command arguments:(NSDictionary *)arguments property:(NSString *)property;
 @end
@@ -22,6 +23,9 @@ NS_ASSUME_NONNULL_BEGIN
     QEMUDescriptor *_screenshotFile;
     NSString *_screenshotPath;
     NSMutableArray<NSMutableArray<QEMUUSBDisk *> *> *_disksOfUSBControllers;
+    NSMutableArray<QEMUCharacterBackend *> *_characterBackends;
+    NSMutableDictionary<NSString *, QEMUCharacterBackend *> *_consolePorts;
+    QEMUFullPipe *_fullPipe;
     BOOL _microvm;
     BOOL _hasFirmware; // in flash memory, with variables
     uint64_t _firmwareSize;
@@ -61,6 +65,23 @@ NS_ASSUME_NONNULL_BEGIN
 
 @interface QEMUCommandLine (SerialPorts)
 - (BOOL)addSerialPorts:(NSArray<VZSerialPortConfiguration *> *)ports error:(NSError **)error;
+
+- (nullable QEMUCharacterBackend *)backendOfAttachment:(nullable VZSerialPortAttachment *)attachment
+                                              property:(NSString *)property
+                                                 error:(NSError **)error;
+
+/// Options are the backend's, or those of another that is there until it is wanted.
+- (void)addCharacterDevice:(NSString *)identifier
+                   backend:(QEMUCharacterBackend *)backend
+                   options:(NSDictionary *)options
+                  property:(NSString *)property;
+@end
+
+@interface QEMUCommandLine (ConsoleDevices)
+/// A machine that is waiting for a saved state has its ports held: nothing of that state is to go anywhere before it runs.
+- (BOOL)addConsoleDevices:(NSArray<VZConsoleDeviceConfiguration *> *)devices
+                  waiting:(BOOL)waiting
+                    error:(NSError **)error;
 @end
 
 @interface QEMUCommandLine (StorageDevices)

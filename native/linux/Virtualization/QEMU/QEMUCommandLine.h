@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#import "QEMUCharacterBackend.h"
 #import "QEMUDescriptor.h"
 #import "QEMUNetworkDisk.h"
 #import <Virtualization/Virtualization.h>
@@ -16,6 +17,8 @@ NS_ASSUME_NONNULL_BEGIN
 @property (readonly) NSDictionary *arguments;
 /// What of the configuration it is for, to begin an error's reason with.
 @property (readonly) NSString *property;
+/// What the command has QEMU open.
+@property (readonly, nullable) QEMUCharacterBackend *backend;
 @end
 
 /// What QEMU is started with to be the machine of a configuration. No string of the user's is pasted into an option that is
@@ -66,6 +69,18 @@ NS_ASSUME_NONNULL_BEGIN
 /// The devices of the USB controller with that index, in the order of the configuration.
 - (NSArray<QEMUUSBDisk *> *)disksOfUSBController:(NSUInteger)index;
 
+/// What the ports of the console devices are connected to, by QEMU's names for them.
+@property (readonly) NSDictionary<NSString *, QEMUCharacterBackend *> *consolePorts;
+
+/// What a port is connected to while its guest must not send; nil where none needs that.
+@property (readonly, nullable) QEMUFullPipe *fullPipe;
+
+/// Whether its guest begins anew; otherwise it waits for a saved state.
+@property (readonly) BOOL isFresh;
+
+/// QEMU is gone, which has used what the machine's ports are connected to.
+- (void)leaveCharacterBackends;
+
 /// What QEMU decides of a machine besides its configuration, and a saved state depends on: names and values.
 @property (readonly) NSArray<NSArray<NSString *> *> *platformFields;
 
@@ -80,6 +95,9 @@ extern NSString *const QEMUGraphicsDeviceIdentifier;
 
 /// NO where the machine that was saved started with a bzImage as it is, so that one that is to go on from it has to, too.
 BOOL QEMUExpandsKernelForSavedState(QEMUSavedState *savedState);
+
+/// QEMU's name for the port, and for the character device behind it.
+NSString *QEMUNameOfConsolePort(NSUInteger device, NSUInteger port);
 
 enum {
     /// QEMU's descriptor for QMP. Below it are its standard input, output and error.

@@ -44,12 +44,16 @@
     _disksOfUSBControllers = [NSMutableArray array];
     if (![self addBootLoader:configuration kernel:kernel error:error])
         return nil;
+    _isFresh = savedState == nil;
+    _characterBackends = [NSMutableArray array];
+    _consolePorts = [NSMutableDictionary dictionary];
     [self addMachine:configuration];
     [self addBootLoaderFields:configuration kernel:kernel];
     if (![self addMemory:configuration savedState:savedState error:error])
         return nil;
     // In this order, each kind in the order of the configuration: it is the order in which the guest finds them.
     if (![self addSerialPorts:configuration.serialPorts error:error] ||
+        ![self addConsoleDevices:configuration.consoleDevices waiting:savedState != nil error:error] ||
         ![self addStorageDevices:configuration.storageDevices error:error] ||
         ![self addNetworkDevices:configuration.networkDevices error:error] ||
         ![self addDirectorySharingDevices:configuration.directorySharingDevices error:error])
@@ -62,6 +66,11 @@
     if (![self addUSBControllers:configuration.usbControllers error:error])
         return nil;
     return self;
+}
+
+- (void)leaveCharacterBackends {
+    for (QEMUCharacterBackend *backend in _characterBackends)
+        [backend leave];
 }
 
 - (void)add:(NSString *)option value:(NSString *)value {

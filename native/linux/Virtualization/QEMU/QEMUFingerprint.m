@@ -62,6 +62,21 @@ static NSArray<Field *> *graphics_fields(VZVirtioGraphicsDeviceConfiguration *de
     ];
 }
 
+static NSArray<Field *> *console_fields(VZConsoleDeviceConfiguration *device, NSUInteger index) {
+    VZVirtioConsolePortConfigurationArray *ports = ((VZVirtioConsoleDeviceConfiguration *)device).ports;
+    NSString *name = [NSString stringWithFormat:@"consoleDevices[%lu].ports", (unsigned long)index];
+    NSMutableArray<Field *> *fields = [NSMutableArray array];
+    [fields addObject:number_field([name stringByAppendingString:@".maximumPortCount"], ports.maximumPortCount)];
+    [fields addObject:@[ [@"the places in " stringByAppendingString:name], [ports.places componentsJoinedByString:@", "] ]];
+    for (NSNumber *place in ports.places) {
+        VZVirtioConsolePortConfiguration *port = ports[place.unsignedIntegerValue];
+        NSString *of_port = [NSString stringWithFormat:@"%@[%@]", name, place];
+        [fields addObject:@[ [of_port stringByAppendingString:@".name"], VZQuoted(port.name) ]];
+        [fields addObject:@[ [of_port stringByAppendingString:@".isConsole"], port.isConsole ? @"YES" : @"NO" ]];
+    }
+    return fields;
+}
+
 NSString *QEMUFieldOfMACAddress(NSUInteger networkDevice) {
     return [NSString stringWithFormat:@"networkDevices[%lu].MACAddress", (unsigned long)networkDevice];
 }
@@ -73,6 +88,7 @@ NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *c
     [fields addObject:number_field(@"memorySize", configuration.memorySize)];
     // The counts before the devices, so that a device more is not told as the difference of two others.
     [fields addObject:number_field(@"serialPorts.count", configuration.serialPorts.count)];
+    [fields addObject:number_field(@"consoleDevices.count", configuration.consoleDevices.count)];
     [fields addObject:number_field(@"storageDevices.count", configuration.storageDevices.count)];
     [fields addObject:number_field(@"networkDevices.count", configuration.networkDevices.count)];
     [fields addObject:number_field(@"directorySharingDevices.count", configuration.directorySharingDevices.count)];
@@ -92,6 +108,8 @@ NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *c
     ]];
     if ([configuration.bootLoader isKindOfClass:[VZEFIBootLoader class]])
         [fields addObjectsFromArray:variable_store_fields([(VZEFIBootLoader *)configuration.bootLoader variableStore])];
+    for (NSUInteger i = 0; i < configuration.consoleDevices.count; i++)
+        [fields addObjectsFromArray:console_fields(configuration.consoleDevices[i], i)];
     for (NSUInteger i = 0; i < configuration.storageDevices.count; i++)
         [fields addObjectsFromArray:disk_fields(configuration.storageDevices[i],
                                                 [NSString stringWithFormat:@"storageDevices[%lu]", (unsigned long)i])];

@@ -220,9 +220,10 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
          arguments:preparation.arguments
         completion:^(id result, NSError *refusal) {
             (void)result;
-            if (refusal == nil)
+            if (refusal == nil) {
+                [preparation.backend wasOpened];
                 [weak_self prepare:index + 1];
-            else
+            } else
                 [weak_self launchFailed:start_error([NSString stringWithFormat:@"%@: %@", preparation.property,
                                                                                refusal.localizedFailureReason], refusal)];
         }];
