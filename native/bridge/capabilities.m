@@ -35,8 +35,8 @@ static NSError *sound_missing(void) {
     NSError *reason = nil;
     if ([VZVirtualMachine respondsToSelector:@selector(applevzSoundError)])
         reason = [extensions applevzSoundError];
-    return reason ?: not_supported(@"Guests have no sound.", @"This library gives none of the framework's sound devices to a guest.",
-                                   nil);
+    return reason ?: not_supported(@"Guests have no sound.",
+                                   @"This library gives none of the framework's sound devices to a guest.", nil);
 }
 
 static NSString *command_line_additions(void) {

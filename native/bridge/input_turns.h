@@ -4,7 +4,8 @@
 
 NS_ASSUME_NONNULL_BEGIN
 
-/// The input that goes to one machine: what one caller sends is sent before the next caller's begins. Used on the machine's queue.
+/// The input that goes to one machine: what one caller sends is sent before the next caller's begins. Used on the machine's
+/// queue.
 @interface AppleVZInputTurns : NSObject
 
 - (instancetype)initWithQueue:(dispatch_queue_t)queue NS_DESIGNATED_INITIALIZER;

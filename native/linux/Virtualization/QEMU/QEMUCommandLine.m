@@ -90,7 +90,8 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
     // On microvm acpi brings the power button. The kernel finds its devices by it, not by words on its command line.
     NSString *machine = _microvm ? @"microvm,acpi=on,rtc=on,isa-serial=off,auto-kernel-cmdline=off"
                                  : @"q35,vmport=off,graphics=off";
-    // What is sent to a keyboard is for the one on the USB: QEMU would give it to that of the PC until the guest uses the other.
+    // What is sent to a keyboard is for the one on the USB: QEMU would give it to that of the PC until the guest uses the
+    // other.
     if (configuration.keyboards.count + configuration.pointingDevices.count > 0)
         machine = [machine stringByAppendingString:@",i8042=off"];
     [self add:@"-machine" value:[machine stringByAppendingString:@",memory-backend=memory"]];
