@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,9 @@ def test_a_guest_boots_by_firmware_and_finds_the_variable_that_it_wrote_again(ef
     with applevz.VirtualMachine(configuration) as machine:
         guest = Guest(machine).start()
         assert guest.run("cat /sys/firmware/efi/fw_platform_size") == "64"
+        assert guest.run("cat /sys/class/dmi/id/product_uuid") == str(
+            uuid.UUID(bytes=identifier.data_representation[4:])
+        )
         mount_variables(guest)
         assert guest.run(f"printf '{ATTRIBUTES}kept' >{VARIABLE} && echo written") == "written"
         # It is in the file when the guest has it, and the file is this machine's alone.

@@ -80,6 +80,21 @@ CFErrorRef applevz_capability_check(enum applevz_capability capability) {
             return virtualization_missing() ?: applevz_input_events_missing();
         case APPLEVZ_CAPABILITY_SOUND:
             return virtualization_missing() ?: sound_missing();
+        // What Apple's framework has and this library has not built: false on every host, until it is.
+        case APPLEVZ_CAPABILITY_MACOS_GUESTS:
+            return not_supported(@"Guests cannot be macOS.",
+                                 @"applevz runs Linux guests: it has no platform, boot loader or installer for macOS, which "
+                                 @"only a Mac could run.",
+                                 @"Use a Linux guest.");
+        case APPLEVZ_CAPABILITY_ROSETTA:
+            return not_supported(@"Guests have no Rosetta.",
+                                 @"applevz shares no directory with Rosetta in it, which only a Mac has.",
+                                 @"Install an emulator in the guest, such as qemu-user-static.");
+        case APPLEVZ_CAPABILITY_MACHINE_VIEW:
+            return not_supported(@"There is no view of a machine.",
+                                 @"applevz has no window to show a guest's display in; the framework's view is a part of a "
+                                 @"Mac's programs.",
+                                 @"Use a console, or what the guest offers on its network.");
         }
         return applevz_invalid_argument(
             @"Unknown capability.", [NSString stringWithFormat:@"There is no capability with the number %d.", capability],

@@ -124,7 +124,10 @@ enum applevz_capability {
     APPLEVZ_CAPABILITY_BRIDGED_NETWORKS,        /* a network card can be connected to a network of the host's */
     APPLEVZ_CAPABILITY_SCREENSHOTS,            /* what a guest's display shows can be had as a picture */
     APPLEVZ_CAPABILITY_INPUT_EVENTS,           /* keys can be pressed and the pointer moved for a guest, by a program */
-    APPLEVZ_CAPABILITY_SOUND                   /* a guest can have a sound device */
+    APPLEVZ_CAPABILITY_SOUND,                  /* a guest can have a sound device */
+    APPLEVZ_CAPABILITY_MACOS_GUESTS,           /* a guest can be macOS */
+    APPLEVZ_CAPABILITY_ROSETTA,                /* a Linux guest can run programs for x86-64 by Rosetta */
+    APPLEVZ_CAPABILITY_MACHINE_VIEW            /* a guest's display can be shown in a window of the host program's */
 };
 
 /* NULL where the host has the capability; otherwise an error whose failure reason says what is missing. */

@@ -111,6 +111,21 @@ class Capabilities:
         """A guest can have a sound device."""
         return _capability("sound", lib.APPLEVZ_CAPABILITY_SOUND)
 
+    @property
+    def macos_guests(self) -> Capability:
+        """A guest can be macOS. Apple's framework can do that on a Mac; this package runs Linux guests."""
+        return _capability("macos_guests", lib.APPLEVZ_CAPABILITY_MACOS_GUESTS)
+
+    @property
+    def rosetta(self) -> Capability:
+        """A Linux guest can run programs for x86-64 by Apple's Rosetta. This package has no class for it."""
+        return _capability("rosetta", lib.APPLEVZ_CAPABILITY_ROSETTA)
+
+    @property
+    def machine_view(self) -> Capability:
+        """A guest's display can be shown in a window of the host program's. This package has no class for it."""
+        return _capability("machine_view", lib.APPLEVZ_CAPABILITY_MACHINE_VIEW)
+
     def __repr__(self) -> str:
         names = (name for name, value in vars(type(self)).items() if isinstance(value, property))
         return f"<{', '.join(repr(getattr(self, name)) for name in names)}>"

@@ -12,7 +12,8 @@ __all__ = ["GenericMachineIdentifier", "GenericPlatformConfiguration"]
 
 @dataclass(frozen=True)
 class GenericMachineIdentifier:
-    """What tells one machine from another to its guest. The bytes can be stored and given again."""
+    """What tells one machine from another to its guest (on Linux its UUID). The bytes can be stored and given again: a
+    machine of which anything is kept, as a disk or a saved state, should keep its identifier, too."""
 
     data_representation: bytes
 
