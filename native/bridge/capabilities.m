@@ -94,7 +94,7 @@ CFErrorRef applevz_capability_check(enum applevz_capability capability) {
             return not_supported(@"There is no view of a machine.",
                                  @"applevz has no window to show a guest's display in; the framework's view is a part of a "
                                  @"Mac's programs.",
-                                 @"Use a console, or what the guest offers on its network.");
+                                 @"Use a console or screenshots, or what the guest offers on its network.");
         }
         return applevz_invalid_argument(
             @"Unknown capability.", [NSString stringWithFormat:@"There is no capability with the number %d.", capability],
