@@ -13,7 +13,7 @@ API_AVAILABLE(macos(15.0))
 @property (readonly, weak) VZUSBController *_Nullable usbController;
 
 /*! That of its configuration. */
-@property (readonly) NSUUID *uuid;
+@property (readonly, copy) NSUUID *uuid;
 
 @end
 
