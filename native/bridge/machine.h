@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "applevz.h"
 #import "events.h"
+#import "guest_agent.h"
 #import "input_turns.h"
 #import "operation.h"
 #import <Virtualization/Virtualization.h>
@@ -40,6 +41,9 @@ typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSErro
 
 /// A bit of applevz_machine_verb for each verb that would be accepted now.
 @property (readonly) uint32_t acceptedVerbs;
+
+/// Takes the agent of its guest, before anything else is done with the machine.
+- (void)takeGuestAgent:(AppleVZGuestAgent *)agent;
 
 /// Looks at the VZVirtualMachine, or changes one of its devices, on its queue; gives what the block gives. Waits for the queue,
 /// which nothing keeps for long.

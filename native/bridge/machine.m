@@ -47,6 +47,7 @@ API_AVAILABLE(macos(14.0))
     BOOL _invalidated;
     NSMutableSet<AppleVZOperation *> *_underWay;
     AppleVZEvent *_unexplained; // a change of state whose reason the framework has still to tell
+    AppleVZGuestAgent *_guestAgent;
 
     pthread_mutex_t _stopErrorLock;
     NSError *_stopError;
@@ -107,6 +108,7 @@ API_AVAILABLE(macos(14.0))
                                  stateBefore:self.state
                                        state:state
                                        error:nil];
+    [_guestAgent stateChangedFrom:self.state to:state];
     atomic_store_explicit(&_state, (int)state, memory_order_release);
 }
 
@@ -237,6 +239,20 @@ API_AVAILABLE(macos(14.0))
 
 - (void)consoleDevice:(VZVirtioConsoleDevice *)consoleDevice didClosePort:(VZVirtioConsolePort *)consolePort {
     [self addEventOfKind:APPLEVZ_EVENT_KIND_PORT_CLOSED device:consoleDevice port:consolePort];
+}
+
+- (void)takeGuestAgent:(AppleVZGuestAgent *)agent {
+    __weak AppleVZMachine *weak_self = self;
+    applevz_queue_sync(_queue, ^{
+        self->_guestAgent = agent;
+        [agent attachToQueue:self->_queue
+                clockHandler:^(NSError *_Nullable error) {
+                    [weak_self addEventOfKind:APPLEVZ_EVENT_KIND_GUEST_CLOCK_SET
+                                        cause:APPLEVZ_EVENT_CAUSE_GUEST
+                                       device:NSNotFound
+                                        error:error];
+                }];
+    });
 }
 
 - (void)cancelUnderWay:(NSString *)reason {

@@ -30,6 +30,13 @@ void applevz_machine_release(applevz_machine *machine) {
     });
 }
 
+CFErrorRef applevz_machine_set_guest_agent(applevz_machine *machine, applevz_guest_agent *agent) {
+    return applevz_guard(^NSError *_Nullable {
+        [applevz_borrowed(AppleVZMachine, machine) takeGuestAgent:applevz_borrowed(AppleVZGuestAgent, agent)];
+        return nil;
+    });
+}
+
 enum applevz_machine_state applevz_machine_state(applevz_machine *machine) {
     return applevz_borrowed(AppleVZMachine, machine).state;
 }

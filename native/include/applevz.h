@@ -159,6 +159,7 @@ typedef struct applevz_serial_port_attachment applevz_serial_port_attachment;
 typedef struct applevz_storage_device_attachment applevz_storage_device_attachment;
 typedef struct applevz_network_device_attachment applevz_network_device_attachment;
 typedef struct applevz_directory_share applevz_directory_share;
+typedef struct applevz_guest_agent applevz_guest_agent;
 
 enum applevz_disk_image_caching_mode {
     APPLEVZ_DISK_IMAGE_CACHING_MODE_AUTOMATIC = 0,
@@ -185,6 +186,15 @@ APPLEVZ_EXPORT CFErrorRef applevz_serial_port_attachment_create_with_file_handle
 APPLEVZ_EXPORT CFErrorRef applevz_serial_port_attachment_create_with_file(
     const char *path, size_t path_length, bool append, applevz_serial_port_attachment **attachment) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT void applevz_serial_port_attachment_release(applevz_serial_port_attachment *attachment);
+
+/* The host's end of a port on which the guest runs QEMU's agent, for one machine: it sets the guest's clock when the machine
+   runs for the first time since it was restored. */
+APPLEVZ_EXPORT CFErrorRef applevz_guest_agent_create(applevz_guest_agent **agent) CF_RETURNS_RETAINED;
+/* A machine that it was given to keeps it as long as it needs it. */
+APPLEVZ_EXPORT void applevz_guest_agent_release(applevz_guest_agent *agent);
+/* The guest's end, as the attachment of the port. */
+APPLEVZ_EXPORT CFErrorRef applevz_serial_port_attachment_create_with_guest_agent(
+    applevz_guest_agent *agent, applevz_serial_port_attachment **attachment) CF_RETURNS_RETAINED;
 
 /* VZDiskImageStorageDeviceAttachment. */
 APPLEVZ_EXPORT CFErrorRef applevz_storage_device_attachment_create_with_disk_image(
@@ -395,6 +405,9 @@ enum applevz_machine_verb {
 APPLEVZ_EXPORT CFErrorRef applevz_machine_create(applevz_configuration *configuration,
                                                  applevz_machine **machine) CF_RETURNS_RETAINED;
 /* A machine that still runs is ended with its last handle. */
+/* To be called before the machine is used. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_set_guest_agent(applevz_machine *machine,
+                                                          applevz_guest_agent *agent) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT void applevz_machine_release(applevz_machine *machine);
 /* The state that the machine's queue announced last. Never waits. */
 APPLEVZ_EXPORT enum applevz_machine_state applevz_machine_state(applevz_machine *machine);
@@ -587,8 +600,10 @@ enum applevz_event_kind {
     APPLEVZ_EVENT_KIND_NETWORK_DISCONNECTED,
     APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_CONNECTED, /* attachmentWasConnected: */
     APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_FAILED,    /* attachment:didEncounterError: */
-    APPLEVZ_EVENT_KIND_PORT_OPENED, /* consoleDevice:didOpenPort: */
-    APPLEVZ_EVENT_KIND_PORT_CLOSED  /* consoleDevice:didClosePort: */
+    APPLEVZ_EVENT_KIND_PORT_OPENED,                    /* consoleDevice:didOpenPort: */
+    APPLEVZ_EVENT_KIND_PORT_CLOSED,                    /* consoleDevice:didClosePort: */
+    /* by the guest's agent, after a restore; with its error where it refused */
+    APPLEVZ_EVENT_KIND_GUEST_CLOCK_SET
 };
 
 /* Who made it happen: a verb, by its name, or somebody who was not asked. */

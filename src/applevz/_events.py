@@ -43,6 +43,9 @@ class EventKind(enum.Enum):
 
     QEMU tells of a port at most once a second: of what a guest does faster a part is told later, or left out in pairs.
     """
+    GUEST_CLOCK_SET = lib.APPLEVZ_EVENT_KIND_GUEST_CLOCK_SET
+    """The guest's agent set the clock after the machine was restored, or refused to, with `Event.error`
+    (`VirtualMachineConfiguration.guest_agent`)."""
 
 
 class EventCause(enum.Enum):

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypeVar
 from ._arguments import PathLike, boolean, instance, integer, items
 from ._arguments import path as path_argument
 from ._builder import native_configuration
+from ._builder.consoles import GUEST_AGENT_PORT
 from ._console import BaseConsole
 from ._console_devices import VirtioConsoleDevice, VirtioConsolePort, VirtioConsolePorts
 from ._deadline import Deadline
@@ -116,10 +117,13 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind, KeyboardKind, PointerK
     def __init__(self, configuration: VirtualMachineConfiguration) -> None:
         """Validates the configuration, with the errors of its `validate`, and makes a machine of it."""
         self._configuration = configuration
-        with native_configuration(configuration, self._console_kind) as (native, consoles, ports):
+        with native_configuration(configuration, self._console_kind) as native:
             out = ffi.new("applevz_machine **")
-            check(lib.applevz_machine_create(native, out))
+            check(lib.applevz_machine_create(native.configuration, out))
             self._handle: Reference = ffi.gc(out[0], lib.applevz_machine_release)
+            if native.guest_agent is not None:
+                check(lib.applevz_machine_set_guest_agent(self._handle, native.guest_agent))
+        consoles, ports = native.consoles, native.console_ports
         self._attachments = Attachments([card.attachment for card in configuration.network_devices])
         # The configuration was asked for consoles of that kind.
         self._consoles: tuple[ConsoleKind, ...] = tuple(consoles)  # type: ignore[arg-type]
@@ -134,7 +138,9 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind, KeyboardKind, PointerK
             )
             for device in ports
         )
-        names = tuple(tuple(port.name for port in device) for device in ports)
+        names = [[port.name for port in device] for device in ports]
+        if native.guest_agent is not None:
+            names.append([GUEST_AGENT_PORT])
         self._events: EventsKind = self._events_kind(self._handle, names)  # type: ignore[assignment]
         for console in [*consoles, *(port.console for device in ports for port in device)]:
             if console is not None:

@@ -9,6 +9,7 @@ What is made, under `build/guest/` or DIR:
     initrd.cpio.gz   a busybox initramfs with the virtio drivers and the files beside this script
     desktop/         the three once more with the kernel for PCs, which has what the cloud kernel lacks: a display, USB,
                      keyboards and pointing devices
+    agent.cpio.gz    QEMU's agent, to be appended to the initramfs: `qemu-ga`, with its libraries
     efi.img          a disk from which EFI firmware boots the first and the third, by systemd-boot
     stamp.json       what they were made of; while it still holds, a second run does nothing
     packages/        the packages as downloaded
@@ -67,8 +68,8 @@ DEFAULT_OUTPUT = HERE.parent.parent / "build" / "guest"
 APT_LISTS = Path("/var/lib/apt/lists")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 PARTS = ("vmlinuz", "vmlinux", "initrd.cpio.gz")
-PROGRAM_PACKAGES = ("busybox-static", "systemd-boot-efi")
-OUTPUTS = (*PARTS, "efi.img", *(f"desktop/{name}" for name in PARTS))
+PROGRAM_PACKAGES = ("busybox-static", "qemu-guest-agent", "systemd-boot-efi")
+OUTPUTS = (*PARTS, "agent.cpio.gz", "efi.img", *(f"desktop/{name}" for name in PARTS))
 
 # The files of the initramfs that stand beside this script, and where they go.
 GUEST_FILES = {
@@ -310,6 +311,11 @@ def make_initramfs(root: Path, busybox: Path, modules: Path, wanted: list[str], 
         shutil.copyfile(HERE / name, target)
         target.chmod(0o755)
     names = copy_modules(modules, wanted, root / "modules")
+    pack(root, output)
+    return names
+
+
+def pack(root: Path, output: Path) -> None:
     # Sorted, owned by root and without times, so the same input gives the same archive for every user.
     paths = sorted(path.relative_to(root) for path in root.rglob("*"))
     for path in paths:
@@ -319,7 +325,25 @@ def make_initramfs(root: Path, busybox: Path, modules: Path, wanted: list[str], 
         *"cpio --create --quiet --null --format=newc --owner=0:0 --reproducible".split(), input=listing, cwd=root
     )
     output.write_bytes(gzip.compress(archive, compresslevel=9, mtime=0))
-    return names
+
+
+def make_agent(package: Path, root: Path, output: Path) -> None:
+    """The agent with the libraries that this system has for it: those of a system that has QEMU are enough."""
+    program = package / "usr" / "sbin" / "qemu-ga"
+    (root / "bin").mkdir(parents=True)
+    shutil.copy(program, root / "bin" / "qemu-ga")
+    # By that path it sets the hardware's clock.
+    (root / "sbin").mkdir()
+    (root / "sbin" / "hwclock").symlink_to("/bin/busybox")
+    for line in run("ldd", program).decode().splitlines():
+        found = re.search(r"(/\S+) \(0x", line)
+        if "not found" in line:
+            raise PreparationError(f"{line.split()[0]}, which qemu-ga needs, is missing: install QEMU")
+        if found:
+            target = root / found[1].lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(found[1], target)
+    pack(root, output)
 
 
 def make_efi_disk(ready: Path, boot_loader: Path, architecture: str) -> None:
@@ -440,6 +464,7 @@ def build(packages: dict[str, str], architecture: str, output: Path, scratch: Pa
         else:
             modules = [*MODULES, *DESKTOP_MODULES]
             build_guest(unpacked, busybox, modules, architecture, ready / "desktop", scratch / "desktop-root")
+    make_agent(scratch / "qemu-guest-agent", scratch / "agent-root", ready / "cloud" / "agent.cpio.gz")
     make_efi_disk(ready / "cloud", scratch / "systemd-boot-efi", architecture)
     (output / "desktop").mkdir(exist_ok=True)
     for name in OUTPUTS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from .. import _arguments as arguments
 from .._console import BaseConsole
@@ -23,7 +24,7 @@ from ..configuration.machine import VirtualMachineConfiguration
 from ..configuration.memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
 from ..errors import check
 from .boot_loaders import set_boot_loader
-from .consoles import add_console_devices, add_serial_ports
+from .consoles import add_console_devices, add_guest_agent, add_serial_ports
 from .directory_sharing import add_directory_sharing_devices
 from .graphics import add_graphics_devices
 from .network import add_network_devices
@@ -35,12 +36,22 @@ from .usb import add_usb_controllers
 __all__ = ["native_configuration", "validate", "validate_save_restore_support"]
 
 
+class Native(NamedTuple):
+    """A native configuration, and what else its machine needs."""
+
+    configuration: Reference
+    consoles: list[BaseConsole]
+    """Those of its serial ports, in order."""
+    console_ports: list[list[ConsolePort]]
+    """Of each of its console devices."""
+    guest_agent: Reference | None
+
+
 @contextmanager
 def native_configuration(
     configuration: VirtualMachineConfiguration, console_kind: type[BaseConsole]
-) -> Iterator[tuple[Reference, list[BaseConsole], list[list[ConsolePort]]]]:
-    """The native configuration, which lives until the context ends, the consoles of its serial ports, in order, and the
-    ports of its console devices.
+) -> Iterator[Native]:
+    """The native objects, which live until the context ends.
 
     Each console is of `console_kind`: a console of one face cannot be waited for by the other.
     """
@@ -60,6 +71,9 @@ def native_configuration(
         consoles = add_serial_ports(owned, handle, configuration.serial_ports, console_kind)
         devices = configuration.console_devices
         console_ports = add_console_devices(owned, handle, devices, consoles, console_kind)
+        agent = None
+        if arguments.boolean("guest_agent", configuration.guest_agent):
+            agent = add_guest_agent(owned, handle)
         add_storage_devices(owned, handle, configuration.storage_devices)
         add_usb_controllers(owned, handle, configuration.usb_controllers)
         add_network_devices(owned, handle, configuration.network_devices)
@@ -76,16 +90,16 @@ def native_configuration(
         pointers = (USBScreenCoordinatePointingDeviceConfiguration,)
         for _ in arguments.items("pointing_devices", configuration.pointing_devices, pointers):
             check(lib.applevz_configuration_add_usb_screen_coordinate_pointing_device(handle))
-        yield handle, consoles, console_ports
+        yield Native(handle, consoles, console_ports, agent)
 
 
 def validate(configuration: VirtualMachineConfiguration) -> None:
     """Raises what `VirtualMachineConfiguration.validate` says."""
-    with native_configuration(configuration, BaseConsole) as (handle, _, _):
-        check(lib.applevz_configuration_validate(handle))
+    with native_configuration(configuration, BaseConsole) as native:
+        check(lib.applevz_configuration_validate(native.configuration))
 
 
 def validate_save_restore_support(configuration: VirtualMachineConfiguration) -> None:
     """Raises what `VirtualMachineConfiguration.validate_save_restore_support` says."""
-    with native_configuration(configuration, BaseConsole) as (handle, _, _):
-        check(lib.applevz_configuration_validate_save_restore_support(handle))
+    with native_configuration(configuration, BaseConsole) as native:
+        check(lib.applevz_configuration_validate_save_restore_support(native.configuration))

@@ -19,8 +19,9 @@ from ..configuration.consoles import (
 from ..errors import InvalidArgumentError, check, make
 from .owned import Owned
 
-__all__ = ["add_console_devices", "add_serial_ports"]
+__all__ = ["add_console_devices", "add_guest_agent", "add_serial_ports"]
 
+GUEST_AGENT_PORT: Final = "org.qemu.guest_agent.0"
 _SUGGESTION: Final = "Give a number from 1 to 2**32 - 1, or None for as many as there are ports."
 
 
@@ -56,6 +57,17 @@ def add_console_devices(
             ports.append(_add_console_port(owned, handle, f"{field}.ports[{place}]", place, port, taken, console_kind))
         found.append(ports)
     return found
+
+
+def add_guest_agent(owned: Owned, handle: Reference) -> Reference:
+    """The host's end of the port, on a console device of its own."""
+    agent = owned.make("guest_agent", lib.applevz_guest_agent_create)
+    create = lib.applevz_serial_port_attachment_create_with_guest_agent
+    attachment = owned.make("serial_port_attachment", create, agent)
+    check(lib.applevz_configuration_add_virtio_console_device(handle, 1))
+    name = GUEST_AGENT_PORT.encode()
+    check(lib.applevz_configuration_set_virtio_console_port(handle, 0, name, len(name), False, attachment))
+    return agent
 
 
 def _ports(field: str, ports: object) -> list[VirtioConsolePortConfiguration]:

@@ -43,6 +43,11 @@ class VirtualMachineConfiguration:
     host writes such memory back all the time, and where the disk is full the machine ends with an error; a folder of a
     file system in memory (tmpfs) has neither trouble. It needs `capabilities.memory_directory` and a file system with
     nameless files (O_TMPFILE). None leaves the memory where the platform has it.
+
+    `guest_agent` gives the machine a console device more, after those of `console_devices`, with one port, named
+    `org.qemu.guest_agent.0`, where the guest's QEMU agent (qemu-ga) listens by itself. Through it the guest's clock is
+    set when the machine runs for the first time after a `restore_state`, which `EventKind.GUEST_CLOCK_SET` tells of.
+    (https://www.qemu.org/docs/master/interop/qemu-ga.html)
     """
 
     boot_loader: LinuxBootLoader | EFIBootLoader | None = None
@@ -63,6 +68,7 @@ class VirtualMachineConfiguration:
     graphics_devices: Sequence[VirtioGraphicsDeviceConfiguration] = ()
     keyboards: Sequence[USBKeyboardConfiguration] = ()
     pointing_devices: Sequence[USBScreenCoordinatePointingDeviceConfiguration] = ()
+    guest_agent: bool = False
 
     def validate(self) -> None:
         """Looks whether a machine can be made of this on this host; returns nothing if one can.
