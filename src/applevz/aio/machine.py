@@ -133,7 +133,8 @@ class VirtualMachine(BaseVirtualMachine[Console, Events, Keyboard, Pointer]):
         same machine, with the same random numbers to come, unless its platform has a `generation_identifier`: that, and
         MAC addresses of its own, make each another one.
 
-        The guest goes on as if no time had passed, and so does its clock: `hwclock -s` in the guest sets it by the
+        The guest goes on as if no time had passed, and so does its clock, which its agent sets then if there is one
+        (`VirtualMachineConfiguration.guest_agent`). Without it, `hwclock -s` in the guest sets the clock by the
         machine's own, which has gone on.
         """
         await run(self._restore_state(path, private, Deadline(timeout)))
