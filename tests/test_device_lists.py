@@ -34,6 +34,7 @@ ADDRESSES = st.sampled_from(
 FIELDS = (
     "directory_?Sharing_?Devices",
     "storage_?Devices",
+    "usb_?Controllers",
     "network_?Devices",
     "serial_?Ports",
     "memory_?Balloon_?Devices",
@@ -50,6 +51,7 @@ VALUES = (
     "MAC address",
     "tag is",
     "shared directory is",
+    "uuid is",
 )
 NAMES = re.compile("|".join((*FIELDS, *VALUES)), re.I)
 
@@ -79,6 +81,17 @@ def disks(draw, folder: Path):
     if kind == "USB":
         return applevz.USBMassStorageDeviceConfiguration(attachment)
     return applevz.VirtioBlockDeviceConfiguration(attachment, draw(IDENTIFIERS))
+
+
+@st.composite
+def usb_controllers(draw, folder: Path):
+    attachment = applevz.DiskImageStorageDeviceAttachment
+    sticks = st.builds(
+        applevz.USBMassStorageDeviceConfiguration,
+        st.builds(attachment, st.sampled_from([folder / "second", folder / "third", folder / "odd"]), st.booleans()),
+        st.sampled_from([None, None, None, "00112233-4455-6677-8899-AABBCCDDEEFF", "no UUID"]),
+    )
+    return applevz.XHCIControllerConfiguration(draw(st.lists(sticks, max_size=2)))
 
 
 @st.composite
@@ -140,6 +153,7 @@ def test_any_devices_together_are_refused_with_a_reason_or_start(configure, fold
             platform=applevz.GenericPlatformConfiguration(generation_identifier=data.draw(st.booleans())),
             serial_ports=ports,
             storage_devices=data.draw(st.lists(disks(folder), max_size=4)),
+            usb_controllers=data.draw(st.lists(usb_controllers(folder), max_size=1)),
             network_devices=data.draw(st.lists(cards(sockets), max_size=3)),
             directory_sharing_devices=data.draw(st.one_of(st.just([]), st.lists(shares(folder), max_size=3))),
             entropy_devices=entropy,

@@ -83,6 +83,23 @@ def test_a_limit_on_files_leaves_no_file(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.parametrize("size", [-512, -1, None, 1.5, "much", True])
+def test_what_is_no_size_is_refused_by_name(tmp_path, size):
+    with pytest.raises(applevz.InvalidArgumentError, match="size"):
+        applevz.create_disk_image(tmp_path / "disk", size)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_and_a_folder_that_is_not_there_are_the_system_s_to_refuse(tmp_path):
+    with pytest.raises(applevz.POSIXError) as caught:
+        applevz.create_disk_image(tmp_path, "1MiB")
+    assert isinstance(caught.value, FileExistsError)
+    with pytest.raises(applevz.POSIXError) as caught:
+        applevz.create_disk_image(tmp_path / "nowhere" / "disk", "1MiB")
+    assert isinstance(caught.value, FileNotFoundError)
+    assert os.listdir(tmp_path) == []
+
+
 # ---- NVM Express ----
 
 
@@ -137,18 +154,26 @@ def test_a_disk_that_is_no_attachment_is_refused_by_name(configure):
 
 
 @linux
-def test_usb_disks_keep_the_order_of_their_ports_and_hold_what_the_guest_wrote(boot, tmp_path):
+def test_disks_of_all_kinds_keep_their_order_and_what_was_synced_is_the_host_s_whatever_befalls_qemu(boot, tmp_path):
     devices = [
         applevz.USBMassStorageDeviceConfiguration(image(tmp_path / "first", "1MiB")),
         applevz.VirtioBlockDeviceConfiguration(image(tmp_path / "second", "2MiB")),
         applevz.USBMassStorageDeviceConfiguration(image(tmp_path / "third", "3MiB", read_only=True)),
+        applevz.NVMExpressControllerDeviceConfiguration(image(tmp_path / "fourth", "4MiB")),
+        applevz.VirtioBlockDeviceConfiguration(image(tmp_path / "fifth", "5MiB")),
+        applevz.NVMExpressControllerDeviceConfiguration(image(tmp_path / "sixth", "6MiB")),
     ]
     guest = boot(kernel="desktop/vmlinux", storage_devices=devices)
     first, third = (usb_disk(guest, port) for port in (1, 2))
-    assert [megabytes(guest, disk) for disk in (first, "vda", third)] == [1, 2, 3]
+    found = (first, "vda", third, "nvme0n1", "vdb", "nvme1n1")
+    assert [megabytes(guest, disk) for disk in found] == [1, 2, 3, 4, 5, 6]
     assert guest.run(f"cat /sys/block/{first}/ro /sys/block/{third}/ro").split() == ["0", "1"]
-    assert guest.run(f"echo written | dd of=/dev/{first} bs=512 conv=sync,fsync 2>/dev/null; echo done") == "done"
-    assert (tmp_path / "first").read_bytes().startswith(b"written\n")
+    for disk in (first, "vdb", "nvme1n1"):
+        assert guest.run(f"echo {disk} | dd of=/dev/{disk} bs=512 conv=sync,fsync 2>/dev/null; echo done") == "done"
+    (qemu,) = children()
+    os.kill(qemu, signal.SIGKILL)
+    for disk, name in ((first, "first"), ("vdb", "fifth"), ("nvme1n1", "sixth")):
+        assert (tmp_path / name).read_bytes().startswith(f"{disk}\n".encode())
 
 
 @linux
@@ -157,6 +182,6 @@ def test_more_usb_disks_than_there_are_ports_are_refused(configure, tmp_path):
     disks = [dataclasses.replace(disk) for _ in range(16)]
     devices = [applevz.USBMassStorageDeviceConfiguration(disk) for disk in disks]
     configure(storage_devices=devices[:15]).validate()
-    words = "storageDevices has 16 USB devices.*A USB controller has 15 ports"
+    words = "storageDevices have 16 USB devices together.*A USB controller has 15 ports"
     with pytest.raises(applevz.InvalidVirtualMachineConfigurationError, match=words):
         configure(storage_devices=devices).validate()
