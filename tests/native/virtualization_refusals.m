@@ -303,8 +303,9 @@ static void moreDevicesThanAMachineHolds(void)
     CHECK_VALID(configuration);
     configuration.serialPorts = @[ [[VZVirtioConsoleDeviceSerialPortConfiguration alloc] init] ];
     CHECK_REFUSED(configuration,
-                  @"directorySharingDevices, entropyDevices, graphicsDevices, memoryBalloonDevices, networkDevices, "
-                  @"serialPorts and storageDevices have 31 devices together.", @"room for 30");
+                  @"consoleDevices, directorySharingDevices, entropyDevices, graphicsDevices, memoryBalloonDevices, "
+                  @"networkDevices, serialPorts, storageDevices and usbControllers have 31 devices together.",
+                  @"room for 30");
     configuration.entropyDevices = @[];
     configuration.memoryBalloonDevices = @[ [[VZVirtioTraditionalMemoryBalloonDeviceConfiguration alloc] init],
                                             [[VZVirtioTraditionalMemoryBalloonDeviceConfiguration alloc] init] ];
