@@ -33,6 +33,7 @@ ADDRESSES = st.sampled_from(
 # is refused, its file.
 FIELDS = (
     "directory_?Sharing_?Devices",
+    "console_?Devices",
     "storage_?Devices",
     "usb_?Controllers",
     "network_?Devices",
@@ -129,6 +130,18 @@ def graphics_cards(draw):
     return applevz.VirtioGraphicsDeviceConfiguration(displays * draw(st.sampled_from([1, 1, 1, 0, 2])))
 
 
+@st.composite
+def consoles(draw):
+    names = st.sampled_from([None, None, "first", "second", 'a,b="c', "é" * 127, "é" * 128, "a\nb", "", "\x00"])
+    ports = [
+        applevz.VirtioConsolePortConfiguration(draw(names), is_console=draw(st.booleans()))
+        for _ in range(draw(st.sampled_from([0, 1, 2, 2, 4])))
+    ]
+    return applevz.VirtioConsoleDeviceConfiguration(
+        ports, draw(st.sampled_from([None, None, None, 4, 31, 510, 511, 0]))
+    )
+
+
 def refusal(configuration: applevz.VirtualMachineConfiguration) -> applevz.Error | None:
     try:
         configuration.validate()
@@ -152,6 +165,7 @@ def test_any_devices_together_are_refused_with_a_reason_or_start(configure, fold
         configuration = configure(
             platform=applevz.GenericPlatformConfiguration(generation_identifier=data.draw(st.booleans())),
             serial_ports=ports,
+            console_devices=data.draw(st.lists(consoles(), max_size=2)),
             storage_devices=data.draw(st.lists(disks(folder), max_size=4)),
             usb_controllers=data.draw(st.lists(usb_controllers(folder), max_size=1)),
             network_devices=data.draw(st.lists(cards(sockets), max_size=3)),

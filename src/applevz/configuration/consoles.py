@@ -100,7 +100,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class VirtioConsoleDeviceSerialPortConfiguration:
-    """A serial port that Linux knows as `/dev/hvc0` (the next as `/dev/hvc1`).
+    """A serial port that Linux knows as `/dev/hvc0` (the next as `/dev/hvc1`; it has eight of them).
+
+    QEMU drops what a guest prints and nobody takes, beyond what the attachment's pipe or file holds: a guest's kernel
+    could not go on while its console waited (hw/char/virtio-console.c). What must not be lost goes through a port of a
+    `VirtioConsoleDeviceConfiguration`.
 
     Without an attachment the machine makes a `Console` for it, a new one each time: `VirtualMachine.console`.
     """
