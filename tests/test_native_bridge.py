@@ -38,3 +38,11 @@ def test_channels_tell_of_each_completion_once_whoever_announces_releases_and_re
 def test_a_network_card_that_loses_its_attachment_is_told_as_an_event(programs, flavour, guest_files):
     result = programs.run("network", flavour, str(guest_files / "vmlinux"), timeout=200)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("flavour", ["O3", "address"])
+def test_a_machine_s_sockets_are_connected_listened_to_and_left(programs, flavour, guest_files, monkeypatch):
+    monkeypatch.setenv("APPLEVZ_QEMU", str(Path(__file__).with_name("scripted_qemu.py")))
+    monkeypatch.setenv("SCRIPTED_QEMU", json.dumps({}))
+    result = programs.run("sockets", flavour, str(guest_files / "vmlinux"), timeout=200)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")

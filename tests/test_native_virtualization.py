@@ -23,7 +23,7 @@ def programs():
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize("name", ["defaults", "efi", "files", "kernel_images", "refusals"])
+@pytest.mark.parametrize("name", ["defaults", "efi", "files", "kernel_images", "refusals", "sockets"])
 def test_program(programs, name, flavour):
     result = programs.run(name, flavour)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")

@@ -72,6 +72,8 @@ CFErrorRef applevz_capability_check(enum applevz_capability capability) {
             return virtualization_missing() ?: applevz_efi_missing();
         case APPLEVZ_CAPABILITY_SHARED_DIRECTORIES:
             return virtualization_missing() ?: applevz_shared_directories_missing();
+        case APPLEVZ_CAPABILITY_SOCKETS:
+            return virtualization_missing() ?: applevz_sockets_missing();
         case APPLEVZ_CAPABILITY_BRIDGED_NETWORKS:
             return virtualization_missing() ?: applevz_bridged_networks_missing();
         case APPLEVZ_CAPABILITY_SCREENSHOTS:

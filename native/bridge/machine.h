@@ -4,6 +4,7 @@
 #import "guest_agent.h"
 #import "input_turns.h"
 #import "operation.h"
+#import "socket_listeners.h"
 #import <Virtualization/Virtualization.h>
 
 NS_ASSUME_NONNULL_BEGIN
@@ -33,6 +34,9 @@ typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSErro
 /// Why a network card lost its attachment last. On the queue only; whoever wants to know sets it to nil before.
 @property (nullable) NSError *disconnection;
 
+/// Who listens to what the guest connects to. On the queue only.
+@property (readonly) AppleVZSocketListeners *socketListeners;
+
 /// What happened to it, told before the verb completes that did it.
 @property (readonly) AppleVZEvents *events;
 
@@ -50,6 +54,9 @@ typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSErro
 - (nullable NSError *)access:(NSError *_Nullable (^)(VZVirtualMachine *machine))block;
 
 - (AppleVZOperation *)perform:(AppleVZVerb)verb;
+
+/// Runs the block on the queue so many milliseconds later, unless the machine is gone by then.
+- (void)after:(unsigned)milliseconds perform:(void (^)(void))block;
 
 /// As perform:, for what changes no state and completes with something: the block completes the operation itself, on the
 /// queue, and then calls done, also on the queue. A machine that is let go meanwhile cancels the operation.

@@ -62,6 +62,7 @@ API_AVAILABLE(macos(14.0))
     _configuration = [configuration copy];
     _waiters = [[AppleVZStateWaiters alloc] init];
     _events = [[AppleVZEvents alloc] init];
+    _socketListeners = [[AppleVZSocketListeners alloc] init];
     _underWay = [NSMutableSet set];
     _inputTurns = [[AppleVZInputTurns alloc] initWithQueue:_queue];
     applevz_queue_sync(_queue, ^{
@@ -85,6 +86,7 @@ API_AVAILABLE(macos(14.0))
     [self setDelegateOfNetworkBlockDevices:self];
     for (VZVirtioConsoleDevice *device in _virtualMachine.consoleDevices)
         device.delegate = self;
+    [_socketListeners addAllTo:_virtualMachine];
     [_virtualMachine addObserver:self forKeyPath:StateKey options:0 context:&observation];
 }
 
@@ -376,6 +378,14 @@ API_AVAILABLE(macos(14.0))
     return operation;
 }
 
+- (void)after:(unsigned)milliseconds perform:(void (^)(void))block {
+    __weak AppleVZMachine *weak_self = self;
+    applevz_queue_after(_queue, milliseconds / 1000.0, ^{
+        if (weak_self != nil)
+            block();
+    });
+}
+
 - (AppleVZOperation *)request:(void (^)(VZVirtualMachine *machine, AppleVZOperation *operation,
                                         void (^done)(void)))block {
     AppleVZOperation *operation = [[AppleVZOperation alloc] init];
@@ -446,6 +456,7 @@ API_AVAILABLE(macos(14.0))
         [self cancelUnderWay:reason];
         [self->_waiters cancelWithError:cancelled(reason)];
         [self->_events cancelWithError:cancelled(reason)];
+        [self->_socketListeners closeWithError:cancelled(reason)];
     });
 }
 

@@ -29,6 +29,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// Nobody listens any more: no channel tells of the completion from here on.
 - (void)withdrawAnnouncement;
 
+/// Whether nobody will ask for what it completes with any more.
+@property (readonly, getter=isAbandoned) BOOL abandoned;
+
 /// nil before completion and after success.
 @property (nullable, readonly) NSError *error;
 

@@ -20,6 +20,7 @@ static double monotonic_seconds(void) {
     NSError *_error;
     int64_t _value;
     BOOL _ownsDescriptor; // _value is a descriptor that nobody has taken
+    BOOL _abandoned;
     applevz_wake_pipe *_waiters;
     AppleVZChannel *_channel;
     applevz_announcement _announcement; // the channel's lock guards it while it is queued
@@ -86,6 +87,7 @@ static double monotonic_seconds(void) {
 
 - (void)withdrawAnnouncement {
     pthread_mutex_lock(&_lock);
+    _abandoned = YES;
     [_channel withdraw:&_announcement];
     _channel = nil;
     pthread_mutex_unlock(&_lock);
@@ -96,6 +98,13 @@ static double monotonic_seconds(void) {
     BOOL completed = _completed;
     pthread_mutex_unlock(&_lock);
     return completed;
+}
+
+- (BOOL)isAbandoned {
+    pthread_mutex_lock(&_lock);
+    BOOL abandoned = _abandoned;
+    pthread_mutex_unlock(&_lock);
+    return abandoned;
 }
 
 - (int64_t)takeValue {

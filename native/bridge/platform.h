@@ -79,6 +79,21 @@ NSError *_Nullable applevz_guest_connections_missing(void);
 /// Why no directory can be shared with a guest; nil where one can.
 NSError *_Nullable applevz_shared_directories_missing(void);
 
+@protocol AppleVZSockets <NSObject>
+@optional
+/// Why no guest can have sockets to this host; nil where one can.
++ (nullable NSError *)applevzSocketsError;
+@end
+
+@protocol AppleVZSocketListening <NSObject>
+@optional
+/// As setSocketListener:forPort:, and says why where it cannot be.
+- (BOOL)applevzSetSocketListener:(id)listener forPort:(uint32_t)port error:(NSError **)error;
+@end
+
+/// Why no guest can have sockets to this host; nil where one can.
+NSError *_Nullable applevz_sockets_missing(void);
+
 @protocol AppleVZBridging <NSObject>
 @optional
 /// Why no network card can be connected to a network of the host's; nil where one can.

@@ -121,7 +121,8 @@ enum applevz_capability {
     APPLEVZ_CAPABILITY_GUEST_CONNECTIONS,      /* a guest's TCP ports can be connected to */
     APPLEVZ_CAPABILITY_EFI,                    /* a guest can be booted by EFI firmware */
     APPLEVZ_CAPABILITY_SHARED_DIRECTORIES,     /* directories of the host can be shared with a guest, read-only or not */
-    APPLEVZ_CAPABILITY_BRIDGED_NETWORKS,        /* a network card can be connected to a network of the host's */
+    APPLEVZ_CAPABILITY_BRIDGED_NETWORKS,       /* a network card can be connected to a network of the host's */
+    APPLEVZ_CAPABILITY_SOCKETS,                /* a guest can have sockets to this host */
     APPLEVZ_CAPABILITY_SCREENSHOTS,            /* what a guest's display shows can be had as a picture */
     APPLEVZ_CAPABILITY_INPUT_EVENTS,           /* keys can be pressed and the pointer moved for a guest, by a program */
     APPLEVZ_CAPABILITY_SOUND,                  /* a guest can have a sound device */
@@ -304,6 +305,9 @@ APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_file_system_device(
     applevz_directory_share *share) CF_RETURNS_RETAINED;
 /* VZVirtioEntropyDeviceConfiguration. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_entropy_device(
+    applevz_configuration *configuration) CF_RETURNS_RETAINED;
+/* VZVirtioSocketDeviceConfiguration. */
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_socket_device(
     applevz_configuration *configuration) CF_RETURNS_RETAINED;
 /* VZVirtioTraditionalMemoryBalloonDeviceConfiguration. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_add_virtio_traditional_memory_balloon_device(
@@ -543,6 +547,28 @@ APPLEVZ_EXPORT CFErrorRef applevz_machine_attach_usb_device(applevz_machine *mac
 APPLEVZ_EXPORT CFErrorRef applevz_machine_detach_usb_device(applevz_machine *machine, size_t controller,
                                                             applevz_usb_device *device,
                                                             applevz_operation **operation) CF_RETURNS_RETAINED;
+
+APPLEVZ_EXPORT CFErrorRef applevz_machine_socket_device_count(applevz_machine *machine, size_t *count) CF_RETURNS_RETAINED;
+/* connectToPort: of a VZVirtioSocketDevice, the machine's `index`-th socket device, again and again while nothing in the guest
+   listens. Completes with the descriptor of a connected socket. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_socket_connect(applevz_machine *machine, size_t index, uint32_t port,
+                                                         applevz_operation **operation) CF_RETURNS_RETAINED;
+
+/* The connections that a guest makes to one port, taken in their order. The port is free when it is released. */
+typedef struct applevz_socket_listener applevz_socket_listener;
+
+/* setSocketListener:forPort:; it stays while the machine is there, also over a discard. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_socket_listen(applevz_machine *machine, size_t index, uint32_t port,
+                                                        applevz_socket_listener **listener) CF_RETURNS_RETAINED;
+/* The descriptor of the oldest connection, the caller's from here on; -1 where there is none. Never waits. */
+APPLEVZ_EXPORT CFErrorRef applevz_socket_listener_take(applevz_socket_listener *listener,
+                                                       int *descriptor) CF_RETURNS_RETAINED;
+/* Completes when there is a connection to be taken. Of several who wait each is told, and one takes it. */
+APPLEVZ_EXPORT CFErrorRef applevz_socket_listener_wait(applevz_socket_listener *listener,
+                                                       applevz_operation **operation) CF_RETURNS_RETAINED;
+/* The port is free afterwards; whoever waits is told so, and what nobody has taken is closed. */
+APPLEVZ_EXPORT CFErrorRef applevz_socket_listener_close(applevz_socket_listener *listener) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT void applevz_socket_listener_release(applevz_socket_listener *listener);
 
 APPLEVZ_EXPORT CFErrorRef applevz_machine_memory_balloon_count(applevz_machine *machine,
                                                                size_t *count) CF_RETURNS_RETAINED;

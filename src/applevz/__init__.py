@@ -99,6 +99,7 @@ if TYPE_CHECKING:
         VirtioGraphicsDeviceConfiguration,
         VirtioGraphicsScanoutConfiguration,
         VirtioNetworkDeviceConfiguration,
+        VirtioSocketDeviceConfiguration,
         VirtioTraditionalMemoryBalloonDeviceConfiguration,
         VirtualMachineConfiguration,
         XHCIControllerConfiguration,
@@ -107,6 +108,7 @@ if TYPE_CHECKING:
     from .events import Events
     from .input_devices import Keyboard, Pointer
     from .machine import VirtualMachine
+    from .sockets import SocketListener, VirtioSocketDevice
     from .usb import USBController, USBMassStorageDevice
 
 __version__ = "0.1.0"
@@ -175,6 +177,7 @@ __all__ = [
     "SharedDirectory",
     "ShutdownPolicy",
     "SingleDirectoryShare",
+    "SocketListener",
     "TimeoutError",
     "USBController",
     "USBControllerNotFoundError",
@@ -196,6 +199,8 @@ __all__ = [
     "VirtioGraphicsScanout",
     "VirtioGraphicsScanoutConfiguration",
     "VirtioNetworkDeviceConfiguration",
+    "VirtioSocketDevice",
+    "VirtioSocketDeviceConfiguration",
     "VirtioTraditionalMemoryBalloonDevice",
     "VirtioTraditionalMemoryBalloonDeviceConfiguration",
     "VirtualMachine",
@@ -229,6 +234,7 @@ _LATER: Final[dict[str, str]] = {
         "_memory_balloons": ("VirtioTraditionalMemoryBalloonDevice",),
         "_network_devices": ("NetworkDevice", "bridged_network_interfaces"),
         "configuration": (
+            "VirtioSocketDeviceConfiguration",
             "BridgedNetworkDeviceAttachment",
             "BridgedNetworkInterface",
             "DiskBlockDeviceStorageDeviceAttachment",
@@ -272,6 +278,7 @@ _LATER: Final[dict[str, str]] = {
         "events": ("Events",),
         "input_devices": ("Keyboard", "Pointer"),
         "machine": ("VirtualMachine",),
+        "sockets": ("SocketListener", "VirtioSocketDevice"),
         "usb": ("USBController", "USBMassStorageDevice"),
     }.items()
     for name in names

@@ -92,6 +92,11 @@ class Capabilities:
         return _capability("shared_directories", lib.APPLEVZ_CAPABILITY_SHARED_DIRECTORIES)
 
     @property
+    def sockets(self) -> Capability:
+        """A guest can have sockets to this host: `VirtioSocketDeviceConfiguration`. Linux needs vhost_vsock."""
+        return _capability("sockets", lib.APPLEVZ_CAPABILITY_SOCKETS)
+
+    @property
     def bridged_networks(self) -> Capability:
         """A network card can be connected to a network of the host's: `BridgedNetworkDeviceAttachment`."""
         return _capability("bridged_networks", lib.APPLEVZ_CAPABILITY_BRIDGED_NETWORKS)

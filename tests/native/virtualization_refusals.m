@@ -304,7 +304,7 @@ static void moreDevicesThanAMachineHolds(void)
     configuration.serialPorts = @[ [[VZVirtioConsoleDeviceSerialPortConfiguration alloc] init] ];
     CHECK_REFUSED(configuration,
                   @"consoleDevices, directorySharingDevices, entropyDevices, graphicsDevices, memoryBalloonDevices, "
-                  @"networkDevices, serialPorts, storageDevices and usbControllers have 31 devices together.",
+                  @"networkDevices, serialPorts, socketDevices, storageDevices and usbControllers have 31 devices together.",
                   @"room for 30");
     configuration.entropyDevices = @[];
     configuration.memoryBalloonDevices = @[ [[VZVirtioTraditionalMemoryBalloonDeviceConfiguration alloc] init],

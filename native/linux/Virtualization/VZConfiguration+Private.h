@@ -126,6 +126,14 @@ extern BOOL VZValidateDiskSynchronizationMode(VZDiskSynchronizationMode mode,
 /*! Copies of the parts of a configuration. */
 extern NSArray *VZCopyOfParts(NSArray *parts);
 
+@interface VZSocketDeviceConfiguration () <VZConfigurationPart>
+- (instancetype)initForSubclass;
+@end
+@interface VZVirtioSocketDeviceConfiguration ()
+/*! Why no guest can have one here; nil where one can. The bridge asks by this name. */
++ (nullable NSError *)applevzSocketsError;
+@end
+
 /*! Refuses an instance of a class that stands for no device, loader or attachment. */
 extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSError **error);
 
@@ -236,6 +244,11 @@ extern BOOL VZCannotBeReopened(int descriptor);
 
 /*! Why a machine of it cannot be saved, if that is for a directory sharing device; otherwise nil. */
 @property (readonly, nullable) NSError *directorySharingSaveError;
+@end
+
+@interface VZVirtualMachineConfiguration (Sockets)
+/*! The same for a socket device. */
+@property (readonly, nullable) NSError *socketsSaveError;
 @end
 
 NS_ASSUME_NONNULL_END

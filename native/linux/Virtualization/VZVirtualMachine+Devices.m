@@ -3,6 +3,7 @@
 #import "VZErrors+Private.h"
 #import "VZNamedStorageDeviceAttachment+Private.h"
 #import "VZUSBController+Private.h"
+#import "VZVirtioSocketDevice+Private.h"
 #import "VZVirtualMachine+Private.h"
 
 @implementation VZVirtualMachine (Devices)
@@ -50,6 +51,8 @@
                                initWithMemorySize:_configuration.memorySize]];
     for (VZVirtioGraphicsDeviceConfiguration *configuration in _configuration.graphicsDevices)
         [devices addObject:[[VZVirtioGraphicsDevice alloc] initWithConfiguration:configuration]];
+    for (NSUInteger i = 0; i < _configuration.socketDevices.count; i++)
+        [devices addObject:[[VZVirtioSocketDevice alloc] initWithQueue:self.queue]];
     return devices;
 }
 
@@ -77,6 +80,10 @@
 
 - (NSArray<VZGraphicsDevice *> *)graphicsDevices {
     return [self devicesOfClass:[VZGraphicsDevice class]];
+}
+
+- (NSArray<VZSocketDevice *> *)socketDevices {
+    return [self devicesOfClass:[VZSocketDevice class]];
 }
 
 - (NSArray<VZMemoryBalloonDevice *> *)memoryBalloonDevices {

@@ -186,6 +186,9 @@ NSString *VZNameOfState(VZVirtualMachineState state);
 - (instancetype)initWithSizeInPixels:(CGSize)size;
 @end
 
+@interface VZVirtioSocketDevice () <VZRuntimeDevice>
+@end
+
 @interface VZMemoryBalloonDevice ()
 - (instancetype)initForSubclass;
 @end

@@ -9,6 +9,7 @@ NS_ASSUME_NONNULL_BEGIN
 @class VZGraphicsDevice;
 @class VZMemoryBalloonDevice;
 @class VZNetworkDevice;
+@class VZSocketDevice;
 @class VZUSBController;
 @class VZVirtualMachineConfiguration;
 @class VZVirtualMachineStartOptions;
@@ -95,6 +96,9 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
 
 /*! The balloons of the configuration, in its order. */
 @property (readonly, copy) NSArray<VZMemoryBalloonDevice *> *memoryBalloonDevices;
+
+/*! The socket devices of the configuration, in its order. */
+@property (readonly, copy) NSArray<VZSocketDevice *> *socketDevices;
 
 /*! Starts a machine that is Stopped or in Error. The block gets nil once the guest runs. */
 - (void)startWithCompletionHandler:(void (^)(NSError *_Nullable errorOrNil))completionHandler;

@@ -31,7 +31,8 @@ static void set_up_observing(void) {
 }
 
 // In VZVirtualMachine+Devices.m.
-@dynamic consoleDevices, directorySharingDevices, graphicsDevices, memoryBalloonDevices, networkDevices, usbControllers;
+@dynamic consoleDevices, directorySharingDevices, graphicsDevices, memoryBalloonDevices, networkDevices, socketDevices,
+    usbControllers;
 
 #pragma mark Making
 

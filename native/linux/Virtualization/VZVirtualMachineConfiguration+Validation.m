@@ -88,6 +88,15 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
     return valid || VZRefuse(error, wrong);
 }
 
+- (NSError *)socketsSaveError
+{
+    return self.socketDevices.count == 0 ? nil : VZErrorWithReason(
+        VZErrorInvalidVirtualMachineConfiguration, @"A machine of this configuration cannot be saved.",
+        [NSString stringWithFormat:@"%@ is a %@, whose connections are the host kernel's, which are not saved.",
+                                   nameOfElement(@"socketDevices", 0), [self.socketDevices[0] class]],
+        @"Leave it out of socketDevices.", nil);
+}
+
 - (BOOL)validateSaveRestoreSupportWithError:(NSError **)error
 {
     if (![self validateWithError:error]) {
@@ -105,6 +114,10 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
                                            nameOfElement(@"storageDevices", i), [self.storageDevices[i] class]],
                 @"Use a VZVirtioBlockDeviceConfiguration.", nil));
         }
+    }
+    NSError *sockets = self.socketsSaveError;
+    if (sockets) {
+        return VZRefuse(error, sockets);
     }
     NSString *reason = VZReasonAgainstSavingStorage(self.storageAttachments);
     return !reason || VZRefuse(error, VZErrorWithReason(
@@ -153,6 +166,10 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
                          class:[VZNetworkDeviceConfiguration class]
                          error:error]
         && [self validateDirectorySharingWithError:error]
+        && [self validateParts:self.socketDevices
+                            as:@"socketDevices"
+                         class:[VZSocketDeviceConfiguration class]
+                         error:error]
         && [self validateParts:self.storageDevices
                             as:@"storageDevices"
                          class:[VZStorageDeviceConfiguration class]
@@ -289,6 +306,7 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
 {
     NSUInteger balloons = self.memoryBalloonDevices.count;
     NSUInteger graphics = self.graphicsDevices.count;
+    NSUInteger sockets = self.socketDevices.count;
     NSUInteger devices = self.deviceCount;
     if (self.keyboards.count > 1) {
         return refuse(error,
@@ -317,11 +335,16 @@ static NSString *nameOfElement(NSString *property, NSUInteger index)
                                                  (unsigned long)self.USBDeviceCount],
                       [NSString stringWithFormat:@"A USB controller has %d ports.", VZUSBMaximumDeviceCount]);
     }
+    if (sockets > 1) {
+        return refuse(error, [NSString stringWithFormat:@"socketDevices has %lu devices.", (unsigned long)sockets],
+                      @"A machine has at most one socket device.");
+    }
     if (devices > VZPCIMaximumDeviceCount) {
         return refuse(error,
                       [NSString stringWithFormat:@"consoleDevices, directorySharingDevices, entropyDevices, "
                                                  @"graphicsDevices, memoryBalloonDevices, networkDevices, serialPorts, "
-                                                 @"storageDevices and usbControllers have %lu devices together.",
+                                                 @"socketDevices, storageDevices and usbControllers have %lu devices "
+                                                 @"together.",
                                                  (unsigned long)devices],
                       [NSString stringWithFormat:@"A machine has room for %d.", VZPCIMaximumDeviceCount]);
     }

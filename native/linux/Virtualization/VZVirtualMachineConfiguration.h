@@ -14,6 +14,7 @@ NS_ASSUME_NONNULL_BEGIN
 @class VZPlatformConfiguration;
 @class VZPointingDeviceConfiguration;
 @class VZSerialPortConfiguration;
+@class VZSocketDeviceConfiguration;
 @class VZStorageDeviceConfiguration;
 @class VZUSBControllerConfiguration;
 
@@ -44,6 +45,7 @@ VZ_EXPORT API_AVAILABLE(macos(11.0))
 @property (copy) NSArray<VZNetworkDeviceConfiguration *> *networkDevices;
 @property (copy) NSArray<VZPointingDeviceConfiguration *> *pointingDevices API_AVAILABLE(macos(12.0));
 @property (copy) NSArray<VZSerialPortConfiguration *> *serialPorts;
+@property (copy) NSArray<VZSocketDeviceConfiguration *> *socketDevices;
 @property (copy) NSArray<VZStorageDeviceConfiguration *> *storageDevices;
 
 /*! USB controllers to which devices can be attached while the machine is there, none by default. USB devices in other

@@ -30,6 +30,7 @@ NSArray *VZCopyOfParts(NSArray *parts)
         _networkDevices = @[];
         _pointingDevices = @[];
         _serialPorts = @[];
+        _socketDevices = @[];
         _storageDevices = @[];
         _usbControllers = @[];
     }
@@ -52,6 +53,7 @@ NSArray *VZCopyOfParts(NSArray *parts)
     copy.networkDevices = VZCopyOfParts(self.networkDevices);
     copy.pointingDevices = VZCopyOfParts(self.pointingDevices);
     copy.serialPorts = VZCopyOfParts(self.serialPorts);
+    copy.socketDevices = VZCopyOfParts(self.socketDevices);
     copy.storageDevices = VZCopyOfParts(self.storageDevices);
     copy.usbControllers = VZCopyOfParts(self.usbControllers);
     copy.applevzMemoryDirectoryURL = self.applevzMemoryDirectoryURL;
@@ -69,8 +71,8 @@ NSArray *VZCopyOfParts(NSArray *parts)
     NSUInteger onUSB = [self countOfStorageDevices:[VZUSBMassStorageDeviceConfiguration class]];
     return self.consoleDevices.count + self.directorySharingDevices.count + self.entropyDevices.count
         + self.graphicsDevices.count + self.memoryBalloonDevices.count + self.networkDevices.count
-        + self.serialPorts.count + self.storageDevices.count - onUSB + (self.USBDeviceCount > 0 ? 1 : 0)
-        + self.usbControllers.count;
+        + self.serialPorts.count + self.socketDevices.count + self.storageDevices.count - onUSB
+        + (self.USBDeviceCount > 0 ? 1 : 0) + self.usbControllers.count;
 }
 
 - (NSUInteger)USBDeviceCount

@@ -44,6 +44,8 @@
 #import <Virtualization/VZSerialPortConfiguration.h>
 #import <Virtualization/VZSharedDirectory.h>
 #import <Virtualization/VZSingleDirectoryShare.h>
+#import <Virtualization/VZSocketDevice.h>
+#import <Virtualization/VZSocketDeviceConfiguration.h>
 #import <Virtualization/VZStorageDevice.h>
 #import <Virtualization/VZStorageDeviceAttachment.h>
 #import <Virtualization/VZStorageDeviceConfiguration.h>
@@ -71,6 +73,10 @@
 #import <Virtualization/VZVirtioGraphicsScanout.h>
 #import <Virtualization/VZVirtioGraphicsScanoutConfiguration.h>
 #import <Virtualization/VZVirtioNetworkDeviceConfiguration.h>
+#import <Virtualization/VZVirtioSocketConnection.h>
+#import <Virtualization/VZVirtioSocketDevice.h>
+#import <Virtualization/VZVirtioSocketDeviceConfiguration.h>
+#import <Virtualization/VZVirtioSocketListener.h>
 #import <Virtualization/VZVirtioTraditionalMemoryBalloonDevice.h>
 #import <Virtualization/VZVirtioTraditionalMemoryBalloonDeviceConfiguration.h>
 #import <Virtualization/VZVirtualMachine.h>

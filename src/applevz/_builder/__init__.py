@@ -22,6 +22,7 @@ from ..configuration.input_devices import (
 )
 from ..configuration.machine import VirtualMachineConfiguration
 from ..configuration.memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
+from ..configuration.sockets import VirtioSocketDeviceConfiguration
 from ..errors import check
 from .boot_loaders import set_boot_loader
 from .consoles import add_console_devices, add_guest_agent, add_serial_ports
@@ -90,6 +91,8 @@ def native_configuration(
         pointers = (USBScreenCoordinatePointingDeviceConfiguration,)
         for _ in arguments.items("pointing_devices", configuration.pointing_devices, pointers):
             check(lib.applevz_configuration_add_usb_screen_coordinate_pointing_device(handle))
+        for _ in arguments.items("socket_devices", configuration.socket_devices, (VirtioSocketDeviceConfiguration,)):
+            check(lib.applevz_configuration_add_virtio_socket_device(handle))
         yield Native(handle, consoles, console_ports, agent)
 
 

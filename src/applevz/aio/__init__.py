@@ -96,6 +96,7 @@ from .. import (
     VirtioGraphicsScanout,
     VirtioGraphicsScanoutConfiguration,
     VirtioNetworkDeviceConfiguration,
+    VirtioSocketDeviceConfiguration,
     VirtioTraditionalMemoryBalloonDevice,
     VirtioTraditionalMemoryBalloonDeviceConfiguration,
     VirtualMachineConfiguration,
@@ -113,6 +114,7 @@ from .console import Console
 from .events import Events
 from .input_devices import Keyboard, Pointer
 from .machine import VirtualMachine
+from .sockets import SocketListener, VirtioSocketDevice
 from .usb import USBController, USBMassStorageDevice
 
 __all__ = [
@@ -179,6 +181,7 @@ __all__ = [
     "SharedDirectory",
     "ShutdownPolicy",
     "SingleDirectoryShare",
+    "SocketListener",
     "TimeoutError",
     "USBController",
     "USBControllerNotFoundError",
@@ -200,6 +203,8 @@ __all__ = [
     "VirtioGraphicsScanout",
     "VirtioGraphicsScanoutConfiguration",
     "VirtioNetworkDeviceConfiguration",
+    "VirtioSocketDevice",
+    "VirtioSocketDeviceConfiguration",
     "VirtioTraditionalMemoryBalloonDevice",
     "VirtioTraditionalMemoryBalloonDeviceConfiguration",
     "VirtualMachine",

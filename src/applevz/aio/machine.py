@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 from .._arguments import PathLike
 from .._deadline import Deadline
 from .._machine import BaseVirtualMachine, ShutdownPolicy, VirtualMachineState, connected_socket
+from .._sockets import socket_device_count
 from ..errors import ForkedError
 from ._loop import run
 from .console import Console
 from .events import Events
 from .input_devices import Keyboard, Pointer
+from .sockets import VirtioSocketDevice
 from .usb import USBController
 
 if TYPE_CHECKING:
@@ -59,6 +61,13 @@ class VirtualMachine(BaseVirtualMachine[Console, Events, Keyboard, Pointer]):
         # A process that was forked inside the block leaves it too, and the machine is not its own to stop.
         with suppress(ForkedError):
             await self.shutdown(ShutdownPolicy.POWEROFF)
+
+    @property
+    def socket_devices(self) -> tuple[VirtioSocketDevice, ...]:
+        """The machine's socket devices: one or none."""
+        return tuple(
+            VirtioSocketDevice(self, self._handle, index) for index in range(socket_device_count(self._handle))
+        )
 
     # ---- The framework's verbs ----
 

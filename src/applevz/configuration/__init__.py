@@ -40,6 +40,7 @@ from .network import (
     VirtioNetworkDeviceConfiguration,
 )
 from .platforms import GenericMachineIdentifier, GenericPlatformConfiguration
+from .sockets import VirtioSocketDeviceConfiguration
 from .storage import (
     DiskBlockDeviceStorageDeviceAttachment,
     DiskImageCachingMode,
@@ -89,6 +90,7 @@ __all__ = [
     "VirtioGraphicsDeviceConfiguration",
     "VirtioGraphicsScanoutConfiguration",
     "VirtioNetworkDeviceConfiguration",
+    "VirtioSocketDeviceConfiguration",
     "VirtioTraditionalMemoryBalloonDeviceConfiguration",
     "VirtualMachineConfiguration",
     "XHCIControllerConfiguration",

@@ -17,6 +17,7 @@ from .input_devices import USBKeyboardConfiguration, USBScreenCoordinatePointing
 from .memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
 from .network import VirtioNetworkDeviceConfiguration
 from .platforms import GenericPlatformConfiguration
+from .sockets import VirtioSocketDeviceConfiguration
 from .storage import (
     NVMExpressControllerDeviceConfiguration,
     USBMassStorageDeviceConfiguration,
@@ -65,6 +66,7 @@ class VirtualMachineConfiguration:
     entropy_devices: Sequence[VirtioEntropyDeviceConfiguration] = ()
     memory_balloon_devices: Sequence[VirtioTraditionalMemoryBalloonDeviceConfiguration] = ()
     memory_directory: PathLike | None = None
+    socket_devices: Sequence[VirtioSocketDeviceConfiguration] = ()
     graphics_devices: Sequence[VirtioGraphicsDeviceConfiguration] = ()
     keyboards: Sequence[USBKeyboardConfiguration] = ()
     pointing_devices: Sequence[USBScreenCoordinatePointingDeviceConfiguration] = ()

@@ -32,6 +32,7 @@ NS_ASSUME_NONNULL_BEGIN
     BOOL _isExchangeable; // there is a generation identifier, and network cards are in places of their own
     NSUInteger _deviceCount;
     NSUInteger _USBDeviceCount; // on the controller that is there for all USB devices without one of their own
+    uint32_t _socketGuest;
 }
 
 - (void)add:(NSString *)option value:(NSString *)value;
@@ -115,6 +116,10 @@ NS_ASSUME_NONNULL_BEGIN
 
 @interface QEMUCommandLine (InputDevices)
 - (void)addInputDevices:(VZVirtualMachineConfiguration *)configuration;
+@end
+
+@interface QEMUCommandLine (SocketDevices)
+- (BOOL)addSocketDevices:(NSArray<VZSocketDeviceConfiguration *> *)devices error:(NSError **)error;
 @end
 
 /// The value of an option in JSON, which is where a user's string may stand in one.

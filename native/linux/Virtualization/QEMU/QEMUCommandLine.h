@@ -81,6 +81,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// QEMU is gone, which has used what the machine's ports are connected to.
 - (void)leaveCharacterBackends;
 
+/// The number by which the guest's sockets are reached (QEMUSocketTransport); 0 where it has none.
+@property (readonly) uint32_t socketGuest;
+
 /// What QEMU decides of a machine besides its configuration, and a saved state depends on: names and values.
 @property (readonly) NSArray<NSArray<NSString *> *> *platformFields;
 

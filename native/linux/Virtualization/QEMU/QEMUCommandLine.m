@@ -65,6 +65,8 @@
     [self addInputDevices:configuration];
     if (![self addUSBControllers:configuration.usbControllers error:error])
         return nil;
+    if (![self addSocketDevices:configuration.socketDevices error:error])
+        return nil;
     return self;
 }
 

@@ -97,6 +97,7 @@ NSArray<NSArray<NSString *> *> *QEMUFingerprint(VZVirtualMachineConfiguration *c
     [fields addObject:number_field(@"graphicsDevices.count", configuration.graphicsDevices.count)];
     [fields addObject:number_field(@"keyboards.count", configuration.keyboards.count)];
     [fields addObject:number_field(@"pointingDevices.count", configuration.pointingDevices.count)];
+    [fields addObject:number_field(@"socketDevices.count", configuration.socketDevices.count)];
     // Of what came later a machine without it says nothing.
     if (configuration.usbControllers.count > 0)
         [fields addObject:number_field(@"usbControllers.count", configuration.usbControllers.count)];
