@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#import "machine.h"
+#import "machine_private.h"
 #import "causes.h"
 #import "dispatching.h"
 #import "errors.h"
@@ -29,21 +29,12 @@ static bool is_refusal(NSError *_Nullable error) {
                                                             error.code == VZErrorInvalidVirtualMachineStateTransition);
 }
 
-@interface AppleVZMachine () <VZVirtualMachineDelegate, VZVirtioConsoleDeviceDelegate>
-@end
-
-API_AVAILABLE(macos(14.0))
-@interface AppleVZMachine (NetworkBlockDevices) <VZNetworkBlockDeviceStorageDeviceAttachmentDelegate>
-@end
-
 @implementation AppleVZMachine {
     dispatch_queue_t _queue;
-    VZVirtualMachineConfiguration *_configuration; // a copy: what a discarded machine is replaced from
     AppleVZStateWaiters *_waiters;
     _Atomic(int) _state;
 
     // Used on the queue only.
-    VZVirtualMachine *_virtualMachine; // nil between a discard and the next verb, and once invalidated
     BOOL _invalidated;
     NSMutableSet<AppleVZOperation *> *_underWay;
     AppleVZEvent *_unexplained; // a change of state whose reason the framework has still to tell
@@ -83,9 +74,7 @@ API_AVAILABLE(macos(14.0))
     _virtualMachine = [[VZVirtualMachine alloc] initWithConfiguration:_configuration queue:_queue];
     // The delegate is weak, and an observer is not retained: invalidate ends both before this object can go.
     _virtualMachine.delegate = self;
-    [self setDelegateOfNetworkBlockDevices:self];
-    for (VZVirtioConsoleDevice *device in _virtualMachine.consoleDevices)
-        device.delegate = self;
+    [self setDelegateOfDevices:self];
     [_socketListeners addAllTo:_virtualMachine];
     [_virtualMachine addObserver:self forKeyPath:StateKey options:0 context:&observation];
 }
@@ -94,10 +83,8 @@ API_AVAILABLE(macos(14.0))
     if (_virtualMachine == nil)
         return;
     [_virtualMachine removeObserver:self forKeyPath:StateKey];
-    for (VZVirtioConsoleDevice *device in _virtualMachine.consoleDevices)
-        device.delegate = nil;
+    [self setDelegateOfDevices:nil];
     _virtualMachine.delegate = nil;
-    [self setDelegateOfNetworkBlockDevices:nil];
     _virtualMachine = nil;
 }
 
@@ -145,15 +132,6 @@ API_AVAILABLE(macos(14.0))
     [_waiters announceState:event.state];
 }
 
-- (void)addEventOfKind:(enum applevz_event_kind)kind
-                 cause:(enum applevz_event_cause)cause
-                device:(NSUInteger)device
-                 error:(NSError *)error {
-    AppleVZEvent *event = [AppleVZEvent eventOfKind:kind cause:cause stateBefore:self.state state:self.state error:error];
-    event.device = device != NSNotFound ? (NSInteger)device : -1;
-    [_events add:event];
-}
-
 - (void)observeValueForKeyPath:(NSString *)keyPath
                       ofObject:(id)object
                         change:(NSDictionary<NSString *, id> *)change
@@ -183,64 +161,6 @@ API_AVAILABLE(macos(14.0))
                    cause:APPLEVZ_EVENT_CAUSE_HOST
                   device:NSNotFound
                    error:error];
-}
-
-- (void)virtualMachine:(VZVirtualMachine *)virtualMachine
-                         networkDevice:(VZNetworkDevice *)networkDevice
-    attachmentWasDisconnectedWithError:(NSError *)error {
-    if (virtualMachine != _virtualMachine)
-        return;
-    self.disconnection = error;
-    [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_DISCONNECTED
-                   cause:APPLEVZ_EVENT_CAUSE_HOST
-                  device:[virtualMachine.networkDevices indexOfObjectIdenticalTo:networkDevice]
-                   error:error];
-}
-
-/// Attachments have no copies: those of the configuration are the machine's. Their delegate is weak, and as the machine's own.
-- (void)setDelegateOfNetworkBlockDevices:(AppleVZMachine *)delegate {
-    if (@available(macOS 14.0, *))
-        for (VZStorageDeviceConfiguration *device in _configuration.storageDevices)
-            if ([device.attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]])
-                ((VZNetworkBlockDeviceStorageDeviceAttachment *)device.attachment).delegate = delegate;
-}
-
-- (NSUInteger)storageDeviceOf:(VZStorageDeviceAttachment *)attachment {
-    NSUInteger index = 0;
-    for (VZStorageDeviceConfiguration *device in _configuration.storageDevices) {
-        if (device.attachment == attachment)
-            return index;
-        index++;
-    }
-    return NSNotFound;
-}
-
-- (void)addEventOfKind:(enum applevz_event_kind)kind
-                device:(VZVirtioConsoleDevice *)device
-                  port:(VZVirtioConsolePort *)port {
-    NSUInteger device_index = [_virtualMachine.consoleDevices indexOfObjectIdenticalTo:device];
-    if (device_index == NSNotFound)
-        return; // of one that was left behind
-    uint32_t count = device.ports.maximumPortCount;
-    uint32_t port_index = 0;
-    while (port_index < count && device.ports[port_index] != port)
-        port_index++;
-    AppleVZEvent *event = [AppleVZEvent eventOfKind:kind
-                                              cause:APPLEVZ_EVENT_CAUSE_GUEST
-                                        stateBefore:self.state
-                                              state:self.state
-                                              error:nil];
-    event.device = (NSInteger)device_index;
-    event.port = (NSInteger)port_index;
-    [_events add:event];
-}
-
-- (void)consoleDevice:(VZVirtioConsoleDevice *)consoleDevice didOpenPort:(VZVirtioConsolePort *)consolePort {
-    [self addEventOfKind:APPLEVZ_EVENT_KIND_PORT_OPENED device:consoleDevice port:consolePort];
-}
-
-- (void)consoleDevice:(VZVirtioConsoleDevice *)consoleDevice didClosePort:(VZVirtioConsolePort *)consolePort {
-    [self addEventOfKind:APPLEVZ_EVENT_KIND_PORT_CLOSED device:consoleDevice port:consolePort];
 }
 
 - (void)takeGuestAgent:(AppleVZGuestAgent *)agent {
@@ -458,25 +378,6 @@ API_AVAILABLE(macos(14.0))
         [self->_events cancelWithError:cancelled(reason)];
         [self->_socketListeners closeWithError:cancelled(reason)];
     });
-}
-
-@end
-
-@implementation AppleVZMachine (NetworkBlockDevices)
-
-- (void)attachmentWasConnected:(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment API_AVAILABLE(macos(14.0)) {
-    [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_CONNECTED
-                   cause:APPLEVZ_EVENT_CAUSE_HOST
-                  device:[self storageDeviceOf:attachment]
-                   error:nil];
-}
-
-- (void)attachment:(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment
-    didEncounterError:(NSError *)error API_AVAILABLE(macos(14.0)) {
-    [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_FAILED
-                   cause:APPLEVZ_EVENT_CAUSE_HOST
-                  device:[self storageDeviceOf:attachment]
-                   error:error];
 }
 
 @end

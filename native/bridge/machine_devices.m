@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "machine_private.h"
+
+API_AVAILABLE(macos(14.0))
+@interface AppleVZMachine (NetworkBlockDevices) <VZNetworkBlockDeviceStorageDeviceAttachmentDelegate>
+@end
+
+@implementation AppleVZMachine (Devices)
+
+- (void)addEventOfKind:(enum applevz_event_kind)kind
+                 cause:(enum applevz_event_cause)cause
+                device:(NSUInteger)device
+                 error:(NSError *)error {
+    AppleVZEvent *event = [AppleVZEvent eventOfKind:kind cause:cause stateBefore:self.state state:self.state error:error];
+    event.device = device != NSNotFound ? (NSInteger)device : -1;
+    [self.events add:event];
+}
+
+- (void)setDelegateOfDevices:(AppleVZMachine *)delegate {
+    for (VZVirtioConsoleDevice *device in _virtualMachine.consoleDevices)
+        device.delegate = delegate;
+    // Attachments have no copies: those of the configuration are the machine's.
+    if (@available(macOS 14.0, *))
+        for (VZStorageDeviceConfiguration *device in _configuration.storageDevices)
+            if ([device.attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]])
+                ((VZNetworkBlockDeviceStorageDeviceAttachment *)device.attachment).delegate = delegate;
+}
+
+- (NSUInteger)storageDeviceOf:(VZStorageDeviceAttachment *)attachment {
+    NSUInteger index = 0;
+    for (VZStorageDeviceConfiguration *device in _configuration.storageDevices) {
+        if (device.attachment == attachment)
+            return index;
+        index++;
+    }
+    return NSNotFound;
+}
+
+- (void)virtualMachine:(VZVirtualMachine *)virtualMachine
+                         networkDevice:(VZNetworkDevice *)networkDevice
+    attachmentWasDisconnectedWithError:(NSError *)error {
+    if (virtualMachine != _virtualMachine)
+        return;
+    self.disconnection = error;
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_DISCONNECTED
+                   cause:APPLEVZ_EVENT_CAUSE_HOST
+                  device:[virtualMachine.networkDevices indexOfObjectIdenticalTo:networkDevice]
+                   error:error];
+}
+
+- (void)addEventOfKind:(enum applevz_event_kind)kind
+                device:(VZVirtioConsoleDevice *)device
+                  port:(VZVirtioConsolePort *)port {
+    NSUInteger device_index = [_virtualMachine.consoleDevices indexOfObjectIdenticalTo:device];
+    if (device_index == NSNotFound)
+        return; // of one that was left behind
+    uint32_t count = device.ports.maximumPortCount;
+    uint32_t port_index = 0;
+    while (port_index < count && device.ports[port_index] != port)
+        port_index++;
+    AppleVZEvent *event = [AppleVZEvent eventOfKind:kind
+                                              cause:APPLEVZ_EVENT_CAUSE_GUEST
+                                        stateBefore:self.state
+                                              state:self.state
+                                              error:nil];
+    event.device = (NSInteger)device_index;
+    event.port = (NSInteger)port_index;
+    [self.events add:event];
+}
+
+- (void)consoleDevice:(VZVirtioConsoleDevice *)consoleDevice didOpenPort:(VZVirtioConsolePort *)consolePort {
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_PORT_OPENED device:consoleDevice port:consolePort];
+}
+
+- (void)consoleDevice:(VZVirtioConsoleDevice *)consoleDevice didClosePort:(VZVirtioConsolePort *)consolePort {
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_PORT_CLOSED device:consoleDevice port:consolePort];
+}
+
+@end
+
+@implementation AppleVZMachine (NetworkBlockDevices)
+
+- (void)attachmentWasConnected:(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment API_AVAILABLE(macos(14.0)) {
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_CONNECTED
+                   cause:APPLEVZ_EVENT_CAUSE_HOST
+                  device:[self storageDeviceOf:attachment]
+                   error:nil];
+}
+
+- (void)attachment:(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment
+    didEncounterError:(NSError *)error API_AVAILABLE(macos(14.0)) {
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_FAILED
+                   cause:APPLEVZ_EVENT_CAUSE_HOST
+                  device:[self storageDeviceOf:attachment]
+                   error:error];
+}
+
+@end

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the two files of AppleVZMachine share: machine.m is its life, machine_devices.m what its devices tell.
+#import "machine.h"
+
+NS_ASSUME_NONNULL_BEGIN
+
+@interface AppleVZMachine () {
+    VZVirtualMachineConfiguration *_configuration; // a copy: what a discarded machine is replaced from
+
+    // Used on the queue only.
+    VZVirtualMachine *_virtualMachine; // nil between a discard and the next verb, and once invalidated
+}
+@end
+
+@interface AppleVZMachine (Devices) <VZVirtualMachineDelegate, VZVirtioConsoleDeviceDelegate>
+
+/// NSNotFound for the device in an event of the machine's own.
+- (void)addEventOfKind:(enum applevz_event_kind)kind
+                 cause:(enum applevz_event_cause)cause
+                device:(NSUInteger)device
+                 error:(nullable NSError *)error;
+
+/// Their delegates are weak, as the machine's own.
+- (void)setDelegateOfDevices:(nullable AppleVZMachine *)delegate;
+
+@end
+
+NS_ASSUME_NONNULL_END
