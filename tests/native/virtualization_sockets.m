@@ -3,21 +3,20 @@
 #import "virtualization_support.h"
 #import "unix_transport.h"
 #import <Virtualization/VZVirtioSocketDevice+Private.h>
-#include <dirent.h>
 static BOOL ends(int descriptor)
 {
     char byte;
     return recv(descriptor, &byte, 1, 0) <= 0;
 }
 
+// Those of sockets: a worker of a queue has a pipe of Foundation's, which comes and goes with it.
 static NSUInteger openDescriptors(void)
 {
     NSUInteger count = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    while (readdir(directory)) {
-        count++;
+    for (int descriptor = 0; descriptor < 1024; descriptor++) {
+        struct stat status;
+        count += fstat(descriptor, &status) == 0 && S_ISSOCK(status.st_mode) ? 1 : 0;
     }
-    closedir(directory);
     return count;
 }
 
@@ -374,12 +373,5 @@ int main(void)
         aHostWithoutTheModuleSaysWhichOneToLoad,
     };
     QEMUSocketTransport.current = [[UnixTransport alloc] init];
-    @autoreleasepool {
-        // What the process opens once for all sockets is there before any are counted.
-        dispatch_queue_t queue = dispatch_queue_create("machine", DISPATCH_QUEUE_SERIAL);
-        int listening = guest_listens(7, 79);
-        CHECK(connected(deviceOf(7, queue), queue, 79, NULL) != nil);
-        close(listening);
-    }
     return runTests(tests, sizeof tests / sizeof *tests);
 }
