@@ -35,6 +35,22 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def workers_end() -> bool:
+    """Whether the library's workers that have nothing to do have ended, which they do after a while: each has a pipe of
+    Foundation's, and descriptors can be counted exactly only then."""
+
+    def names() -> list[str]:
+        found = []
+        for name in Path("/proc/self/task").glob("*/comm"):
+            try:
+                found.append(name.read_text().strip())
+            except OSError:
+                continue
+        return found
+
+    return eventually(lambda: "applevz-worker" not in names())
+
+
 def alive(process: int) -> bool:
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

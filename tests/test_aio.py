@@ -79,8 +79,10 @@ AWAITED = {
     "Events": {"__next__", "next"},
     "Keyboard": {"down", "press", "type", "up"},
     "Pointer": {"click", "down", "move", "scroll", "up"},
+    "SocketListener": {"__enter__", "__exit__", "accept"},
     "USBController": {"attach"},
     "USBMassStorageDevice": {"detach"},
+    "VirtioSocketDevice": {"connect"},
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from guest_machine import PATIENCE, Guest
-from processes import alive, children, eventually
+from processes import alive, children, eventually, workers_end
 
 import applevz
 from applevz import ShutdownPolicy, VirtualMachineState
@@ -584,15 +584,16 @@ def test_machines_that_were_made_used_and_dropped_leave_nothing_behind(configure
             vm.stop(timeout=PATIENCE)
 
     def left():
-        return len(os.listdir("/proc/self/fd")), children(), lib.applevz_debug_live_handles()
+        threads = len(os.listdir("/proc/self/task")) - threading.active_count()
+        return len(os.listdir("/proc/self/fd")), children(), threads, lib.applevz_debug_live_handles()
 
     for _ in range(3):
         cycle()
     gc.collect()
+    assert workers_end()
     before = left()
     for _ in range(30):
         cycle()
     gc.collect()
+    assert workers_end()
     assert eventually(lambda: left() == before)
-    # The poller, and the workers that a machine's queue may have had at once.
-    assert len(os.listdir("/proc/self/task")) <= threading.active_count() + 1 + (os.cpu_count() or 1) + 2

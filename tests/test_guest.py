@@ -315,14 +315,15 @@ def test_a_fifo_without_another_end_does_not_hold_a_machine_up(machine, tmp_path
         os.close(reading)
 
 
-def test_a_guest_goes_on_at_the_end_of_a_file_that_it_is_handed(machine, tmp_path):
+def test_a_guest_goes_on_where_the_handle_of_a_file_stands(machine, tmp_path):
     log = tmp_path / "log"
-    log.write_text("before\n")
+    log.write_text("before\nand after\n")
     with log.open("r+b", buffering=0) as writing:
+        writing.seek(len("before\n"))
         attachment = applevz.FileHandleSerialPortAttachment(None, writing)
         vm = machine(serial_ports=[applevz.VirtioConsoleDeviceSerialPortConfiguration(attachment)])
         vm.start(timeout=PATIENCE)
         assert eventually(lambda: READY in log.read_bytes(), PATIENCE)
         vm.stop(timeout=PATIENCE)
         assert not fcntl.fcntl(writing, fcntl.F_GETFL) & os.O_APPEND
-    assert log.read_bytes().startswith(b"before\n")
+    assert log.read_bytes().startswith(b"before\n" + READY)
