@@ -239,6 +239,11 @@ extern BOOL VZCannotBeReopened(int descriptor);
 - (BOOL)validateParts:(NSArray *)parts as:(NSString *)property class:(Class)class error:(NSError **)error;
 @end
 
+@interface VZVirtualMachineConfiguration (Distinctness)
+/*! Checks what must not be there twice, once each part is known to be valid. */
+- (BOOL)validateDistinctnessWithError:(NSError **)error;
+@end
+
 @interface VZVirtualMachineConfiguration (DirectorySharing)
 - (BOOL)validateDirectorySharingWithError:(NSError **)error;
 

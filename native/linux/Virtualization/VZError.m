@@ -39,6 +39,11 @@ NSError *VZInvalidDiskImageError(NSString *failureReason, NSString *recoverySugg
                             underlying);
 }
 
+NSString *VZNameOfElement(NSString *property, NSUInteger index)
+{
+    return [NSString stringWithFormat:@"%@[%lu]", property, (unsigned long)index];
+}
+
 NSString *VZSystemCallErrorText(int errorNumber)
 {
     // The GNU strerror_r: returns the text, which is in buffer or static.

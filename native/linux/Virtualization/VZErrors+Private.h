@@ -31,4 +31,14 @@ static inline BOOL VZRefuse(NSError *_Nullable __autoreleasing *_Nullable out, N
     return NO;
 }
 
+/*! Refuses a configuration. */
+static inline BOOL VZRefuseConfiguration(NSError *_Nullable __autoreleasing *_Nullable out, NSString *failureReason,
+                                         NSString *_Nullable recoverySuggestion)
+{
+    return VZRefuse(out, VZInvalidConfigurationError(failureReason, recoverySuggestion, nil));
+}
+
+/*! What an error calls one of the elements of an array: "serialPorts[0]". */
+extern NSString *VZNameOfElement(NSString *property, NSUInteger index);
+
 NS_ASSUME_NONNULL_END
