@@ -19,6 +19,7 @@ SDK =
 PEERS =
 README =
 BENCH_ARGUMENTS =
+GUEST_ARGUMENTS =
 PREFIX = /usr/local
 DESTDIR =
 # Two files at a time: most tests wait for an emulated guest, which keeps one processor busy.
@@ -33,6 +34,7 @@ SOURCES = setup.py pyproject.toml $(shell find native -name '*.[cmh]' -o -name '
 run: $(STAMPS)/installed $(if $(KERNEL),,guest)
 	$(VENV)/bin/python -m applevz run $(if $(KERNEL),--kernel '$(KERNEL)' --initrd '$(INITRD)') $(ARGUMENTS)
 
+test: GUEST_ARGUMENTS = --all
 test: $(STAMPS)/installed-for-tests lint guest
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGUMENTS)
 
@@ -54,7 +56,7 @@ frameworks: $(STAMPS)/packages
 setup: $(STAMPS)/installed
 
 guest: $(STAMPS)/packages
-	$(PYTHON) tests/guest/prepare.py
+	$(PYTHON) tests/guest/prepare.py $(GUEST_ARGUMENTS)
 
 clean:
 	rm -rf build/lib* build/temp* build/bdist* build/debug build/tests $(STAMPS)/installed* dist src/*.egg-info

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def guest_files() -> Path:
     """The folder of the default guest's files."""
-    subprocess.run([sys.executable, ROOT / "tests" / "guest" / "prepare.py"], check=True)
+    subprocess.run([sys.executable, ROOT / "tests" / "guest" / "prepare.py", "--all"], check=True)
     return ROOT / "build" / "guest"
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Prepares the guests of the tests and of `make run`, on Debian: `python tests/guest/prepare.py [--output DIR]`.
+"""Prepares the guests of the tests and of `make run`, on Debian: `tests/guest/prepare.py [--output DIR] [--all]`.
 
-What is made, under `build/guest/` or DIR:
+What is made, under `build/guest/` or DIR; all but the first three with `--all`, for the tests:
 
     vmlinuz          the distribution's cloud kernel as its package has it (a bzImage; on arm64 an Image)
     vmlinux          the same kernel, uncompressed: an ELF file with a PVH entry, which boots faster (on arm64 an Image)
@@ -15,7 +15,7 @@ What is made, under `build/guest/` or DIR:
     packages/        the packages as downloaded
 
 The packages are downloaded with `apt-get download` and unpacked with `dpkg-deb`, never installed, so an ordinary user
-can do it. The commands `cpio` and `mformat` (of mtools) must be there, and `lz4` for Debian 12's compression.
+can do it. The command `cpio` must be there, `lz4` for Debian 12's compression, and `mformat` (of mtools) for `--all`.
 
 The guest
 ---------
@@ -61,6 +61,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -68,8 +69,9 @@ DEFAULT_OUTPUT = HERE.parent.parent / "build" / "guest"
 APT_LISTS = Path("/var/lib/apt/lists")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 PARTS = ("vmlinuz", "vmlinux", "initrd.cpio.gz")
-PROGRAM_PACKAGES = ("busybox-static", "qemu-guest-agent", "systemd-boot-efi")
-OUTPUTS = (*PARTS, "agent.cpio.gz", "efi.img", *(f"desktop/{name}" for name in PARTS))
+BUSYBOX = "busybox-static"
+PROGRAM_PACKAGES = ("qemu-guest-agent", "systemd-boot-efi")
+ALL_PARTS = (*PARTS, "agent.cpio.gz", "efi.img", *(f"desktop/{name}" for name in PARTS))
 
 # The files of the initramfs that stand beside this script, and where they go.
 GUEST_FILES = {
@@ -129,7 +131,7 @@ def run(*command: str | os.PathLike[str], **options) -> bytes:
 # Packages
 
 
-def check_host() -> str:
+def check_host(everything: bool) -> str:
     """Debian's name of the architecture, on a host where the guest can be prepared."""
     machine = platform.machine()
     has_apt = all(map(shutil.which, ("apt-get", "apt-cache", "dpkg-deb")))
@@ -138,27 +140,32 @@ def check_host() -> str:
             f"the default guest is prepared on Debian for amd64 and arm64 only, and this is {sys.platform} on {machine}"
             f"{'' if has_apt else ' without apt'}: {ANOTHER_GUEST}"
         )
-    for command, package in (("cpio", "cpio"), ("mformat", "mtools")):
+    needed = {"cpio": "cpio", **({"mformat": "mtools"} if everything else {})}
+    for command, package in needed.items():
         if not shutil.which(command):
             raise PreparationError(f"the command {command} is missing: install the package {package}")
     return ARCHITECTURES[machine]
 
 
-def resolve_packages(architecture: str) -> dict[str, str]:
+def resolve_packages(architecture: str, everything: bool) -> dict[str, str]:
     """The packages to download with their versions: the kernels that the metapackages name, and programs."""
-    metapackages = [f"linux-image-cloud-{architecture}", f"linux-image-{architecture}"]
+    metapackages = [f"linux-image-cloud-{architecture}"]
+    programs = [BUSYBOX]
+    if everything:
+        metapackages.append(f"linux-image-{architecture}")
+        programs += PROGRAM_PACKAGES
     try:
-        answer = run("apt-cache", "show", "--no-all-versions", *metapackages, *PROGRAM_PACKAGES).decode()
+        answer = run("apt-cache", "show", "--no-all-versions", *metapackages, *programs).decode()
     except PreparationError as error:
         if "No packages found" not in str(error):
             raise
         answer = ""
     packages = {}
-    missing = {*metapackages, *PROGRAM_PACKAGES}
+    missing = {*metapackages, *programs}
     for stanza in answer.split("\n\n"):
         fields = dict(re.findall(r"^([A-Za-z-]+): (.*)$", stanza, re.MULTILINE))
         name = fields.get("Package")
-        if name in PROGRAM_PACKAGES:
+        if name in programs:
             packages[name] = fields["Version"]
         elif name in metapackages:
             dependency = re.search(r"(linux-image-[^ ,]+) \(= ([^)]+)\)", fields.get("Depends", ""))
@@ -385,9 +392,9 @@ def recipe() -> str:
     return digest.hexdigest()
 
 
-def states_of(output: Path) -> dict[str, list[int]]:
+def states_of(output: Path, names: Iterable[str]) -> dict[str, list[int]]:
     states = {}
-    for name in OUTPUTS:
+    for name in names:
         try:
             status = (output / name).stat()
         except FileNotFoundError:
@@ -446,12 +453,12 @@ def build_guest(unpacked: Path, busybox: Path, modules: list[str], architecture:
     say(f"drivers in the initramfs: {' '.join(names)}")
 
 
-def build(packages: dict[str, str], architecture: str, output: Path, scratch: Path) -> None:
+def build(packages: dict[str, str], architecture: str, parts: tuple[str, ...], output: Path, scratch: Path) -> None:
     files = download(packages, output / "packages", scratch)
     say(f"unpacking {', '.join(f'{name} {version}' for name, version in packages.items())}")
     for name, file in files.items():
         unpack(name, file, scratch / name)
-    places = [scratch / "busybox-static" / folder / "busybox" for folder in ("bin", "usr/bin")]
+    places = [scratch / BUSYBOX / folder / "busybox" for folder in ("bin", "usr/bin")]
     busybox = next((path for path in places if path.is_file()), None)
     if busybox is None:
         raise PreparationError("the package busybox-static has no program busybox in /bin or /usr/bin")
@@ -464,16 +471,17 @@ def build(packages: dict[str, str], architecture: str, output: Path, scratch: Pa
         else:
             modules = [*MODULES, *DESKTOP_MODULES]
             build_guest(unpacked, busybox, modules, architecture, ready / "desktop", scratch / "desktop-root")
-    make_agent(scratch / "qemu-guest-agent", scratch / "agent-root", ready / "cloud" / "agent.cpio.gz")
-    make_efi_disk(ready / "cloud", scratch / "systemd-boot-efi", architecture)
-    (output / "desktop").mkdir(exist_ok=True)
-    for name in OUTPUTS:
+    if parts == ALL_PARTS:
+        make_agent(scratch / "qemu-guest-agent", scratch / "agent-root", ready / "cloud" / "agent.cpio.gz")
+        make_efi_disk(ready / "cloud", scratch / "systemd-boot-efi", architecture)
+        (output / "desktop").mkdir(exist_ok=True)
+    for name in parts:
         (ready / (name if "/" in name else f"cloud/{name}")).replace(output / name)
         say(f"made {output / name}, {(output / name).stat().st_size:,} bytes")
 
 
-def prepare(output: Path) -> None:
-    architecture = check_host()
+def prepare(output: Path, everything: bool) -> None:
+    architecture = check_host(everything)
     try:
         output.mkdir(parents=True, exist_ok=True)
         lock = open(output / ".lock", "w")
@@ -484,7 +492,10 @@ def prepare(output: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         stamp_path = output / "stamp.json"
         stamp = read_stamp(stamp_path)
-        is_current = stamp.get("recipe") == recipe() and stamp.get("files") == states_of(output)
+        made = stamp.get("files", {})
+        # Whoever wants less finds what somebody wanted more of.
+        parts = ALL_PARTS if everything or set(ALL_PARTS) <= set(made) else PARTS
+        is_current = stamp.get("recipe") == recipe() and set(parts) <= set(made) and made == states_of(output, made)
         if is_current and stamp.get("apt_lists") == apt_lists_time():
             say(f"{output} is up to date ({stamp.get('kernel')})")
             return
@@ -494,11 +505,11 @@ def prepare(output: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="scratch-", dir=output) as name:
             scratch = Path(name)
             lists_time = apt_lists_time()
-            packages = resolve_packages(architecture)
+            packages = resolve_packages(architecture, parts == ALL_PARTS)
             if not is_current or stamp.get("packages") != packages:
                 started = time.monotonic()
                 stamp_path.unlink(missing_ok=True)
-                build(packages, architecture, output, scratch)
+                build(packages, architecture, parts, output, scratch)
                 say(f"prepared in {time.monotonic() - started:.1f} s")
             else:
                 say(f"{output} is up to date, its packages are the newest that apt knows")
@@ -508,7 +519,7 @@ def prepare(output: Path) -> None:
                 "packages": packages,
                 "recipe": recipe(),
                 "apt_lists": lists_time,
-                "files": states_of(output),
+                "files": states_of(output, parts),
             }
             write_stamp(stamp_path, stamp, scratch)
 
@@ -516,8 +527,10 @@ def prepare(output: Path) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Prepares the default guest from Debian's packages.")
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, help="folder for the guest (build/guest)")
+    parser.add_argument("--all", action="store_true", help="what the tests need, too")
+    given = parser.parse_args()
     try:
-        prepare(parser.parse_args().output)
+        prepare(given.output, given.all)
     except PreparationError as error:
         print(f"guest: {error}", file=sys.stderr)
         return 1
