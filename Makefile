@@ -23,7 +23,7 @@ GUEST_ARGUMENTS =
 PREFIX = /usr/local
 DESTDIR =
 # Two files at a time: most tests wait for an emulated guest, which keeps one processor busy.
-PYTEST_ARGUMENTS = --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PYTEST_ARGUMENTS = --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30
 
 STAMPS = build/stamps
 # What the extension is built from. An editable installation follows changes of src/ by itself.

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 # The files that take longest, in this order: begun last, one of them would be waited for alone.
-LONG = ("test_thirty_boots", "test_stateful", "test_embedding", "test_saved_states", "test_native_runtime")
+LONG = ("test_boots", "test_stateful", "test_embedding", "test_saved_states", "test_native_runtime")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

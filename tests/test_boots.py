@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thirty boots in a row, all of them: an emulated machine that hangs now and then hangs here."""
+"""Boots in a row, all of them: an emulated machine that hangs now and then hangs here. `make bench` makes a hundred."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from guest_machine import PATIENCE, READY
 
 import applevz
 
-BOOTS = 30
+BOOTS = 12
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def busy_host() -> Iterator[None]:
 
 @pytest.mark.timeout(BOOTS * 30)
 @pytest.mark.usefixtures("busy_host")
-def test_thirty_boots_in_a_row_all_come_up_on_a_busy_host(machine):
+def test_boots_in_a_row_all_come_up_on_a_busy_host(machine):
     vm = machine()
     for _ in range(BOOTS):
         vm.start(timeout=PATIENCE)
