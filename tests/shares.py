@@ -30,5 +30,5 @@ def served(path: Path) -> list[tuple[str, list[str]]]:
     mounts = "".join(Path(f"/proc/{server}/mountinfo").read_text() for server in servers())
     return [
         (place, options.split(","))
-        for place, options in re.findall(rf" {re.escape(os.fspath(path))} (/\S*) (\S+)", mounts)
+        for place, options in re.findall(rf" (?:/\S*)?{re.escape(os.fspath(path))} (/\S*) (\S+)", mounts)
     ]

@@ -20,6 +20,14 @@ enum {
 
 extern char **environ;
 
+/// Its number, which is nobody else's before it is reaped; 0 where it was.
+static pid_t number_of_process(int pidfd) {
+    NSString *path = [NSString stringWithFormat:@"/proc/self/fdinfo/%d", pidfd];
+    NSString *text = [NSString stringWithContentsOfFile:path encoding:NSUTF8StringEncoding error:NULL];
+    NSRange place = [text rangeOfString:@"Pid:"];
+    return text != nil && place.location != NSNotFound ? [text substringFromIndex:NSMaxRange(place)].intValue : 0;
+}
+
 @implementation QEMUFileServer {
     NSUInteger _index;
     NSString *_tag;
@@ -284,7 +292,9 @@ extern char **environ;
     const char *removedNames[removed.count + 1];
     for (NSUInteger i = 0; i < removed.count; i++)
         removedNames[i] = removed[i].UTF8String; // of the pool
+    NSString *root = [NSString stringWithFormat:@"/proc/%d/root", number_of_process(_process.number)];
     qemu_share_change change = {.process = _process.number,
+                                .root_path = root.UTF8String, // of the pool
                                 .has_user_namespace = _hasUserNamespace,
                                 .removed_names = removedNames,
                                 .removed_count = removed.count,

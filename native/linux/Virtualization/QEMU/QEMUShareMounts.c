@@ -82,14 +82,10 @@ RUNS_IN_CHILD static int open_directories(qemu_shared_directory *directories, si
     return 0;
 }
 
-/// Mounts the directories that have names.
-RUNS_IN_CHILD static int mount_directories(qemu_shared_directory *directories, size_t count, size_t *failed,
-                                           const char **step) {
+/// Mounts the directories that have names, below `root`. `names` is the same folder, in which folders can be made.
+RUNS_IN_CHILD static int mount_directories(long names, long root, qemu_shared_directory *directories, size_t count,
+                                           size_t *failed, const char **step) {
     *step = "mounting the directory";
-    long names = syscall(SYS_openat, AT_FDCWD, names_folder, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-    long root = syscall(SYS_openat, AT_FDCWD, root_folder, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-    if (names < 0 || root < 0)
-        return errno;
     for (*failed = 0; *failed < count; ++*failed) {
         const qemu_shared_directory *directory = &directories[*failed];
         if (syscall(SYS_mkdirat, names, directory->name, 0755) != 0)
@@ -98,8 +94,6 @@ RUNS_IN_CHILD static int mount_directories(qemu_shared_directory *directories, s
             return errno;
         syscall(SYS_close, directory->tree);
     }
-    syscall(SYS_close, names);
-    syscall(SYS_close, root);
     return 0;
 }
 
@@ -184,19 +178,46 @@ RUNS_IN_CHILD int qemu_make_share_mounts(void *context, const char **step) {
     if (syscall(NR_MOVE_MOUNT, root, "", AT_FDCWD, root_folder, MOVE_FROM_DESCRIPTOR) != 0)
         return errno;
     syscall(SYS_close, root);
-    if (!is_single)
-        error = mount_directories(mounts->directories, mounts->directory_count, &mounts->failed, step);
+    if (is_single)
+        return 0;
+    long names = syscall(SYS_openat, AT_FDCWD, names_folder, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    long served = syscall(SYS_openat, AT_FDCWD, root_folder, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (names < 0 || served < 0)
+        return errno;
+    error = mount_directories(names, served, mounts->directories, mounts->directory_count, &mounts->failed, step);
+    syscall(SYS_close, names);
+    syscall(SYS_close, served);
     return error;
+}
+
+/// The folder of the names, writable, from what is served: a mount of its own of the same folder, which nobody else sees. Not
+/// by its path, which in a process whose root is another one (chroot) is not that of the namespace.
+RUNS_IN_CHILD static int open_names(long root, int *names) {
+    *names = (int)syscall(NR_OPEN_TREE, root, "", AT_EMPTY_PATH | TREE_CLONE | O_CLOEXEC);
+    const mount_attributes attributes = {.clear = ATTRIBUTE_READ_ONLY};
+    if (*names < 0 || syscall(NR_MOUNT_SETATTR, *names, "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0)
+        return errno;
+    return 0;
+}
+
+/// Opens the directories that are added, and the root of the serving process, which is what it serves.
+RUNS_IN_CHILD static int open_for_change(qemu_share_change *change, long *root, const char **step) {
+    int error = open_directories(change->directories, change->directory_count, &change->failed, step);
+    if (error != 0)
+        return error;
+    *step = "looking at what is served";
+    *root = syscall(SYS_openat, AT_FDCWD, change->root_path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    return *root < 0 ? errno : 0;
 }
 
 RUNS_IN_CHILD int qemu_change_share_mounts(void *context, const char **step) {
     qemu_share_change *change = context;
     change->failed = change->directory_count;
-    int error = 0;
+    long root = -1;
     syscall(SYS_umask, 022);
-    // A process with privilege opens by the paths that it knows itself; another one may clone no mounts but those there.
-    if (!change->has_user_namespace)
-        error = open_directories(change->directories, change->directory_count, &change->failed, step);
+    // A process with privilege opens by the paths that it knows itself: in the namespace its root is another one. One without
+    // may look at the other process, and clone mounts, only from there.
+    int error = change->has_user_namespace ? 0 : open_for_change(change, &root, step);
     if (error != 0)
         return error;
     *step = "entering the mount namespace";
@@ -204,16 +225,19 @@ RUNS_IN_CHILD int qemu_change_share_mounts(void *context, const char **step) {
     if (syscall(SYS_setns, change->process, flags) != 0)
         return errno;
     if (change->has_user_namespace)
-        error = open_directories(change->directories, change->directory_count, &change->failed, step);
+        error = open_for_change(change, &root, step);
     if (error != 0)
         return error;
     *step = "taking directories away";
-    long names = syscall(SYS_openat, AT_FDCWD, names_folder, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-    if (names < 0 || syscall(SYS_chdir, root_folder) != 0)
+    if (syscall(SYS_fchdir, root) != 0)
         return errno;
+    int names = -1;
+    error = open_names(root, &names);
+    if (error != 0)
+        return error;
     for (size_t i = 0; i < change->removed_count; i++)
         if (syscall(SYS_umount2, change->removed_names[i], MNT_DETACH | UMOUNT_NOFOLLOW) != 0 ||
             syscall(SYS_unlinkat, names, change->removed_names[i], AT_REMOVEDIR) != 0)
             return errno;
-    return mount_directories(change->directories, change->directory_count, &change->failed, step);
+    return mount_directories(names, root, change->directories, change->directory_count, &change->failed, step);
 }

@@ -41,7 +41,8 @@ typedef struct {
 int qemu_make_share_mounts(void *context, const char **step);
 
 typedef struct {
-    int process; // the pidfd of the serving process
+    int process;           // the pidfd of the serving process
+    const char *root_path; // /proc/<its number>/root
     bool has_user_namespace;
     const char *const *removed_names;
     size_t removed_count;
