@@ -41,7 +41,7 @@ class BareMachine(Machine):
                 *(
                     ("-accel", "kvm", "-cpu", "host")
                     if applevz.capabilities.hardware_acceleration
-                    else ("-accel", "tcg", "-cpu", "max,la57=off")
+                    else ("-accel", "tcg", "-cpu", "max,la57=off,erms=off,fsrm=off,svm=off")
                 ),
                 *("-smp", "1", "-m", f"{self.memory}M", "-object", json.dumps(backend)),
                 *("-kernel", str(self.kernel), "-initrd", str(self.guest.initrd), "-append", words),

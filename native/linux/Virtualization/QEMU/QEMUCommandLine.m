@@ -103,8 +103,10 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
         [self add:@"-global" value:@"virtio-mmio.force-legacy=false"];
     BOOL accelerated = QEMUAccelerator.kvmMissingReason == nil;
     NSString *accelerator = accelerated ? @"kvm" : @"tcg";
-    // With ARAT, which it has, an idle guest lets its host sleep. Five-level page tables only make it slower.
-    NSString *processor = accelerated ? @"host" : @"max,la57=off";
+    // With ARAT, which it has, an idle guest lets its host sleep. Five-level page tables only make it slower. ERMS and FSRM
+    // promise that `rep movsb` is fast: emulated, it goes byte by byte, and a kernel that believes the promise copies and
+    // clears its pages with it.
+    NSString *processor = accelerated ? @"host" : @"max,la57=off,erms=off,fsrm=off";
     VZGenericPlatformConfiguration *platform = (VZGenericPlatformConfiguration *)configuration.platform;
     // Intel's and AMD's virtualization; QEMU emulates AMD's alone.
     if (!platform.nestedVirtualizationEnabled)

@@ -10,6 +10,8 @@ NS_ASSUME_NONNULL_BEGIN
 //                                  second timer to compare with, the kernel then waits for ever.
 //   cryptomgr.notests              Leaves out the kernel's self-tests of its ciphers at boot, a tenth to a fifth of the
 //                                  time that an emulated machine takes to boot.
+//   noreplace-smp                  With one processor, the kernel takes the lock prefixes out of its own code at boot.
+//                                  Emulated, they cost one processor nothing, and code that changes is translated again.
 //
 // A word whose key the user's line has already is the user's. Where the words may not be added (VZLinuxBootLoader's
 // applevzAddsToCommandLine, or a line that would grow too long), the machine is a q35, which boots without them.

@@ -9,13 +9,12 @@ static NSString *const RateKey = @"tsc_early_khz";
 NSArray<NSString *> *QEMULinuxCommandLineAdditions(void) {
     if (QEMUAccelerator.kvmMissingReason == nil)
         return @[];
+    NSArray<NSString *> *faster = @[ @"cryptomgr.notests", @"noreplace-smp" ];
     uint64_t kilohertz = qemu_time_stamp_counter_kilohertz();
     if (kilohertz == 0)
-        return @[ @"cryptomgr.notests" ];
-    return @[
-        [NSString stringWithFormat:@"%@=%llu", RateKey, (unsigned long long)kilohertz], @"tsc=reliable",
-        @"cryptomgr.notests"
-    ];
+        return faster;
+    NSString *rate = [NSString stringWithFormat:@"%@=%llu", RateKey, (unsigned long long)kilohertz];
+    return [@[ rate, @"tsc=reliable" ] arrayByAddingObjectsFromArray:faster];
 }
 
 static NSString *key_of(NSString *word) {
