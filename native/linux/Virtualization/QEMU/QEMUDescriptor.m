@@ -27,7 +27,9 @@ void qemu_reap_later(QEMUDescriptor *process) {
     dispatch_resume(source);
 }
 
-@implementation QEMUDescriptor
+@implementation QEMUDescriptor {
+    BOOL _isMemory;
+}
 
 - (instancetype)initWithDescriptor:(int)descriptor {
     self = [super init];
@@ -37,8 +39,17 @@ void qemu_reap_later(QEMUDescriptor *process) {
 }
 
 - (void)dealloc {
-    if (_number >= 0)
-        close(_number);
+    if (_number < 0)
+        return;
+    // The pages of a guest go with the last hold on their file, and that takes milliseconds which the machine's queue, where
+    // this often runs, has for the machine's next verb. So the descriptor goes now, and the last hold, a mapping, elsewhere.
+    void *hold = _isMemory ? mmap(NULL, 1, PROT_NONE, MAP_SHARED, _number, 0) : MAP_FAILED;
+    close(_number);
+    if (hold != MAP_FAILED) {
+        dispatch_async(dispatch_get_global_queue(QOS_CLASS_UTILITY, 0), ^{
+            munmap(hold, 1);
+        });
+    }
 }
 
 - (int)relinquish {
@@ -73,6 +84,9 @@ void qemu_reap_later(QEMUDescriptor *process) {
 
 + (instancetype)memoryOfSize:(uint64_t)size error:(NSError **)error {
     QEMUDescriptor *memory = [self adopt:memfd_create("applevz", MFD_CLOEXEC) path:nil error:error];
+    if (memory == nil)
+        return nil;
+    memory->_isMemory = YES;
     return [memory hasLength:size error:error] ? memory : nil;
 }
 
