@@ -22,6 +22,9 @@ extern void dispatch_poller_perform_sync(DISPATCH_NOESCAPE dispatch_block_t bloc
 /// the process would wait with it.
 extern void dispatch_poller_serve_queue(dispatch_queue_t queue);
 
+/// Whether the caller is the poller, for which all sources and timers of the process wait.
+extern bool dispatch_poller_is_current(void);
+
 /// True in a process that was forked, without exec, from one in which the poller or a worker had been started. Those
 /// threads do not exist here: asynchronous work is dropped, synchronous work runs on the caller at once, sources and
 /// timers never fire, waits that would block fail.

@@ -122,7 +122,7 @@ void dispatch_poller_perform_sync(DISPATCH_NOESCAPE dispatch_block_t block) {
     thread_event_wait(&request.done);
 }
 
-bool poller_is_current(void) {
+bool dispatch_poller_is_current(void) {
     return is_poller;
 }
 

@@ -27,9 +27,6 @@ struct poller_watch {
     uint32_t slot;
 };
 
-/// Whether this is the poller's thread.
-bool poller_is_current(void);
-
 /// Asks for one call of `ready` once the descriptor is. 0 or an errno: EPERM where it is always ready.
 int poller_watch_arm(struct poller_watch *watch);
 void poller_watch_remove(struct poller_watch *watch);

@@ -29,7 +29,7 @@ static void unlock_and_submit(struct source *source) {
     struct queue *target = claim_locked(source);
     pthread_mutex_unlock(&source->lock);
     if (target) {
-        bool served = poller_is_current() && atomic_load(&target->served_by_poller);
+        bool served = dispatch_poller_is_current() && atomic_load(&target->served_by_poller);
         if (!served || !queue_run_if_free(target, &source->invocation)) {
             queue_push(target, &source->invocation);
         }

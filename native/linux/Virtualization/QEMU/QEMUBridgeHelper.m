@@ -2,10 +2,8 @@
 #import "QEMUBridgeHelper.h"
 #import "../VZErrors+Private.h"
 #import "../VZHostFile+Private.h"
-#import "QEMUSpawn.h"
-#import <dispatch/poller.h>
+#import "QEMUProcess.h"
 #import <errno.h>
-#import <fcntl.h>
 #import <stdlib.h>
 #import <string.h>
 #import <sys/socket.h>
@@ -14,8 +12,6 @@
 #import <unistd.h>
 
 enum { LONGEST_MILLISECONDS = 5000, SOCKET_IN_HELPER = 3 };
-
-extern char **environ;
 
 static NSString *helper_path(void) {
     const char *named = getenv("APPLEVZ_BRIDGE_HELPER");
@@ -62,51 +58,37 @@ static int received_descriptor(int socket) {
     return descriptor;
 }
 
-static NSString *what_it_said(QEMUDescriptor *words) {
-    char bytes[1024];
-    ssize_t count = read(words.number, bytes, sizeof bytes);
-    NSString *text = count > 0 ? [[NSString alloc] initWithBytes:bytes length:(NSUInteger)count encoding:NSUTF8StringEncoding]
-                               : nil;
-    return [text stringByTrimmingCharactersInSet:NSCharacterSet.whitespaceAndNewlineCharacterSet];
-}
-
 QEMUDescriptor *QEMUBridgeHelperOpenTap(NSString *bridge, NSString **words) {
     NSString *path = helper_path();
     NSError *error = nil;
     NSArray<QEMUDescriptor *> *sockets = [QEMUDescriptor socketPairWithError:&error];
-    NSArray<QEMUDescriptor *> *said = sockets != nil ? [QEMUDescriptor pipeWithError:&error] : nil;
-    __attribute__((objc_precise_lifetime)) QEMUDescriptor *nowhere =
-        said != nil ? [QEMUDescriptor openPath:@"/dev/null" flags:O_RDWR error:&error] : nil;
-    if (nowhere == nil || dispatch_poller_start() != 0) {
+    if (sockets == nil) {
         *words = [NSString stringWithFormat:@"there are no file descriptors for %@", VZQuoted(path)];
         return nil;
     }
-    __attribute__((objc_precise_lifetime)) NSArray<NSString *> *strings =
-        @[ path, [@"--br=" stringByAppendingString:bridge], [NSString stringWithFormat:@"--fd=%d", SOCKET_IN_HELPER] ];
-    char *arguments[4] = {(char *)strings[0].UTF8String, (char *)strings[1].UTF8String, (char *)strings[2].UTF8String, NULL};
-    int inherited[] = {nowhere.number, nowhere.number, said[1].number, sockets[1].number};
-    qemu_spawn_plan plan = {.path = arguments[0], .arguments = arguments, .environment = environ,
-                            .descriptors = inherited, .descriptor_count = sizeof inherited / sizeof *inherited};
-    const qemu_spawn_plan *plan_pointer = &plan;
-    __block int process = -1;
-    __block int failure = 0;
-    dispatch_poller_perform_sync(^{
-        const char *step = "";
-        failure = qemu_spawn(plan_pointer, &process, &step);
-    });
-    if (failure != 0) {
-        *words = [NSString stringWithFormat:@"%@ could not be run: %@", VZQuoted(path), VZSystemCallErrorText(failure)];
+    NSArray<NSString *> *arguments =
+        @[ [@"--br=" stringByAppendingString:bridge], [NSString stringWithFormat:@"--fd=%d", SOCKET_IN_HELPER] ];
+    qemu_process_failure failure;
+    QEMUProcess *process = [[QEMUProcess alloc] initWithPath:path
+                                                   arguments:arguments
+                                                 descriptors:@[ sockets[1] ]
+                                                     prepare:NULL
+                                                     context:NULL
+                                                     failure:&failure];
+    if (process == nil) {
+        *words = [NSString stringWithFormat:@"%@ could not be run: %@ (%s)", VZQuoted(path),
+                                            VZSystemCallErrorText(failure.number), failure.step];
         return nil;
     }
-    BOOL ended = qemu_await_exit(process, LONGEST_MILLISECONDS);
-    if (!ended)
-        qemu_kill(process);
-    qemu_reap(process);
-    close(process);
+    BOOL ended = [process hasEndedWithin:LONGEST_MILLISECONDS];
+    if (ended)
+        [process reap];
+    else
+        [process endNow];
     int descriptor = received_descriptor(sockets[0].number);
     if (descriptor >= 0)
         return [[QEMUDescriptor alloc] initWithDescriptor:descriptor];
-    NSString *text = what_it_said(said[0]);
+    NSString *text = process.lastWords;
     *words = !ended ? [NSString stringWithFormat:@"%@ did not answer within %d s", VZQuoted(path), LONGEST_MILLISECONDS / 1000]
                     : [NSString stringWithFormat:@"%@ says: %@", VZQuoted(path), text.length > 0 ? text : @"nothing"];
     return nil;

@@ -43,7 +43,4 @@ NS_ASSUME_NONNULL_BEGIN
 
 @end
 
-/// Reaps a process, whose pidfd it is, that takes long to die, as one with much memory to give back does, when it has.
-void qemu_reap_later(QEMUDescriptor *process);
-
 NS_ASSUME_NONNULL_END

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUDescriptor.h"
 #import "../VZErrors+Private.h"
-#import "QEMUSpawn.h"
 #import <dispatch/dispatch.h>
 #import <errno.h>
 #import <fcntl.h>
@@ -14,18 +13,6 @@
 enum { LOWEST_DESCRIPTOR = 3 };
 
 enum { SOCKET_TRIES = 8 };
-
-void qemu_reap_later(QEMUDescriptor *process) {
-    dispatch_queue_t queue = dispatch_get_global_queue(QOS_CLASS_DEFAULT, 0);
-    dispatch_source_t source =
-        dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)process.number, 0, queue);
-    // The handler keeps the source and the descriptor, until the cancellation lets go of the handler.
-    dispatch_source_set_event_handler(source, ^{
-        qemu_reap(process.number);
-        dispatch_source_cancel(source);
-    });
-    dispatch_resume(source);
-}
 
 @implementation QEMUDescriptor {
     BOOL _isMemory;

@@ -25,14 +25,14 @@ NS_ASSUME_NONNULL_BEGIN
 /// Starts the process.
 - (BOOL)startOnQueue:(dispatch_queue_t)queue error:(NSError **)error;
 
-/// The error of endHandler, where the process has ended or does within that time; the handler is not called any more then.
-- (nullable NSError *)endWithin:(int)milliseconds;
-
 /// Serves other directories from now on. NO, with an error and nothing changed, where that cannot be done while the guest has the
 /// device.
 - (BOOL)changeToShare:(nullable VZDirectoryShare *)share error:(NSError **)error;
 
-/// Ends the process and returns when it is gone, or after a second. No handler is called any more.
+/// Ends the process, and calls the completion when it is gone; now where it is. endHandler is not called any more.
+- (void)endWithCompletion:(dispatch_block_t)completion;
+
+/// Ends the process (QEMUProcess.h). No handler is called any more.
 - (void)endNow;
 
 @end

@@ -4,21 +4,14 @@
 #import "../VZErrors+Private.h"
 #import "../VZHostFile+Private.h"
 #import "QEMUFileServerProgram.h"
+#import "QEMUProcess.h"
 #import "QEMUSharedDirectories.h"
-#import "QEMUSpawn.h"
-#import <dispatch/poller.h>
-#import <errno.h>
-#import <fcntl.h>
 #import <stdlib.h>
 #import <string.h>
 
 enum {
     SOCKET_DESCRIPTOR = 3, // after standard input, output and error
-    END_NOW_MILLISECONDS = 1000,
-    LAST_WORDS_LENGTH = 4096,
 };
-
-extern char **environ;
 
 /// Its number, which is nobody else's before it is reaped; 0 where it was.
 static pid_t number_of_process(int pidfd) {
@@ -33,13 +26,10 @@ static pid_t number_of_process(int pidfd) {
     NSString *_tag;
     VZDirectoryShare *_share;
     QEMUDescriptor *_listener; // until the process has it
-    QEMUDescriptor *_process;  // a pidfd
-    QEMUDescriptor *_standardError;
-    dispatch_source_t _processSource;
-    dispatch_source_t _standardErrorSource;
-    NSMutableData *_lastWords;
+    QEMUProcess *_process;
     BOOL _hasUserNamespace;
     BOOL _ended;
+    NSArray<dispatch_block_t> *_completions;
 }
 
 - (instancetype)initWithIndex:(NSUInteger)index
@@ -51,7 +41,6 @@ static pid_t number_of_process(int pidfd) {
     _index = index;
     _tag = configuration.tag;
     _share = configuration.share;
-    _lastWords = [NSMutableData data];
     NSError *cause = nil;
     NSArray<QEMUDescriptor *> *pair = [QEMUDescriptor listeningPairWithError:&cause];
     if (pair == nil) {
@@ -97,8 +86,11 @@ static pid_t number_of_process(int pidfd) {
     NSError *wrong = nil;
     @autoreleasepool {
         wrong = [self start];
-        if (wrong == nil)
-            [self watchOnQueue:queue];
+        __weak QEMUFileServer *weak_self = self;
+        [_process watchOnQueue:queue
+                    endHandler:^{
+                        [weak_self processEnded];
+                    }];
     }
     _listener = nil;
     return wrong == nil || VZRefuse(error, wrong);
@@ -109,23 +101,6 @@ static pid_t number_of_process(int pidfd) {
     QEMUFileServerProgram *program = [QEMUFileServerProgram programWithError:&error];
     if (program == nil)
         return error;
-    NSError *cause = nil;
-    // Kept to the end of this method: what is handed over below are numbers and pointers, which ARC does not see.
-    __attribute__((objc_precise_lifetime)) NSArray<QEMUDescriptor *> *words = [QEMUDescriptor pipeWithError:&cause];
-    __attribute__((objc_precise_lifetime)) QEMUDescriptor *nowhere =
-        words != nil ? [QEMUDescriptor openPath:@"/dev/null" flags:O_RDWR error:&cause] : nil;
-    int poller = nowhere != nil ? dispatch_poller_start() : 0;
-    if (poller != 0)
-        cause = VZSystemCallError(poller, nil);
-    if (cause != nil)
-        return [self startErrorWithReason:VZSystemCallErrorText((int)cause.code) cause:cause];
-
-    NSArray<NSString *> *strings =
-        [@[ program.path ] arrayByAddingObjectsFromArray:[program argumentsForSocket:SOCKET_DESCRIPTOR]];
-    char *arguments[strings.count + 1];
-    for (NSUInteger i = 0; i < strings.count; i++)
-        arguments[i] = (char *)strings[i].UTF8String; // of the pool
-    arguments[strings.count] = NULL;
     NSDictionary<NSString *, VZSharedDirectory *> *directories = QEMUDirectoriesOfShare(_share);
     NSArray<NSString *> *names = nil;
     qemu_user_maps maps = QEMUMapsOfUser();
@@ -134,122 +109,66 @@ static pid_t number_of_process(int pidfd) {
                                 .user_map = maps.user,
                                 .group_map = maps.group,
                                 .failed = directories.count};
-    const int descriptors[] = {nowhere.number, words[1].number, words[1].number, _listener.number};
-    qemu_spawn_plan plan = {.path = arguments[0],
-                            .arguments = arguments,
-                            .environment = environ,
-                            .descriptors = descriptors,
-                            .descriptor_count = sizeof descriptors / sizeof *descriptors,
-                            .prepare = qemu_make_share_mounts,
-                            .context = &mounts};
-    const qemu_spawn_plan *plan_pointer = &plan;
-    __block int pidfd = -1;
-    __block int failure = 0;
-    __block const char *step = "";
-    // The process dies with the thread that starts it; a worker of the queue may retire.
-    dispatch_poller_perform_sync(^{
-        const char *failed_step = "";
-        failure = qemu_spawn(plan_pointer, &pidfd, &failed_step);
-        step = failed_step;
-    });
+    qemu_process_failure failure;
+    _process = [[QEMUProcess alloc] initWithPath:program.path
+                                       arguments:[program argumentsForSocket:SOCKET_DESCRIPTOR]
+                                     descriptors:@[ _listener ]
+                                         prepare:qemu_make_share_mounts
+                                         context:&mounts
+                                         failure:&failure];
     free(mounts.directories);
-    _standardError = words[0];
-    if (failure != 0) {
+    if (_process == nil) {
         if (mounts.failed < names.count)
-            return [self errorOfDirectory:names[mounts.failed] in:directories number:failure step:step];
+            return [self errorOfDirectory:names[mounts.failed] in:directories number:failure.number step:failure.step];
         return [self startErrorWithReason:[NSString stringWithFormat:@"%@ could not be run: %@ (%s)", program.path,
-                                                                     VZSystemCallErrorText(failure), step]
-                                    cause:VZSystemCallError(failure, program.path)];
+                                                                     VZSystemCallErrorText(failure.number), failure.step]
+                                    cause:VZSystemCallError(failure.number, program.path)];
     }
-    _process = [[QEMUDescriptor alloc] initWithDescriptor:pidfd];
     _hasUserNamespace = mounts.has_user_namespace;
     return nil;
 }
 
 #pragma mark Ending
 
-- (void)watchOnQueue:(dispatch_queue_t)queue {
-    __weak QEMUFileServer *weak_self = self;
-    QEMUDescriptor *process = _process;
-    QEMUDescriptor *words = _standardError;
-    _processSource = dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)process.number, 0, queue);
-    dispatch_source_set_event_handler(_processSource, ^{
-        QEMUFileServer *strong_self = weak_self;
-        void (^handler)(NSError *) = strong_self.endHandler;
-        NSError *error = [strong_self endWithin:0];
-        if (error != nil && handler != nil)
-            handler(error);
-    });
-    // Until its cancellation is through a source uses the descriptor, which must not be closed before.
-    dispatch_source_set_cancel_handler(_processSource, ^{
-        (void)process;
-    });
-    _standardErrorSource = dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)words.number, 0, queue);
-    dispatch_source_set_event_handler(_standardErrorSource, ^{
-        [weak_self readLastWords];
-    });
-    dispatch_source_set_cancel_handler(_standardErrorSource, ^{
-        (void)words;
-    });
-    dispatch_resume(_processSource);
-    dispatch_resume(_standardErrorSource);
-}
-
-- (void)readLastWords {
-    char bytes[1024];
-    ssize_t count;
-    while ((count = read(_standardError.number, bytes, sizeof bytes)) > 0 || (count < 0 && errno == EINTR)) {
-        if (count < 0)
-            continue;
-        [_lastWords appendBytes:bytes length:(NSUInteger)count];
-        if (_lastWords.length > LAST_WORDS_LENGTH)
-            [_lastWords replaceBytesInRange:NSMakeRange(0, _lastWords.length - LAST_WORDS_LENGTH) withBytes:NULL length:0];
-    }
-    // At its end a pipe is readable for ever.
-    if (count == 0 && _standardErrorSource != nil) {
-        dispatch_source_cancel(_standardErrorSource);
-        _standardErrorSource = nil;
-    }
-}
-
-- (void)stopWatching {
+- (void)processEnded {
+    void (^handler)(NSError *) = self.endHandler;
+    NSArray<dispatch_block_t> *completions = _completions;
     self.endHandler = nil;
-    if (_processSource != nil)
-        dispatch_source_cancel(_processSource);
-    if (_standardErrorSource != nil)
-        dispatch_source_cancel(_standardErrorSource);
-    _processSource = _standardErrorSource = nil;
+    _completions = nil;
+    _ended = YES;
+    NSError *error = [self errorOfExit:[_process reap]];
+    if (handler != nil)
+        handler(error);
+    for (dispatch_block_t completion in completions)
+        completion();
 }
 
-- (NSError *)endWithin:(int)milliseconds {
-    if (_ended || _process == nil || !qemu_await_exit(_process.number, milliseconds))
-        return nil;
-    _ended = YES;
-    [self readLastWords];
-    qemu_exit exit = qemu_reap(_process.number);
-    [self stopWatching];
-    NSString *how = !exit.known       ? @"ended"
+- (void)endWithCompletion:(dispatch_block_t)completion {
+    self.endHandler = nil;
+    if (_ended || _process == nil) {
+        completion();
+        return;
+    }
+    _completions = [_completions ?: @[] arrayByAddingObject:completion];
+    [_process kill];
+}
+
+- (NSError *)errorOfExit:(qemu_exit)exit {
+    NSString *how = !exit.known      ? @"ended"
                     : exit.signalled ? [NSString stringWithFormat:@"was killed by signal %d (%s)", exit.status,
                                                                   strsignal(exit.status)]
                                      : [NSString stringWithFormat:@"ended with exit status %d", exit.status];
-    NSString *words = [[NSString alloc] initWithData:_lastWords encoding:NSUTF8StringEncoding]
-                          ?: [[NSString alloc] initWithData:_lastWords encoding:NSISOLatin1StringEncoding];
-    words = [words stringByTrimmingCharactersInSet:[NSCharacterSet whitespaceAndNewlineCharacterSet]];
+    NSString *words = _process.lastWords;
     NSString *reason = [NSString stringWithFormat:@"%@: virtiofsd, which served it, %@%@.", [self title], how,
                                                   words.length > 0 ? [@" and said: " stringByAppendingString:words] : @""];
     return VZErrorWithReason(VZErrorInternal, @"A directory could not be shared any longer.", reason, nil, nil);
 }
 
 - (void)endNow {
-    [self stopWatching];
-    if (_ended || _process == nil)
-        return;
+    self.endHandler = nil;
+    _completions = nil;
     _ended = YES;
-    qemu_kill(_process.number);
-    if (qemu_await_exit(_process.number, END_NOW_MILLISECONDS))
-        qemu_reap(_process.number);
-    else
-        qemu_reap_later(_process);
+    [_process endNow];
 }
 
 #pragma mark Changing
@@ -292,8 +211,8 @@ static pid_t number_of_process(int pidfd) {
     const char *removedNames[removed.count + 1];
     for (NSUInteger i = 0; i < removed.count; i++)
         removedNames[i] = removed[i].UTF8String; // of the pool
-    NSString *root = [NSString stringWithFormat:@"/proc/%d/root", number_of_process(_process.number)];
-    qemu_share_change change = {.process = _process.number,
+    NSString *root = [NSString stringWithFormat:@"/proc/%d/root", number_of_process(_process.descriptor)];
+    qemu_share_change change = {.process = _process.descriptor,
                                 .root_path = root.UTF8String, // of the pool
                                 .has_user_namespace = _hasUserNamespace,
                                 .removed_names = removedNames,

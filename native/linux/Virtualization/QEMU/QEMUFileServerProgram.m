@@ -90,7 +90,7 @@ static NSArray<NSString *> *descriptions(void) {
     qemu_share_mounts mounts = {.user_map = maps.user, .group_map = maps.group};
     NSString *version = QEMUVersionTextOfProgram(_path, qemu_make_share_mounts, &mounts) ?: @"";
     // "virtiofsd version 7.2.0 … the QEMU Project developers"; the other one: "virtiofsd 1.10.0".
-    BOOL answer = [version hasPrefix:@"virtiofsd version "];
+    BOOL answer = [version rangeOfString:@"virtiofsd version "].location != NSNotFound;
     @synchronized([QEMUFileServerProgram class]) {
         last_file = version.length > 0 ? file : nil;
         last_answer = answer;

@@ -54,7 +54,7 @@ NS_ASSUME_NONNULL_BEGIN
 /// As kill, for a process that is of no more use; the end's errors give the reason.
 - (void)giveUpWithError:(NSError *)error;
 
-/// Ends the process and returns when it is gone, or after a second. No handler is called any more.
+/// Ends the process (QEMUProcess.h). No handler is called any more.
 - (void)endNow;
 
 @end

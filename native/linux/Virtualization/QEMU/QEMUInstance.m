@@ -2,24 +2,19 @@
 #import "QEMUInstance.h"
 #import "../VZErrors+Private.h"
 #import "QEMUFileServer.h"
+#import "QEMUProcess.h"
 #import "QEMUProgram.h"
 #import "QEMUVersion.h"
-#import <dispatch/poller.h>
-#import <errno.h>
-#import <fcntl.h>
 #import <stdlib.h>
-#import <unistd.h>
 
 enum {
-    END_NOW_MILLISECONDS = 1000,
     // From the end of the connection to that of the process, which for a QEMU that ends by itself are a few milliseconds apart.
     GRACE_SECONDS = 5,
-    LAST_WORDS_LENGTH = 4096,
-    // From the end of a server's connection to its own.
+    // From the end of a QEMU whose server ended to the server's.
     SERVER_END_MILLISECONDS = 200,
+    // From its end by SIGKILL to that it is gone.
+    SERVER_KILL_MILLISECONDS = 1000,
 };
-
-extern char **environ;
 
 /// How long an answer may take before QEMU is given up. Long: a pause waits for the host's disks.
 static NSTimeInterval answer_seconds(void) {
@@ -35,15 +30,13 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
 @implementation QEMUInstance {
     NSString *_path;
     QMPConnection *_connection;
-    QEMUDescriptor *_process; // a pidfd
-    QEMUDescriptor *_standardError;
-    dispatch_source_t _processSource;
-    dispatch_source_t _standardErrorSource;
-    NSMutableData *_lastWords;
+    QEMUProcess *_process;
+    qemu_exit _exit;
     NSError *_failure;   // why the process was or will be killed from here
     BOOL _greeted;
     BOOL _connectionEnded;
     BOOL _ended;
+    BOOL _toldOfEnd;
     void (^_launchCompletion)(NSError *);
 }
 
@@ -52,7 +45,6 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     if (self != nil) {
         _commandLine = commandLine;
         _queue = queue;
-        _lastWords = [NSMutableData data];
     }
     return self;
 }
@@ -72,8 +64,11 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
         return;
     }
     _launchCompletion = completion;
-    [self watchProcess];
     __weak QEMUInstance *weak_self = self;
+    [_process watchOnQueue:_queue
+                endHandler:^{
+                    [weak_self processEnded];
+                }];
     _connection.greetingHandler = ^(NSDictionary *greeting) {
         [weak_self takeGreeting:greeting];
     };
@@ -110,9 +105,8 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
 - (BOOL)startFileServersWithError:(NSError **)error {
     __weak QEMUInstance *weak_self = self;
     for (QEMUFileServer *server in _commandLine.fileServers) {
-        // A guest would wait for its files for ever.
         server.endHandler = ^(NSError *failure) {
-            [weak_self giveUpWithError:failure];
+            [weak_self fileServerEnded:failure];
         };
         if (![server startOnQueue:_queue error:error])
             return NO;
@@ -125,18 +119,6 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
         [server endNow];
 }
 
-/// Why QEMU ended that was not told to and does not say that all is well, if that is because a server did, which it sees first.
-- (nullable NSError *)errorOfFileServers:(qemu_exit)exit {
-    if (_failure != nil || !exit.known || exit.signalled || exit.status == 0)
-        return nil;
-    for (QEMUFileServer *server in _commandLine.fileServers) {
-        NSError *error = [server endWithin:SERVER_END_MILLISECONDS];
-        if (error != nil)
-            return error;
-    }
-    return nil;
-}
-
 /// Starts the process. Descriptors that are handed over are kept by QEMU alone afterwards.
 - (BOOL)spawnWithError:(NSError **)error {
     NSError *cause = nil;
@@ -144,54 +126,21 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     if (_path == nil)
         return NO;
     NSArray<QEMUDescriptor *> *control = [QEMUDescriptor socketPairWithError:&cause];
-    NSArray<QEMUDescriptor *> *words = control != nil ? [QEMUDescriptor pipeWithError:&cause] : nil;
-    QEMUDescriptor *nowhere = words != nil ? [QEMUDescriptor openPath:@"/dev/null" flags:O_RDWR error:&cause] : nil;
-    int poller = nowhere != nil ? dispatch_poller_start() : 0;
-    if (poller != 0)
-        cause = VZSystemCallError(poller, nil);
-    if (cause != nil)
+    if (control == nil)
         return VZRefuse(error, start_error([NSString stringWithFormat:@"No file descriptors for QEMU: %@.",
                                                                       VZSystemCallErrorText((int)cause.code)], cause));
-
-    // Kept to the end of this method: what is handed over below are numbers and pointers, which ARC does not see.
-    __attribute__((objc_precise_lifetime)) NSMutableArray<QEMUDescriptor *> *inherited =
-        [NSMutableArray arrayWithObjects:nowhere, words[1], words[1], control[1], nil];
-    [inherited addObjectsFromArray:_commandLine.descriptors];
-    size_t descriptor_count = inherited.count;
-    int *descriptors = calloc(descriptor_count, sizeof *descriptors);
-    __attribute__((objc_precise_lifetime)) NSArray<NSString *> *strings = [@[ _path ] arrayByAddingObjectsFromArray:_commandLine.arguments];
-    char **arguments = calloc(strings.count + 1, sizeof *arguments);
-    if (descriptors == NULL || arguments == NULL)
-        abort();
-    for (NSUInteger i = 0; i < descriptor_count; i++)
-        descriptors[i] = inherited[i].number;
-    for (NSUInteger i = 0; i < strings.count; i++)
-        arguments[i] = (char *)strings[i].UTF8String;
-
-    qemu_spawn_plan plan = {.path = arguments[0],
-                            .arguments = arguments,
-                            .environment = environ,
-                            .descriptors = descriptors,
-                            .descriptor_count = descriptor_count};
-    const qemu_spawn_plan *plan_pointer = &plan;
-    __block int pidfd = -1;
-    __block int failure = 0;
-    __block const char *step = "";
-    // The process dies with the thread that starts it; a worker of the queue may retire.
-    dispatch_poller_perform_sync(^{
-        const char *failed_step = "";
-        failure = qemu_spawn(plan_pointer, &pidfd, &failed_step);
-        step = failed_step;
-    });
-    free(descriptors);
-    free(arguments);
+    qemu_process_failure failure;
+    _process = [[QEMUProcess alloc] initWithPath:_path
+                                       arguments:_commandLine.arguments
+                                     descriptors:[@[ control[1] ] arrayByAddingObjectsFromArray:_commandLine.descriptors]
+                                         prepare:NULL
+                                         context:NULL
+                                         failure:&failure];
     [_commandLine forgetDescriptors];
-    if (failure != 0)
+    if (_process == nil)
         return VZRefuse(error, start_error([NSString stringWithFormat:@"%@ could not be run: %@ (%s).", _path,
-                                                                      VZSystemCallErrorText(failure), step],
-                                           VZSystemCallError(failure, _path)));
-    _process = [[QEMUDescriptor alloc] initWithDescriptor:pidfd];
-    _standardError = words[0];
+                                                                      VZSystemCallErrorText(failure.number), failure.step],
+                                           VZSystemCallError(failure.number, _path)));
     _connection = [[QMPConnection alloc] initWithSocket:control[0] queue:_queue];
     return YES;
 }
@@ -263,56 +212,6 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
 
 #pragma mark Ending
 
-- (void)watchProcess {
-    __weak QEMUInstance *weak_self = self;
-    QEMUDescriptor *process = _process;
-    QEMUDescriptor *words = _standardError;
-    _processSource =
-        dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)process.number, 0, _queue);
-    dispatch_source_set_event_handler(_processSource, ^{
-        [weak_self processEnded];
-    });
-    // Until its cancellation is through a source uses the descriptor, which must not be closed before.
-    dispatch_source_set_cancel_handler(_processSource, ^{
-        (void)process;
-    });
-    _standardErrorSource =
-        dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)words.number, 0, _queue);
-    dispatch_source_set_event_handler(_standardErrorSource, ^{
-        [weak_self readLastWords];
-    });
-    dispatch_source_set_cancel_handler(_standardErrorSource, ^{
-        (void)words;
-    });
-    dispatch_resume(_processSource);
-    dispatch_resume(_standardErrorSource);
-}
-
-- (void)stopWatching {
-    if (_processSource != nil)
-        dispatch_source_cancel(_processSource);
-    if (_standardErrorSource != nil)
-        dispatch_source_cancel(_standardErrorSource);
-    _processSource = _standardErrorSource = nil;
-}
-
-- (void)readLastWords {
-    char bytes[1024];
-    ssize_t count;
-    while ((count = read(_standardError.number, bytes, sizeof bytes)) > 0 || (count < 0 && errno == EINTR)) {
-        if (count < 0)
-            continue;
-        [_lastWords appendBytes:bytes length:(NSUInteger)count];
-        if (_lastWords.length > LAST_WORDS_LENGTH)
-            [_lastWords replaceBytesInRange:NSMakeRange(0, _lastWords.length - LAST_WORDS_LENGTH) withBytes:NULL length:0];
-    }
-    // At its end a pipe is readable for ever.
-    if (count == 0 && _standardErrorSource != nil) {
-        dispatch_source_cancel(_standardErrorSource);
-        _standardErrorSource = nil;
-    }
-}
-
 - (void)connectionEndedWithError:(NSError *)error {
     _connectionEnded = YES;
     if (_ended)
@@ -335,15 +234,54 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
         return;
     // What it said before it ended, as that the guest had turned itself off, is still in the socket.
     [_connection drain];
-    [self readLastWords];
     _ended = YES;
-    qemu_exit exit = qemu_reap(_process.number);
-    _failure = [self errorOfFileServers:exit] ?: _failure;
-    [self endFileServers];
-    [self stopWatching];
-    NSString *words = [[NSString alloc] initWithData:_lastWords encoding:NSUTF8StringEncoding]
-                          ?: [[NSString alloc] initWithData:_lastWords encoding:NSISOLatin1StringEncoding];
-    QEMUEnd *end = [[QEMUEnd alloc] initWithExit:exit failure:_failure lastWords:words];
+    _exit = [_process reap];
+    BOOL isWell = _failure != nil || !_exit.known || _exit.signalled || _exit.status == 0;
+    if (isWell || _commandLine.fileServers.count == 0) {
+        [self tellOfEnd];
+        return;
+    }
+    // QEMU sees the end of a server first, and says less of it.
+    __weak QEMUInstance *weak_self = self;
+    dispatch_after(dispatch_time(DISPATCH_TIME_NOW, SERVER_END_MILLISECONDS * (int64_t)NSEC_PER_MSEC), _queue, ^{
+        [weak_self tellOfEnd];
+    });
+}
+
+- (void)fileServerEnded:(NSError *)failure {
+    // A guest would wait for its files for ever.
+    if (!_ended) {
+        [self giveUpWithError:failure];
+        return;
+    }
+    _failure = _failure ?: failure;
+    [self tellOfEnd];
+}
+
+/// All that ran for the machine is gone when its end is told; or has not obeyed for a second.
+- (void)tellOfEnd {
+    __weak QEMUInstance *weak_self = self;
+    __block NSUInteger pending = 1 + _commandLine.fileServers.count;
+    dispatch_block_t ended = ^{
+        if (--pending == 0)
+            [weak_self tellOfEndNow];
+    };
+    for (QEMUFileServer *server in _commandLine.fileServers)
+        [server endWithCompletion:ended];
+    ended();
+    if (_toldOfEnd)
+        return;
+    dispatch_after(dispatch_time(DISPATCH_TIME_NOW, SERVER_KILL_MILLISECONDS * (int64_t)NSEC_PER_MSEC), _queue, ^{
+        [weak_self tellOfEndNow];
+    });
+}
+
+- (void)tellOfEndNow {
+    if (_toldOfEnd)
+        return;
+    _toldOfEnd = YES;
+    NSString *words = _process.lastWords;
+    QEMUEnd *end = [[QEMUEnd alloc] initWithExit:_exit failure:_failure lastWords:words];
     for (QEMUNetworkDisk *disk in _commandLine.networkDisks)
         end.explanation = end.explanation ?: [disk startErrorOfLastWords:words];
     void (^launchCompletion)(NSError *) = _launchCompletion;
@@ -376,8 +314,7 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
 }
 
 - (void)kill {
-    if (!_ended)
-        qemu_kill(_process.number);
+    [_process kill];
 }
 
 - (void)giveUpWithError:(NSError *)error {
@@ -391,19 +328,10 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     _migrationHandler = nil;
     _endHandler = nil;
     _launchCompletion = nil;
-    [self stopWatching];
     [_connection closeWithError:VZErrorWithReason(VZErrorOperationCancelled, @"The operation was cancelled.",
                                                   @"The virtual machine was released.", nil, nil)];
-    if (_ended || _process == nil) {
-        [self endFileServers];
-        return;
-    }
-    _ended = YES;
-    qemu_kill(_process.number);
-    if (qemu_await_exit(_process.number, END_NOW_MILLISECONDS))
-        qemu_reap(_process.number);
-    else
-        qemu_reap_later(_process);
+    _ended = _toldOfEnd = YES;
+    [_process endNow];
     [self endFileServers];
 }
 

@@ -13,7 +13,7 @@ NSError *_Nullable QEMUVersionErrorOfProgram(NSString *path);
 /// The version, "7.2", of a greeting that has no error. The third number is left out: it changes nothing in what machines are.
 NSString *QEMUVersionOfGreeting(NSDictionary *greeting);
 
-/// The first 255 bytes that a program says of itself when it is asked for its version; nil where it says nothing. Takes a
+/// What a program says of itself when it is asked for its version; nil where it says nothing. Takes a
 /// process of its own, which calls `prepare`, if there is one, before it becomes the program.
 NSString *_Nullable QEMUVersionTextOfProgram(NSString *path, qemu_child_function _Nullable prepare,
                                              void *_Nullable context);

@@ -1,17 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUVersion.h"
 #import "../VZErrors+Private.h"
-#import "QEMUDescriptor.h"
+#import "QEMUProcess.h"
 #import "QEMUProgram.h"
-#import "QEMUSpawn.h"
-#import <dispatch/poller.h>
-#import <fcntl.h>
 #import <stdio.h>
-#import <unistd.h>
 
 enum { VERSION_MILLISECONDS = 3000 };
-
-extern char **environ;
 
 static NSError *version_error(int major, int minor) {
     if (major > QEMUMinimumMajorVersion || (major == QEMUMinimumMajorVersion && minor >= QEMUMinimumMinorVersion))
@@ -38,44 +32,26 @@ NSString *QEMUVersionOfGreeting(NSDictionary *greeting) {
 }
 
 NSString *QEMUVersionTextOfProgram(NSString *path, qemu_child_function prepare, void *context) {
-    __attribute__((objc_precise_lifetime)) QEMUDescriptor *nowhere = [QEMUDescriptor openPath:@"/dev/null" flags:O_RDWR error:NULL];
-    __attribute__((objc_precise_lifetime)) NSArray<QEMUDescriptor *> *output = [QEMUDescriptor pipeWithError:NULL];
-    if (nowhere == nil || output == nil)
-        return nil;
-    const char *name = path.UTF8String;
-    char *const arguments[] = {(char *)name, (char *)"--version", NULL};
-    const int descriptors[] = {nowhere.number, output[1].number, nowhere.number};
-    qemu_spawn_plan plan = {.path = name,
-                            .arguments = arguments,
-                            .environment = environ,
-                            .descriptors = descriptors,
-                            .descriptor_count = 3,
-                            .prepare = prepare,
-                            .context = context};
-    const qemu_spawn_plan *plan_pointer = &plan;
-    __block int pidfd = -1;
-    __block int failure = 0;
-    dispatch_poller_perform_sync(^{
-        const char *step;
-        failure = qemu_spawn(plan_pointer, &pidfd, &step);
-    });
-    if (failure != 0)
-        return nil;
-    if (!qemu_await_exit(pidfd, VERSION_MILLISECONDS))
-        qemu_kill(pidfd);
-    if (qemu_await_exit(pidfd, VERSION_MILLISECONDS))
-        qemu_reap(pidfd);
-    close(pidfd);
-    char text[256] = "";
-    ssize_t length = read(output[0].number, text, sizeof text - 1);
-    return length > 0 ? [[NSString alloc] initWithBytes:text length:(NSUInteger)length encoding:NSISOLatin1StringEncoding]
-                      : nil;
+    qemu_process_failure failure;
+    QEMUProcess *process = [[QEMUProcess alloc] initWithPath:path
+                                                   arguments:@[ @"--version" ]
+                                                 descriptors:@[]
+                                                     prepare:prepare
+                                                     context:context
+                                                     failure:&failure];
+    if ([process hasEndedWithin:VERSION_MILLISECONDS])
+        [process reap];
+    else
+        [process endNow];
+    return process.lastWords.length > 0 ? process.lastWords : nil;
 }
 
 NSError *QEMUVersionErrorOfProgram(NSString *path) {
     int major, minor;
-    const char *text = QEMUVersionTextOfProgram(path, NULL, NULL).UTF8String;
-    if (text == NULL || sscanf(text, "QEMU emulator version %d.%d", &major, &minor) != 2)
+    NSString *text = QEMUVersionTextOfProgram(path, NULL, NULL) ?: @"";
+    NSRange place = [text rangeOfString:@"QEMU emulator version "];
+    if (place.location == NSNotFound ||
+        sscanf([text substringFromIndex:NSMaxRange(place)].UTF8String, "%d.%d", &major, &minor) != 2)
         return nil;
     return version_error(major, minor);
 }

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "QEMUDescriptor.h"
+#import "QEMUSpawn.h"
+#import <dispatch/dispatch.h>
+
+NS_ASSUME_NONNULL_BEGIN
+
+/// Why a process could not be started.
+typedef struct {
+    int number;       // an errno
+    const char *step; // what failed
+} qemu_process_failure;
+
+/// A process from its start to its end, which comes with this object, and with this process, whichever way that ends. It has
+/// nothing to read, and the last of what it writes is kept. One that is watched is used on that queue alone.
+@interface QEMUProcess : NSObject
+
+/// Starts the program. `descriptors` are its 3 and those that follow; `prepare` is called last before it is executed. nil where
+/// that fails.
+- (nullable instancetype)initWithPath:(NSString *)path
+                            arguments:(NSArray<NSString *> *)arguments
+                          descriptors:(NSArray<QEMUDescriptor *> *)descriptors
+                              prepare:(nullable qemu_child_function)prepare
+                              context:(nullable void *)context
+                              failure:(qemu_process_failure *)failure NS_DESIGNATED_INITIALIZER;
+- (instancetype)init NS_UNAVAILABLE;
+
+/// Its pidfd.
+@property (readonly) int descriptor;
+
+/// Calls the handler when the process has ended, until it is reaped or ended from here.
+- (void)watchOnQueue:(dispatch_queue_t)queue endHandler:(dispatch_block_t)handler;
+
+/// YES once the process has ended, for which this waits at most so long.
+- (BOOL)hasEndedWithin:(int)milliseconds;
+
+/// Of a process that has ended: how.
+- (qemu_exit)reap;
+
+/// The last of what it wrote to its standard output and error, up to now.
+@property (readonly) NSString *lastWords;
+
+/// SIGKILL.
+- (void)kill;
+
+/// Kills the process unless it was reaped, and returns when it is gone, or after a second; on the poller's thread, which must
+/// not wait, at once.
+- (void)endNow;
+
+@end
+
+NS_ASSUME_NONNULL_END

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "QEMUProcess.h"
+#import <dispatch/poller.h>
+#import <errno.h>
+#import <fcntl.h>
+#import <stdlib.h>
+#import <unistd.h>
+
+enum { END_NOW_MILLISECONDS = 1000, LAST_WORDS_LENGTH = 4096 };
+
+extern char **environ;
+
+/// Reaps a process that takes long to die, as one with much memory to give back does, when it has.
+static void reap_later(QEMUDescriptor *process) {
+    dispatch_queue_t queue = dispatch_get_global_queue(QOS_CLASS_DEFAULT, 0);
+    dispatch_source_t source = dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)process.number, 0, queue);
+    // The handler keeps the source and the descriptor, until the cancellation lets go of the handler.
+    dispatch_source_set_event_handler(source, ^{
+        qemu_reap(process.number);
+        dispatch_source_cancel(source);
+    });
+    dispatch_resume(source);
+}
+
+@implementation QEMUProcess {
+    QEMUDescriptor *_process; // a pidfd
+    QEMUDescriptor *_output;
+    dispatch_source_t _processSource;
+    dispatch_source_t _outputSource;
+    NSMutableData *_words;
+    BOOL _reaped;
+}
+
+- (instancetype)initWithPath:(NSString *)path
+                   arguments:(NSArray<NSString *> *)arguments
+                 descriptors:(NSArray<QEMUDescriptor *> *)descriptors
+                     prepare:(qemu_child_function)prepare
+                     context:(void *)context
+                     failure:(qemu_process_failure *)failure {
+    self = [super init];
+    if (self == nil)
+        return nil;
+    _words = [NSMutableData data];
+    NSError *cause = nil;
+    // Kept to the end of this method: what is handed over below are numbers and pointers, which ARC does not see.
+    __attribute__((objc_precise_lifetime)) NSArray<QEMUDescriptor *> *output = [QEMUDescriptor pipeWithError:&cause];
+    __attribute__((objc_precise_lifetime)) QEMUDescriptor *nowhere =
+        output != nil ? [QEMUDescriptor openPath:@"/dev/null" flags:O_RDWR error:&cause] : nil;
+    int poller = nowhere != nil ? dispatch_poller_start() : 0;
+    if (nowhere == nil || poller != 0) {
+        *failure = (qemu_process_failure){poller != 0 ? poller : (int)cause.code, "opening file descriptors"};
+        return nil;
+    }
+    _output = output[0];
+    __attribute__((objc_precise_lifetime)) NSArray<QEMUDescriptor *> *inherited =
+        [@[ nowhere, output[1], output[1] ] arrayByAddingObjectsFromArray:descriptors];
+    __attribute__((objc_precise_lifetime)) NSArray<NSString *> *strings = [@[ path ] arrayByAddingObjectsFromArray:arguments];
+    int *numbers = calloc(inherited.count, sizeof *numbers);
+    char **texts = calloc(strings.count + 1, sizeof *texts);
+    if (numbers == NULL || texts == NULL)
+        abort();
+    for (NSUInteger i = 0; i < inherited.count; i++)
+        numbers[i] = inherited[i].number;
+    for (NSUInteger i = 0; i < strings.count; i++)
+        texts[i] = (char *)strings[i].UTF8String;
+
+    qemu_spawn_plan plan = {.path = texts[0],
+                            .arguments = texts,
+                            .environment = environ,
+                            .descriptors = numbers,
+                            .descriptor_count = inherited.count,
+                            .prepare = prepare,
+                            .context = context};
+    const qemu_spawn_plan *plan_pointer = &plan;
+    __block int pidfd = -1;
+    __block qemu_process_failure failed = {0};
+    // The process dies with the thread that starts it; a worker of a queue may retire.
+    dispatch_poller_perform_sync(^{
+        failed.number = qemu_spawn(plan_pointer, &pidfd, &failed.step);
+    });
+    free(numbers);
+    free(texts);
+    if (failed.number != 0) {
+        *failure = failed;
+        return nil;
+    }
+    _process = [[QEMUDescriptor alloc] initWithDescriptor:pidfd];
+    return self;
+}
+
+- (void)dealloc {
+    [self endNow];
+}
+
+- (int)descriptor {
+    return _process.number;
+}
+
+- (void)watchOnQueue:(dispatch_queue_t)queue endHandler:(dispatch_block_t)handler {
+    __weak QEMUProcess *weak_self = self;
+    QEMUDescriptor *process = _process;
+    QEMUDescriptor *output = _output;
+    _processSource = dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)process.number, 0, queue);
+    dispatch_source_set_event_handler(_processSource, handler);
+    // Until its cancellation is through a source uses the descriptor, which must not be closed before.
+    dispatch_source_set_cancel_handler(_processSource, ^{
+        (void)process;
+    });
+    _outputSource = dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)output.number, 0, queue);
+    dispatch_source_set_event_handler(_outputSource, ^{
+        [weak_self readWords];
+    });
+    dispatch_source_set_cancel_handler(_outputSource, ^{
+        (void)output;
+    });
+    dispatch_resume(_processSource);
+    dispatch_resume(_outputSource);
+}
+
+- (void)stopWatching {
+    if (_processSource != nil)
+        dispatch_source_cancel(_processSource);
+    if (_outputSource != nil)
+        dispatch_source_cancel(_outputSource);
+    _processSource = _outputSource = nil;
+}
+
+- (void)readWords {
+    char bytes[1024];
+    ssize_t count;
+    while ((count = read(_output.number, bytes, sizeof bytes)) > 0 || (count < 0 && errno == EINTR)) {
+        if (count < 0)
+            continue;
+        [_words appendBytes:bytes length:(NSUInteger)count];
+        if (_words.length > LAST_WORDS_LENGTH)
+            [_words replaceBytesInRange:NSMakeRange(0, _words.length - LAST_WORDS_LENGTH) withBytes:NULL length:0];
+    }
+    // At its end a pipe is readable for ever.
+    if (count == 0 && _outputSource != nil) {
+        dispatch_source_cancel(_outputSource);
+        _outputSource = nil;
+    }
+}
+
+- (NSString *)lastWords {
+    [self readWords];
+    NSString *words = [[NSString alloc] initWithData:_words encoding:NSUTF8StringEncoding]
+                          ?: [[NSString alloc] initWithData:_words encoding:NSISOLatin1StringEncoding];
+    return [words stringByTrimmingCharactersInSet:NSCharacterSet.whitespaceAndNewlineCharacterSet];
+}
+
+- (BOOL)hasEndedWithin:(int)milliseconds {
+    return _reaped || qemu_await_exit(_process.number, milliseconds);
+}
+
+- (qemu_exit)reap {
+    _reaped = YES;
+    [self stopWatching];
+    return qemu_reap(_process.number);
+}
+
+- (void)kill {
+    if (!_reaped)
+        qemu_kill(_process.number);
+}
+
+- (void)endNow {
+    [self stopWatching];
+    if (_reaped || _process == nil)
+        return;
+    _reaped = YES;
+    qemu_kill(_process.number);
+    if (qemu_await_exit(_process.number, dispatch_poller_is_current() ? 0 : END_NOW_MILLISECONDS))
+        qemu_reap(_process.number);
+    else
+        reap_later(_process);
+}
+
+@end
