@@ -52,7 +52,7 @@ static double seconds_of(clockid_t clock) {
     if (self != nil) {
         pthread_mutex_init(&_lock, NULL);
         _events = [NSMutableArray array];
-        _waiters = [NSMutableArray array];
+        _waiters = [[NSMutableArray alloc] init];
     }
     return self;
 }
@@ -100,7 +100,7 @@ static double seconds_of(clockid_t clock) {
         [operation completeWithError:_events.count > 0 ? nil : _cancellation];
     } else {
         // Those who gave up would pile up while nothing happens.
-        NSMutableArray<AppleVZEventWaiter *> *waiters = [NSMutableArray array];
+        NSMutableArray<AppleVZEventWaiter *> *waiters = [[NSMutableArray alloc] init];
         for (AppleVZEventWaiter *waiter in _waiters)
             if (waiter.operation != nil)
                 [waiters addObject:waiter];

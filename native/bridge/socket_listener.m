@@ -32,7 +32,7 @@ enum { CAPACITY = 128 };
         _deviceIndex = index;
         _port = port;
         _descriptors = [NSMutableArray array];
-        _waiters = [NSMutableArray array];
+        _waiters = [[NSMutableArray alloc] init];
         _listener = [[VZVirtioSocketListener alloc] init];
         _listener.delegate = self;
     }
@@ -88,7 +88,7 @@ enum { CAPACITY = 128 };
         [operation completeWithError:_descriptors.count > 0 ? nil : _end];
     } else {
         // Those who gave up would pile up while nobody connects.
-        NSMutableArray<AppleVZAcceptWaiter *> *waiters = [NSMutableArray array];
+        NSMutableArray<AppleVZAcceptWaiter *> *waiters = [[NSMutableArray alloc] init];
         for (AppleVZAcceptWaiter *waiter in _waiters)
             if (waiter.operation != nil)
                 [waiters addObject:waiter];

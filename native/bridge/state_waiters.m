@@ -21,7 +21,7 @@
     self = [super init];
     if (self != nil) {
         pthread_mutex_init(&_lock, NULL);
-        _waiters = [NSMutableArray array];
+        _waiters = [[NSMutableArray alloc] init];
     }
     return self;
 }
@@ -30,9 +30,10 @@
     pthread_mutex_destroy(&_lock);
 }
 
-/// Under the lock. What was decided is completed, what was given up is dropped, the others stay.
+/// Under the lock. What was decided is completed, what was given up is dropped, the others stay. No array is left to a pool: it
+/// would go later, without the lock, on whatever thread has the pool.
 - (void)settle {
-    NSMutableArray<AppleVZStateWaiter *> *remaining = [NSMutableArray array];
+    NSMutableArray<AppleVZStateWaiter *> *remaining = [[NSMutableArray alloc] init];
     for (AppleVZStateWaiter *waiter in _waiters) {
         AppleVZOperation *operation = waiter.operation;
         if (operation == nil)
