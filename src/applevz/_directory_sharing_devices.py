@@ -8,23 +8,18 @@ from typing import Any
 
 from ._builder.directory_sharing import directory_share
 from ._builder.owned import Owned
-from ._native import Reference, ffi, lib, take_text
+from ._machine_devices import MachineDevice
+from ._native import ffi, lib, take_text
 from .configuration.directory_sharing import MultipleDirectoryShare, SharedDirectory, SingleDirectoryShare
 from .errors import check
 
 __all__ = ["VirtioFileSystemDevice"]
 
 
-class VirtioFileSystemDevice:
+class VirtioFileSystemDevice(MachineDevice):
     """A file system that a guest mounts by its tag (`VZVirtioFileSystemDevice`). It keeps its machine."""
 
-    __slots__ = ("_handle", "_index", "_machine")
-
-    def __init__(self, machine: Any, handle: Reference, index: int) -> None:
-        """A machine makes it: `VirtualMachine.directory_sharing_devices`."""
-        self._machine = machine
-        self._handle = handle
-        self._index = index
+    __slots__ = ()
 
     @property
     def tag(self) -> str:

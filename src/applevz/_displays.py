@@ -4,24 +4,18 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
-from ._native import Reference, ffi, lib
+from ._machine_devices import MachineDevice
+from ._native import ffi, lib
 from .errors import check, make_posix
 
 __all__ = ["VirtioGraphicsScanout", "picture_of", "write_picture"]
 
 
-class VirtioGraphicsScanout:
+class VirtioGraphicsScanout(MachineDevice):
     """A display of a machine (`VZVirtioGraphicsScanout`). It keeps its machine."""
 
-    __slots__ = ("_handle", "_index", "_machine")
-
-    def __init__(self, machine: Any, handle: Reference, index: int) -> None:
-        """A machine makes it: `VirtualMachine.displays`."""
-        self._machine = machine
-        self._handle = handle
-        self._index = index
+    __slots__ = ()
 
     @property
     def size_in_pixels(self) -> tuple[int, int]:

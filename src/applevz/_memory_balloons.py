@@ -3,25 +3,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from ._native import Reference, ffi, lib
+from ._machine_devices import MachineDevice
+from ._native import ffi, lib
 from ._sizes import Size, size
 from .errors import check
 
 __all__ = ["VirtioTraditionalMemoryBalloonDevice"]
 
 
-class VirtioTraditionalMemoryBalloonDevice:
+class VirtioTraditionalMemoryBalloonDevice(MachineDevice):
     """What takes memory back from a guest (`VZVirtioTraditionalMemoryBalloonDevice`). It keeps its machine."""
 
-    __slots__ = ("_handle", "_index", "_machine")
-
-    def __init__(self, machine: Any, handle: Reference, index: int) -> None:
-        """A machine makes it: `VirtualMachine.memory_balloon_devices`."""
-        self._machine = machine
-        self._handle = handle
-        self._index = index
+    __slots__ = ()
 
     @property
     def target_virtual_machine_memory_size(self) -> int:

@@ -9,6 +9,7 @@ from ._arguments import boolean
 from ._builder.network import network_device_attachment
 from ._builder.owned import Owned
 from ._identifiers import given
+from ._machine_devices import MachineDevice
 from ._native import NULL, Reference, ffi, lib
 from .configuration.network import BridgedNetworkInterface, NetworkDeviceAttachment
 from .errors import check
@@ -33,16 +34,14 @@ class Attachments:
         self.given: dict[int, tuple[Reference, NetworkDeviceAttachment]] = {}
 
 
-class NetworkDevice:
+class NetworkDevice(MachineDevice):
     """A network card of a machine (`VZNetworkDevice`). It keeps its machine."""
 
-    __slots__ = ("_attachments", "_handle", "_index", "_machine")
+    __slots__ = ("_attachments",)
 
     def __init__(self, machine: Any, handle: Reference, index: int, attachments: Attachments) -> None:
         """A machine makes it: `VirtualMachine.network_devices`."""
-        self._machine = machine
-        self._handle = handle
-        self._index = index
+        super().__init__(machine, handle, index)
         self._attachments = attachments
 
     @property

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ._arguments import integer
 from ._deadline import Deadline
+from ._machine_devices import MachineDevice
 from ._native import Reference, ffi, lib
 from ._operation import Steps, begin
 from .errors import InvalidArgumentError, TimeoutError, check, make
@@ -63,16 +64,10 @@ class BaseSocketListener:
         return f"<SocketListener on port {self._port}>"
 
 
-class BaseVirtioSocketDevice:
+class BaseVirtioSocketDevice(MachineDevice):
     """The host's end of a machine's sockets. It keeps its machine."""
 
-    __slots__ = ("_handle", "_index", "_machine")
-
-    def __init__(self, machine: Any, handle: Reference, index: int) -> None:
-        """A machine makes it: `VirtualMachine.socket_devices`."""
-        self._machine = machine
-        self._handle = handle
-        self._index = index
+    __slots__ = ()
 
     def _connect(self, port: int, deadline: Deadline) -> Steps[int]:
         """The descriptor of a connected socket, the caller's."""
