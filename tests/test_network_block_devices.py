@@ -5,71 +5,23 @@ from __future__ import annotations
 
 import shutil
 import socket
-import subprocess
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 from guest_machine import PATIENCE, Guest
-from processes import eventually
+from nbd_server import CONNECTED, FAILED, Server, next_event
 
 import applevz
-from applevz import EventKind
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the test's guest is made on Linux")
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-nbd"), reason="there is no qemu-nbd (package qemu-utils)")
 
 MIB = 1 << 20
-CONNECTED, FAILED = EventKind.NETWORK_BLOCK_DEVICE_CONNECTED, EventKind.NETWORK_BLOCK_DEVICE_FAILED
-
-
-class Server:
-    """qemu-nbd with one disk, at a local socket."""
-
-    def __init__(self, folder: Path, export: str = "disk", *options: str) -> None:
-        self.image, self.socket = folder / f"{export} image", folder / f"{export} socket"
-        self.export, self.options = export, options
-        applevz.create_disk_image(self.image, "4MiB")
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"nbd+unix:///{self.export}?socket={str(self.socket).replace(' ', '%20')}"
-
-    def start(self) -> None:
-        self.socket.unlink(missing_ok=True)
-        program = [
-            "qemu-nbd",
-            "--format=raw",
-            "--persistent",
-            "--shared=4",
-            "--export-name",
-            self.export,
-            *self.options,
-        ]
-        self.process = subprocess.Popen([*program, "--socket", self.socket, self.image])
-        assert eventually(self.socket.exists)
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def __enter__(self) -> Server:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
 
 
 def disk(url: str, **fields):
     return applevz.VirtioBlockDeviceConfiguration(applevz.NetworkBlockDeviceStorageDeviceAttachment(url, **fields))
-
-
-def next_event(vm, *kinds):
-    while (event := vm.events.next(timeout=PATIENCE)).kind not in kinds:
-        pass
-    return event
 
 
 # ---- A guest's disks ----

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from guest_machine import PATIENCE, Guest
+from nbd_server import CONNECTED, FAILED, Server, next_event
 from processes import children, eventually
 
 import applevz
@@ -148,6 +149,58 @@ def test_a_device_of_the_configuration_can_go_and_another_take_its_port(guest, f
     other.detach(timeout=PATIENCE)
     back = controller.attach(stick(folder / "first", uuid=FIRST), timeout=PATIENCE)
     assert guest.run(f"cat /sys/block/{find(guest, back)}/size") == "2048"
+
+
+@linux
+@pytest.mark.skipif(not shutil.which("qemu-nbd"), reason="there is no qemu-nbd (package qemu-utils)")
+def test_the_server_of_a_disk_that_was_attached_is_told_of_until_the_disk_is_detached(guest, tmp_path):
+    vm = guest.machine
+    (_, controller) = vm.usb_controllers
+    with Server(tmp_path) as server:
+        remote = applevz.NetworkBlockDeviceStorageDeviceAttachment(server.url, timeout=0.5)
+        configuration = applevz.USBMassStorageDeviceConfiguration(remote)
+        device = controller.attach(configuration, timeout=PATIENCE)
+        event = next_event(vm, CONNECTED, FAILED)
+        assert (event.kind, event.device, event.usb_device, event.error) == (CONNECTED, None, device.uuid, None)
+        # One that is refused, for the identifier that it shares, leaves the other's events as they are.
+        with pytest.raises(applevz.Error, match="uuid"):
+            controller.attach(applevz.USBMassStorageDeviceConfiguration(remote, device.uuid), timeout=PATIENCE)
+        name = find(guest, device)
+        server.kill()
+        guest.run(
+            f"head -c 4096 /dev/{name} >/dev/null 2>&1 || dd if=/dev/{name} iflag=direct bs=4k count=1 2>/dev/null"
+        )
+        event = next_event(vm, CONNECTED, FAILED)
+        assert (event.kind, event.usb_device, event.cause) == (FAILED, device.uuid, applevz.EventCause.HOST)
+        assert isinstance(event.error, applevz.NetworkBlockDeviceDisconnectedError)
+        server.start()
+        event = next_event(vm, CONNECTED, FAILED)
+        assert (event.kind, event.usb_device) == (CONNECTED, device.uuid)
+        device.detach(timeout=PATIENCE)
+        again = controller.attach(configuration, timeout=PATIENCE)
+        assert next_event(vm, CONNECTED, FAILED).usb_device == again.uuid != device.uuid
+        again.detach(timeout=PATIENCE)
+
+
+@linux
+@pytest.mark.skipif(not shutil.which("qemu-nbd"), reason="there is no qemu-nbd (package qemu-utils)")
+def test_the_servers_of_a_configuration_s_usb_disks_are_told_by_the_disks_identifiers_at_each_start(machine, tmp_path):
+    with Server(tmp_path, "one", "--read-only") as one, Server(tmp_path, "two", "--read-only") as two:
+        sticks = [
+            applevz.USBMassStorageDeviceConfiguration(
+                applevz.NetworkBlockDeviceStorageDeviceAttachment(server.url, forced_read_only=True), identifier
+            )
+            for server, identifier in ((one, FIRST), (two, SECOND))
+        ]
+        vm = machine(usb_controllers=[applevz.XHCIControllerConfiguration(sticks)])
+        for _ in range(2):
+            vm.start(timeout=PATIENCE)
+            events = [next_event(vm, CONNECTED, FAILED) for _ in sticks]
+            assert {(event.kind, event.usb_device) for event in events} == {
+                (CONNECTED, uuid.UUID(FIRST)),
+                (CONNECTED, SECOND),
+            }
+            vm.stop(timeout=PATIENCE)
 
 
 @linux

@@ -66,8 +66,6 @@ CFErrorRef applevz_capability_check(enum applevz_capability capability) {
             return virtualization_missing() ?: applevz_generation_identifier_missing();
         case APPLEVZ_CAPABILITY_NESTED_VIRTUALIZATION:
             return virtualization_missing() ?: applevz_nested_virtualization_missing();
-        case APPLEVZ_CAPABILITY_GUEST_CONNECTIONS:
-            return virtualization_missing() ?: applevz_guest_connections_missing();
         case APPLEVZ_CAPABILITY_EFI:
             return virtualization_missing() ?: applevz_efi_missing();
         case APPLEVZ_CAPABILITY_SHARED_DIRECTORIES:

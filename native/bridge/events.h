@@ -27,6 +27,8 @@ NS_ASSUME_NONNULL_BEGIN
 @property NSInteger device;
 /// The place of the console device's port that it is about; -1 until it is set.
 @property NSInteger port;
+/// The identifier of the USB device that it is about.
+@property (nullable) NSUUID *usbDevice;
 
 @end
 

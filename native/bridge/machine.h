@@ -31,6 +31,9 @@ typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSErro
 /// What the network card with that index has as its attachment by its configuration.
 - (nullable VZNetworkDeviceAttachment *)configuredAttachmentOfNetworkDevice:(NSUInteger)index;
 
+/// As "52:54:00:12:34:56".
+- (NSString *)macAddressOfNetworkDevice:(NSUInteger)index;
+
 /// Why a network card lost its attachment last. On the queue only; whoever wants to know sets it to nil before.
 @property (nullable) NSError *disconnection;
 
@@ -76,6 +79,15 @@ typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSErro
 
 /// Lets go of the VZVirtualMachine, which ends it if it runs, on its queue. Nothing is accepted afterwards.
 - (void)invalidate;
+
+@end
+
+@interface AppleVZMachine (USBDisks)
+
+/// Has the events of a USB disk told until it is forgotten. NO where it has none, and where that of another one with the same
+/// identifier are told. On the queue only.
+- (BOOL)listenToUSBDisk:(NSUUID *)uuid attachment:(VZStorageDeviceAttachment *)attachment;
+- (void)forgetUSBDisk:(NSUUID *)uuid;
 
 @end
 

@@ -279,6 +279,10 @@ static bool is_refusal(NSError *_Nullable error) {
     return _configuration.networkDevices[index].attachment;
 }
 
+- (NSString *)macAddressOfNetworkDevice:(NSUInteger)index {
+    return _configuration.networkDevices[index].MACAddress.string;
+}
+
 - (NSError *)access:(NSError *_Nullable (^)(VZVirtualMachine *machine))block {
     __block NSError *error = nil;
     applevz_queue_sync(_queue, ^{

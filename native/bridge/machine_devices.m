@@ -5,6 +5,50 @@ API_AVAILABLE(macos(14.0))
 @interface AppleVZMachine (NetworkBlockDevices) <VZNetworkBlockDeviceStorageDeviceAttachmentDelegate>
 @end
 
+/// Tells of one USB disk that a server gives out.
+API_AVAILABLE(macos(15.0))
+@interface AppleVZUSBDiskDelegate : NSObject <VZNetworkBlockDeviceStorageDeviceAttachmentDelegate>
+@end
+
+@implementation AppleVZUSBDiskDelegate {
+    __weak AppleVZMachine *_machine;
+    NSUUID *_uuid;
+}
+
+- (instancetype)initWithMachine:(AppleVZMachine *)machine uuid:(NSUUID *)uuid {
+    self = [super init];
+    if (self != nil) {
+        _machine = machine;
+        _uuid = uuid;
+    }
+    return self;
+}
+
+- (void)addEventOfKind:(enum applevz_event_kind)kind error:(NSError *)error {
+    AppleVZMachine *machine = _machine;
+    if (machine == nil)
+        return;
+    AppleVZEvent *event = [AppleVZEvent eventOfKind:kind
+                                              cause:APPLEVZ_EVENT_CAUSE_HOST
+                                        stateBefore:machine.state
+                                              state:machine.state
+                                              error:error];
+    event.usbDevice = _uuid;
+    [machine.events add:event];
+}
+
+- (void)attachmentWasConnected:(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment {
+    (void)attachment;
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_CONNECTED error:nil];
+}
+
+- (void)attachment:(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment didEncounterError:(NSError *)error {
+    (void)attachment;
+    [self addEventOfKind:APPLEVZ_EVENT_KIND_NETWORK_BLOCK_DEVICE_FAILED error:error];
+}
+
+@end
+
 @implementation AppleVZMachine (Devices)
 
 - (void)addEventOfKind:(enum applevz_event_kind)kind
@@ -24,6 +68,13 @@ API_AVAILABLE(macos(14.0))
         for (VZStorageDeviceConfiguration *device in _configuration.storageDevices)
             if ([device.attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]])
                 ((VZNetworkBlockDeviceStorageDeviceAttachment *)device.attachment).delegate = delegate;
+    // A machine that is new, or left, has the USB disks of the configuration alone.
+    _usbDisks = nil;
+    if (@available(macOS 15.0, *))
+        for (VZUSBControllerConfiguration *controller in delegate != nil ? _configuration.usbControllers : @[])
+            for (id<VZUSBDeviceConfiguration> device in controller.usbDevices)
+                [delegate listenToUSBDisk:device.uuid
+                               attachment:((VZUSBMassStorageDeviceConfiguration *)device).attachment];
 }
 
 - (NSUInteger)storageDeviceOf:(VZStorageDeviceAttachment *)attachment {
@@ -93,6 +144,27 @@ API_AVAILABLE(macos(14.0))
                    cause:APPLEVZ_EVENT_CAUSE_HOST
                   device:[self storageDeviceOf:attachment]
                    error:error];
+}
+
+@end
+
+@implementation AppleVZMachine (USBDisks)
+
+- (BOOL)listenToUSBDisk:(NSUUID *)uuid attachment:(VZStorageDeviceAttachment *)attachment {
+    if (@available(macOS 15.0, *)) {
+        if (_usbDisks[uuid] != nil || ![attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]])
+            return NO;
+        AppleVZUSBDiskDelegate *delegate = [[AppleVZUSBDiskDelegate alloc] initWithMachine:self uuid:uuid];
+        _usbDisks = _usbDisks ?: [NSMutableDictionary dictionary];
+        _usbDisks[uuid] = delegate;
+        ((VZNetworkBlockDeviceStorageDeviceAttachment *)attachment).delegate = delegate;
+        return YES;
+    }
+    return NO;
+}
+
+- (void)forgetUSBDisk:(NSUUID *)uuid {
+    [_usbDisks removeObjectForKey:uuid];
 }
 
 @end

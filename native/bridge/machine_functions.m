@@ -128,6 +128,9 @@ CFErrorRef applevz_machine_next_event(applevz_machine *machine, applevz_event *e
             taken.state = object.state;
             taken.device = object.device;
             taken.port = object.port;
+            [object.usbDevice.UUIDString getCString:taken.usb_device
+                                          maxLength:sizeof taken.usb_device
+                                           encoding:NSASCIIStringEncoding];
             taken.error = applevz_hand_over_error(object.error);
         }
         *event = taken;

@@ -9,6 +9,7 @@ NS_ASSUME_NONNULL_BEGIN
 
     // Used on the queue only.
     VZVirtualMachine *_virtualMachine; // nil between a discard and the next verb, and once invalidated
+    NSMutableDictionary<NSUUID *, id> *_usbDisks; // the delegates of those that servers give out
 }
 @end
 
@@ -20,7 +21,7 @@ NS_ASSUME_NONNULL_BEGIN
                 device:(NSUInteger)device
                  error:(nullable NSError *)error;
 
-/// Their delegates are weak, as the machine's own.
+/// The delegates of attachments are weak, as the machine's own.
 - (void)setDelegateOfDevices:(nullable AppleVZMachine *)delegate;
 
 @end

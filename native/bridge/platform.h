@@ -62,13 +62,10 @@ NSError *_Nullable applevz_efi_missing(void);
 
 @protocol AppleVZConnections <NSObject>
 @optional
-/// Connects to a TCP port of a running machine's guest on its first NAT network. The descriptor is the caller's; -1 with an
-/// error.
+/// Connects to a TCP port of a running machine's guest on its first NAT network, for a framework whose guests have no address
+/// that the host reaches. The descriptor is the caller's; -1 with an error.
 - (void)applevzConnectToPort:(uint16_t)port completionHandler:(void (^)(int descriptor, NSError *_Nullable error))handler;
 @end
-
-/// Why no guest's port can be connected to; nil where one can.
-NSError *_Nullable applevz_guest_connections_missing(void);
 
 @protocol AppleVZDirectorySharing <NSObject>
 @optional

@@ -118,7 +118,6 @@ enum applevz_capability {
     APPLEVZ_CAPABILITY_MEMORY_DIRECTORY,       /* a guest's memory can be a file in a folder */
     APPLEVZ_CAPABILITY_GENERATION_IDENTIFIER,  /* a guest can be told that it goes on as another machine */
     APPLEVZ_CAPABILITY_NESTED_VIRTUALIZATION,  /* a guest can run machines of its own */
-    APPLEVZ_CAPABILITY_GUEST_CONNECTIONS,      /* a guest's TCP ports can be connected to */
     APPLEVZ_CAPABILITY_EFI,                    /* a guest can be booted by EFI firmware */
     APPLEVZ_CAPABILITY_SHARED_DIRECTORIES,     /* directories of the host can be shared with a guest, read-only or not */
     APPLEVZ_CAPABILITY_BRIDGED_NETWORKS,       /* a network card can be connected to a network of the host's */
@@ -194,6 +193,9 @@ APPLEVZ_EXPORT CFErrorRef applevz_guest_agent_create(applevz_guest_agent **agent
 /* A machine that it was given to keeps it as long as it needs it. */
 APPLEVZ_EXPORT void applevz_guest_agent_release(applevz_guest_agent *agent);
 /* The guest's end, as the attachment of the port. */
+/* VZSpiceAgentPortAttachment. */
+APPLEVZ_EXPORT CFErrorRef applevz_serial_port_attachment_create_with_spice_agent(
+    bool shares_clipboard, applevz_serial_port_attachment **attachment) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT CFErrorRef applevz_serial_port_attachment_create_with_guest_agent(
     applevz_guest_agent *agent, applevz_serial_port_attachment **attachment) CF_RETURNS_RETAINED;
 
@@ -540,9 +542,11 @@ APPLEVZ_EXPORT CFErrorRef applevz_machine_usb_device(applevz_machine *machine, s
                                                      applevz_usb_device **device) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT CFErrorRef applevz_machine_has_usb_device(applevz_machine *machine, size_t controller,
                                                          applevz_usb_device *device, bool *attached) CF_RETURNS_RETAINED;
-/* attachDevice:completionHandler: and detachDevice:completionHandler: of a running or paused machine's controller. */
+/* attachDevice:completionHandler: and detachDevice:completionHandler: of a running or paused machine's controller. The
+   attachment is what the device was made with. */
 APPLEVZ_EXPORT CFErrorRef applevz_machine_attach_usb_device(applevz_machine *machine, size_t controller,
                                                             applevz_usb_device *device,
+                                                            applevz_storage_device_attachment *attachment,
                                                             applevz_operation **operation) CF_RETURNS_RETAINED;
 APPLEVZ_EXPORT CFErrorRef applevz_machine_detach_usb_device(applevz_machine *machine, size_t controller,
                                                             applevz_usb_device *device,
@@ -658,9 +662,10 @@ typedef struct applevz_event {
     enum applevz_machine_state state_before; /* the same as `state`, unless it is the state that changed */
     enum applevz_machine_state state;
     /* Whose event it is: the index of the network card, the storage device or the console device; -1 for the machine's own,
-       and for a device that was attached while it runs */
+       and for a USB device */
     int64_t device;
     int64_t port; /* which of a console device's ports it is about; -1 in any other event */
+    char usb_device[37]; /* whose event it is: the USB device's UUID; "" in any other event */
     CFErrorRef error; /* the caller's to release: why the verb failed or the machine stopped. NULL otherwise */
 } applevz_event;
 

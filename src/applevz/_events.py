@@ -13,6 +13,8 @@ from ._operation import Steps, begin
 from .errors import Error, TimeoutError, check, exception_of, make
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from ._deadline import Deadline
     from ._machine import VirtualMachineState
 
@@ -83,8 +85,8 @@ class Event:
     `time.clock_gettime(time.CLOCK_MONOTONIC)` reads. The states are the same in an event that is no change of them.
     `error` is why a verb failed or the machine stopped, or what befell a device. `device` is whose event it is: an
     index in the configuration's `network_devices`, `storage_devices` or `console_devices`; None for the machine's own
-    events, and for a device that was attached while it runs. `port` is the port of a console device that was opened or
-    closed.
+    events, and for a USB device, which is told by its `usb_device`, the `uuid` that it has. `port` is the port of a
+    console device that was opened or closed.
     """
 
     number: int
@@ -98,6 +100,7 @@ class Event:
     error: Error | None
     device: int | None = None
     port: EventPort | None = None
+    usb_device: UUID | None = None
 
 
 class BaseEvents:
@@ -119,7 +122,12 @@ class BaseEvents:
         if not event.number:
             return None
         kind = EventKind(event.kind)
-        port = None
+        port = usb_device = None
+        if event.usb_device[0] != b"\0":
+            # Not with the package: it takes long, and few machines have such a device.
+            from uuid import UUID
+
+            usb_device = UUID(ffi.string(event.usb_device).decode())
         if kind in (EventKind.PORT_OPENED, EventKind.PORT_CLOSED):
             port = EventPort(event.device, event.port, self._port_names[event.device][event.port])
         return Event(
@@ -134,6 +142,7 @@ class BaseEvents:
             error=exception_of(event.error) if event.error else None,
             device=event.device if event.device >= 0 else None,
             port=port,
+            usb_device=usb_device,
         )
 
     def _next(self, deadline: Deadline) -> Steps[Event]:

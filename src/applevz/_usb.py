@@ -6,12 +6,14 @@ from __future__ import annotations
 from typing import Any, ClassVar, Generic, TypeVar
 from uuid import UUID
 
+from ._builder.owned import Owned
 from ._builder.usb import usb_device
 from ._deadline import Deadline
+from ._machine_devices import MachineDevice
 from ._native import Reference, ffi, lib, take_text
 from ._operation import Steps, begin
 from .configuration.storage import USBMassStorageDeviceConfiguration
-from .errors import TimeoutError, check, make
+from .errors import Error, TimeoutError, check, make
 
 __all__ = ["BaseUSBController", "BaseUSBMassStorageDevice"]
 
@@ -40,7 +42,7 @@ class BaseUSBMassStorageDevice:
         return self._controller._has(self._device)
 
     def _detach(self, deadline: Deadline) -> Steps[None]:
-        return self._controller._exchange(lib.applevz_machine_detach_usb_device, "detached", self._device, deadline)
+        return self._controller._detach(self._device, deadline)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, BaseUSBMassStorageDevice):
@@ -54,21 +56,19 @@ class BaseUSBMassStorageDevice:
         return f"<USBMassStorageDevice {self._uuid}>"
 
 
+def _late(word: str, deadline: Deadline) -> Error:
+    return make(TimeoutError, f"The USB device was not {word} within {deadline}.", "", "Allow more time.")
+
+
 DeviceKind = TypeVar("DeviceKind", bound=BaseUSBMassStorageDevice)
 
 
-class BaseUSBController(Generic[DeviceKind]):
+class BaseUSBController(MachineDevice, Generic[DeviceKind]):
     """A USB controller of a machine, for a face to attach to."""
 
-    __slots__ = ("_handle", "_index", "_machine")
+    __slots__ = ()
 
     _device_kind: ClassVar[type[BaseUSBMassStorageDevice]]
-
-    def __init__(self, machine: Any, handle: Reference, index: int) -> None:
-        """A machine makes it: `VirtualMachine.usb_controllers`."""
-        self._machine = machine
-        self._handle = handle
-        self._index = index
 
     @property
     def usb_devices(self) -> tuple[DeviceKind, ...]:
@@ -92,18 +92,17 @@ class BaseUSBController(Generic[DeviceKind]):
         check(lib.applevz_machine_has_usb_device(self._handle, self._index, device, attached))
         return bool(attached[0])
 
-    def _exchange(self, verb: Any, word: str, device: Reference, deadline: Deadline) -> Steps[None]:
-        if (yield begin(verb, self._handle, self._index, device), deadline) is None:
-            raise make(TimeoutError, f"The USB device was not {word} within {deadline}.", "", "Allow more time.")
-
     def _attach(self, configuration: USBMassStorageDeviceConfiguration, deadline: Deadline) -> Steps[DeviceKind]:
-        device = usb_device(configuration)
+        with Owned() as owned:
+            device, attachment = usb_device(owned, configuration)
+            attaching = begin(lib.applevz_machine_attach_usb_device, self._handle, self._index, device, attachment)
+        if (yield attaching, deadline) is None:
+            raise _late("attached", deadline)
+        return self._made(device)
 
-        def steps() -> Steps[DeviceKind]:
-            yield from self._exchange(lib.applevz_machine_attach_usb_device, "attached", device, deadline)
-            return self._made(device)
-
-        return steps()
+    def _detach(self, device: Reference, deadline: Deadline) -> Steps[None]:
+        if (yield begin(lib.applevz_machine_detach_usb_device, self._handle, self._index, device), deadline) is None:
+            raise _late("detached", deadline)
 
     def __repr__(self) -> str:
         return f"<USBController {len(self.usb_devices)} devices>"

@@ -74,11 +74,6 @@ class Capabilities:
         return _capability("nested_virtualization", lib.APPLEVZ_CAPABILITY_NESTED_VIRTUALIZATION)
 
     @property
-    def guest_connections(self) -> Capability:
-        """A guest's TCP ports can be connected to: `VirtualMachine.connect`. Not on a Mac."""
-        return _capability("guest_connections", lib.APPLEVZ_CAPABILITY_GUEST_CONNECTIONS)
-
-    @property
     def efi(self) -> Capability:
         """A guest can be booted by EFI firmware: `EFIBootLoader`. On Linux that is a package of its own (ovmf)."""
         return _capability("efi", lib.APPLEVZ_CAPABILITY_EFI)

@@ -90,10 +90,12 @@ class VirtualMachine(BaseVirtualMachine[Console, Events, Keyboard, Pointer]):
 
         The machine needs a network card with a `NATNetworkDeviceAttachment`, of which the first counts, and the guest
         the address that it gets by DHCP. On Linux QEMU listens for the connection on an address of the loopback
-        interface (127.64.0.0/12), which another program of this host could use in the moment that it takes. Raises
-        `NetworkError` where the guest refuses (it is a `ConnectionRefusedError` then) or does not answer,
-        `InvalidVirtualMachineStateError` for a machine that is not running, and `NotSupportedError` without such a card
-        and where `capabilities.guest_connections` is false.
+        interface (127.64.0.0/12), which another program of this host could use in the moment that it takes. On a Mac
+        the guest is found by its card's MAC address among the leases of the host's DHCP server
+        (/var/db/dhcpd_leases); one that asks in another name, as systemd-networkd does without
+        `ClientIdentifier=mac`, may not be. Raises `NetworkError` where the guest refuses (it is a
+        `ConnectionRefusedError` then) or does not answer, `InvalidVirtualMachineStateError` for a machine that is not
+        running, and `NotSupportedError` without such a card.
         """
         return connected_socket(run(self._connect(port, Deadline(timeout))))
 

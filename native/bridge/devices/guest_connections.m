@@ -1,31 +1,77 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "../errors.h"
 #import "../guard.h"
+#import "../leased_connection.h"
 #import "../machine.h"
 #import "../ownership.h"
 #import "../platform.h"
 #import "applevz.h"
 #import <Virtualization/Virtualization.h>
 
-NSError *applevz_guest_connections_missing(void) {
-    if ([VZVirtualMachine instancesRespondToSelector:@selector(applevzConnectToPort:completionHandler:)])
-        return nil;
-    return applevz_error(VZErrorDomain, VZErrorNotSupported, @"A guest's ports cannot be connected to by the machine here.",
-                         @"The virtualization framework does not tell which address a guest has.",
-                         @"Connect to the guest's own address, which the host reaches.");
+/// Where the DHCP server of the framework's NAT keeps its leases.
+static NSString *const Leases = @"/var/db/dhcpd_leases";
+
+/// The MAC address of the first network card that has a NAT network now.
+static NSString *mac_address_of(AppleVZMachine *owner, VZVirtualMachine *machine, NSError **error) {
+    NSUInteger index = 0;
+    for (VZNetworkDevice *device in machine.networkDevices) {
+        if ([device.attachment isKindOfClass:[VZNATNetworkDeviceAttachment class]])
+            return [owner macAddressOfNetworkDevice:index];
+        index++;
+    }
+    *error = applevz_error(VZErrorDomain, VZErrorNotSupported, @"The guest cannot be connected to.",
+                           @"Its machine has no network card with a VZNATNetworkDeviceAttachment.",
+                           @"Add one to networkDevices of the configuration.");
+    return nil;
+}
+
+/// What every framework offers: the guest is on a network of the host's, at the address that the host's DHCP server gave it.
+static void connect_by_lease(AppleVZMachine *owner, VZVirtualMachine *machine, uint16_t port, AppleVZOperation *result,
+                             void (^done)(void)) {
+    NSError *error = nil;
+    NSString *mac_address = mac_address_of(owner, machine, &error);
+    if (error == nil && machine.state != VZVirtualMachineStateRunning)
+        error = applevz_error(VZErrorDomain, VZErrorInvalidVirtualMachineState, @"Invalid virtual machine state.",
+                              @"connect: the virtual machine is not running.",
+                              @"Its guest can be connected to when it is running.");
+    if (error != nil) {
+        [result completeWithError:error];
+        done();
+        return;
+    }
+    AppleVZLeasedConnection *connection = [[AppleVZLeasedConnection alloc] initWithLeases:Leases
+                                                                               macAddress:mac_address
+                                                                                     port:port];
+    // No block that waits keeps the machine.
+    __weak AppleVZMachine *weak_owner = owner;
+    connection.later = ^(unsigned milliseconds, void (^block)(void)) {
+        [weak_owner after:milliseconds perform:block];
+    };
+    connection.isWanted = ^BOOL {
+        return !result.completed && !result.abandoned;
+    };
+    connection.completion = ^(int descriptor, NSError *_Nullable failure) {
+        if (descriptor >= 0)
+            [result completeWithDescriptor:descriptor];
+        else if (failure != nil)
+            [result completeWithError:failure];
+        done();
+    };
+    [connection begin];
 }
 
 CFErrorRef applevz_machine_connect(applevz_machine *machine, uint16_t port, applevz_operation **operation) {
     return applevz_guard(^NSError *_Nullable {
-        NSError *error = applevz_guest_connections_missing();
-        if (error == nil && port == 0)
-            error = applevz_invalid_argument(@"Invalid port.", @"port is 0, which no service has.",
-                                             @"Give a number from 1 to 65535.");
-        if (error != nil)
-            return error;
+        if (port == 0)
+            return applevz_invalid_argument(@"Invalid port.", @"port is 0, which no service has.",
+                                            @"Give a number from 1 to 65535.");
         AppleVZMachine *owner = applevz_borrowed(AppleVZMachine, machine);
         *operation = applevz_hand_over_handle(
             [owner request:^(VZVirtualMachine *object, AppleVZOperation *result, void (^done)(void)) {
+                if (![object respondsToSelector:@selector(applevzConnectToPort:completionHandler:)]) {
+                    connect_by_lease(owner, object, port, result, done);
+                    return;
+                }
                 [(id<AppleVZConnections>)object applevzConnectToPort:port
                                                    completionHandler:^(int descriptor, NSError *_Nullable failure) {
                                                        if (failure != nil)

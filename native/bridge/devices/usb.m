@@ -116,68 +116,72 @@ static NSError *controller_not_found(VZVirtualMachine *machine, size_t index) {
                          @"Add a USB controller to the configuration.");
 }
 
-CFErrorRef applevz_machine_usb_device_count(applevz_machine *machine, size_t controller, size_t *count) {
+/// Gives the controller at the index to the block, on the machine's queue.
+static CFErrorRef with_controller(applevz_machine *machine, size_t index, void (^use)(id controller)) {
     return applevz_guard(^NSError *_Nullable {
         if (@available(macOS 15.0, *))
             return [applevz_borrowed(AppleVZMachine, machine) access:^NSError *(VZVirtualMachine *object) {
-                if (controller >= object.usbControllers.count)
-                    return controller_not_found(object, controller);
-                *count = object.usbControllers[controller].usbDevices.count;
+                if (index >= object.usbControllers.count)
+                    return controller_not_found(object, index);
+                use(object.usbControllers[index]);
                 return nil;
             }];
         return controllers_missing();
+    });
+}
+
+CFErrorRef applevz_machine_usb_device_count(applevz_machine *machine, size_t controller, size_t *count) {
+    return with_controller(machine, controller, ^(id object) {
+        *count = [object usbDevices].count;
     });
 }
 
 CFErrorRef applevz_machine_usb_device(applevz_machine *machine, size_t controller, size_t index,
                                       applevz_usb_device **device) {
-    return applevz_guard(^NSError *_Nullable {
-        if (@available(macOS 15.0, *))
-            return [applevz_borrowed(AppleVZMachine, machine) access:^NSError *(VZVirtualMachine *object) {
-                if (controller >= object.usbControllers.count)
-                    return controller_not_found(object, controller);
-                NSArray *devices = object.usbControllers[controller].usbDevices;
-                // It may have been detached since they were counted.
-                *device = index < devices.count ? applevz_hand_over_handle(devices[index]) : NULL;
-                return nil;
-            }];
-        return controllers_missing();
+    return with_controller(machine, controller, ^(id object) {
+        NSArray *devices = [object usbDevices];
+        // It may have been detached since they were counted.
+        *device = index < devices.count ? applevz_hand_over_handle(devices[index]) : NULL;
     });
 }
 
 CFErrorRef applevz_machine_has_usb_device(applevz_machine *machine, size_t controller, applevz_usb_device *device,
                                           bool *attached) {
-    return applevz_guard(^NSError *_Nullable {
-        if (@available(macOS 15.0, *))
-            return [applevz_borrowed(AppleVZMachine, machine) access:^NSError *(VZVirtualMachine *object) {
-                if (controller >= object.usbControllers.count)
-                    return controller_not_found(object, controller);
-                NSArray *devices = object.usbControllers[controller].usbDevices;
-                *attached = [devices indexOfObjectIdenticalTo:applevz_borrowed(VZUSBMassStorageDevice, device)] != NSNotFound;
-                return nil;
-            }];
-        return controllers_missing();
+    return with_controller(machine, controller, ^(id object) {
+        NSArray *devices = [object usbDevices];
+        *attached = [devices indexOfObjectIdenticalTo:applevz_borrowed(NSObject, device)] != NSNotFound;
     });
 }
 
-static CFErrorRef exchange(applevz_machine *machine, size_t controller, applevz_usb_device *device, bool attaches,
-                           applevz_operation **operation) {
+/// Attaches the device, or, without an attachment, detaches it.
+static CFErrorRef exchange(applevz_machine *machine, size_t controller, applevz_usb_device *device,
+                           applevz_storage_device_attachment *attachment, applevz_operation **operation) {
     return applevz_guard(^NSError *_Nullable {
         if (@available(macOS 15.0, *)) {
-            // The object is kept by the block, beyond the handle.
+            AppleVZMachine *owner = applevz_borrowed(AppleVZMachine, machine);
+            __weak AppleVZMachine *weak_owner = owner;
+            // The objects are kept by the block, beyond the handles.
             VZUSBMassStorageDevice *object = applevz_borrowed(VZUSBMassStorageDevice, device);
-            *operation = applevz_hand_over_handle([applevz_borrowed(AppleVZMachine, machine)
-                request:^(VZVirtualMachine *virtual_machine, AppleVZOperation *result, void (^done)(void)) {
+            VZStorageDeviceAttachment *disk = attachment != NULL ? applevz_borrowed(VZStorageDeviceAttachment, attachment) : nil;
+            *operation = applevz_hand_over_handle(
+                [owner request:^(VZVirtualMachine *virtual_machine, AppleVZOperation *result, void (^done)(void)) {
+                    BOOL found = controller < virtual_machine.usbControllers.count;
+                    BOOL attaches = disk != nil;
+                    BOOL listens = found && attaches && [owner listenToUSBDisk:object.uuid attachment:disk];
                     void (^completion)(NSError *) = ^(NSError *_Nullable error) {
+                        if (error != nil ? listens : !attaches)
+                            [weak_owner forgetUSBDisk:object.uuid];
                         [result completeWithError:error];
                         done();
                     };
-                    if (controller >= virtual_machine.usbControllers.count)
-                        completion(controller_not_found(virtual_machine, controller));
-                    else if (attaches)
+                    if (!found) {
+                        [result completeWithError:controller_not_found(virtual_machine, controller)];
+                        done();
+                    } else if (attaches) {
                         [virtual_machine.usbControllers[controller] attachDevice:object completionHandler:completion];
-                    else
+                    } else {
                         [virtual_machine.usbControllers[controller] detachDevice:object completionHandler:completion];
+                    }
                 }]);
             return nil;
         }
@@ -186,11 +190,11 @@ static CFErrorRef exchange(applevz_machine *machine, size_t controller, applevz_
 }
 
 CFErrorRef applevz_machine_attach_usb_device(applevz_machine *machine, size_t controller, applevz_usb_device *device,
-                                             applevz_operation **operation) {
-    return exchange(machine, controller, device, true, operation);
+                                             applevz_storage_device_attachment *attachment, applevz_operation **operation) {
+    return exchange(machine, controller, device, attachment, operation);
 }
 
 CFErrorRef applevz_machine_detach_usb_device(applevz_machine *machine, size_t controller, applevz_usb_device *device,
                                              applevz_operation **operation) {
-    return exchange(machine, controller, device, false, operation);
+    return exchange(machine, controller, device, NULL, operation);
 }

@@ -25,14 +25,13 @@ def add_usb_controllers(owned: Owned, handle: Reference, controllers: object) ->
             check(lib.applevz_configuration_add_device_to_usb_controller(handle, index, attachment, uuid, len(uuid)))
 
 
-def usb_device(device: USBMassStorageDeviceConfiguration) -> Reference:
-    """The native device, the caller's."""
+def usb_device(owned: Owned, device: USBMassStorageDeviceConfiguration) -> tuple[Reference, Reference]:
+    """The native device, the caller's, and its attachment."""
     arguments.instance("device", device, (USBMassStorageDeviceConfiguration,))
     out = ffi.new("applevz_usb_device **")
-    with Owned() as owned:
-        attachment, uuid = _parts(owned, "device", device)
-        check(lib.applevz_usb_device_create(attachment, uuid, len(uuid), out))
-    return ffi.gc(out[0], lib.applevz_usb_device_release)
+    attachment, uuid = _parts(owned, "device", device)
+    check(lib.applevz_usb_device_create(attachment, uuid, len(uuid), out))
+    return ffi.gc(out[0], lib.applevz_usb_device_release), attachment
 
 
 def _parts(owned: Owned, field: str, device: USBMassStorageDeviceConfiguration) -> tuple[Reference, bytes]:

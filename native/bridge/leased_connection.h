@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#import <Foundation/Foundation.h>
+
+NS_ASSUME_NONNULL_BEGIN
+
+/// Connects to a TCP port of a guest at the address that a file of DHCP leases tells for its network card, as soon as there is
+/// one and the guest answers. It is used on one queue.
+@interface AppleVZLeasedConnection : NSObject
+
+- (instancetype)initWithLeases:(NSString *)path
+                    macAddress:(NSString *)macAddress
+                          port:(uint16_t)port NS_DESIGNATED_INITIALIZER;
+- (instancetype)init NS_UNAVAILABLE;
+
+/// Calls the block so many milliseconds later, on the queue; or never, where nobody needs the connection any more.
+@property (copy) void (^later)(unsigned milliseconds, void (^block)(void));
+
+/// Whether somebody still waits. Asked before each step.
+@property (copy) BOOL (^isWanted)(void);
+
+/// Called once: with a descriptor of a socket, which is the caller's; or with -1, and an error unless nobody waited any more.
+@property (copy) void (^completion)(int descriptor, NSError *_Nullable error);
+
+/// For how long a guest that does not answer is asked again.
+@property NSTimeInterval patience;
+
+/// Once the properties are set.
+- (void)begin;
+
+@end
+
+NS_ASSUME_NONNULL_END
