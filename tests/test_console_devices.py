@@ -27,6 +27,7 @@ from applevz import (
     EventPort,
     FileHandleSerialPortAttachment,
     FileSerialPortAttachment,
+    SpiceAgentPortAttachment,
     VirtioConsoleDeviceConfiguration,
     VirtioConsoleDeviceSerialPortConfiguration,
     VirtioConsolePortConfiguration,
@@ -287,6 +288,53 @@ def test_what_differs_in_the_ports_is_named_when_a_state_is_restored(machine, tm
     assert vm.state is VirtualMachineState.PAUSED
 
 
+# ---- The SPICE agent ----
+
+# spice-protocol's vd_agent.h: a chunk for the client's port; in it a message of protocol 1 and type 6, of two words:
+# whether the other side is to answer, and a bit for each capability.
+ANNOUNCE_CAPABILITIES = struct.pack("<II IIQI II", 1, 28, 1, 6, 0, 8, 1, 0)
+CLIPBOARD_BY_DEMAND = 1 << 5
+
+
+@linux
+def test_a_guest_s_spice_agent_is_answered_and_offered_the_clipboard_where_it_is_shared(boot):
+    ports = [
+        VirtioConsolePortConfiguration(name, attachment=SpiceAgentPortAttachment(shares))
+        for name, shares in ((SpiceAgentPortAttachment.PORT_NAME, True), ("another", False))
+    ]
+    guest = boot(console_devices=[VirtioConsoleDeviceConfiguration(ports)])
+    await_nodes(guest, node(0), node(1))
+    assert guest.run("cat /sys/class/virtio-ports/vport1p1/name") == "com.redhat.spice.0"
+    message = "".join(f"\\x{byte:02x}" for byte in ANNOUNCE_CAPABILITIES)
+    capabilities = []
+    for place in (node(0), node(1)):
+        answer = guest.run(
+            f"exec 3<>{place}; printf '{message}' >&3; dd bs=1 count={len(ANNOUNCE_CAPABILITIES)} <&3 2>/dev/null "
+            "| hexdump -v -e '1/1 \"%02x\"'; exec 3>&-"
+        )
+        port, size, protocol, kind, _, _, asks, found = struct.unpack("<II IIQI II", bytes.fromhex(answer))
+        assert (port, size, protocol, kind, asks) == (1, 28, 1, 6, 0)
+        capabilities.append(found)
+    assert [bool(found & CLIPBOARD_BY_DEMAND) for found in capabilities] == [True, False]
+
+
+@linux
+def test_a_machine_with_a_spice_agent_s_port_cannot_be_saved_and_says_why(machine, tmp_path):
+    port = VirtioConsolePortConfiguration(SpiceAgentPortAttachment.PORT_NAME, attachment=SpiceAgentPortAttachment())
+    vm = machine(console_devices=[VirtioConsoleDeviceConfiguration([port])])
+    words = (
+        r"consoleDevices\[0\]\.ports\[0\]\.attachment is a VZSpiceAgentPortAttachment, whose state QEMU does not save"
+    )
+    with pytest.raises(applevz.InvalidVirtualMachineConfigurationError, match=words):
+        vm.configuration.validate_save_restore_support()
+    vm.start(timeout=PATIENCE)
+    vm.pause(timeout=PATIENCE)
+    with pytest.raises(applevz.SaveError, match=words):
+        vm.save_state(tmp_path / "state", timeout=PATIENCE)
+    assert vm.state is VirtualMachineState.PAUSED
+    assert not (tmp_path / "state").exists()
+
+
 # ---- What is refused ----
 
 
@@ -306,6 +354,10 @@ REFUSED = {
     ),
     "no console": (lambda: port_with(is_console="yes"), r"console_devices\[0\]\.ports\[0\]\.is_console is 'yes'"),
     "no attachment": (lambda: port_with(attachment=5), r"console_devices\[0\]\.ports\[0\]\.attachment is 5"),
+    "no choice": (
+        lambda: port_with(attachment=SpiceAgentPortAttachment("yes")),
+        r"ports\[0\]\.attachment\.shares_clipboard is 'yes'",
+    ),
     "a file that is missing": (
         lambda: port_with(attachment=FileSerialPortAttachment("/missing/file")),
         "/missing/file.*cannot be created",

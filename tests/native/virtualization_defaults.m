@@ -107,6 +107,11 @@ static void devicesHaveApplesDefaults(void)
         initWithFileHandleForReading:pipe.fileHandleForReading fileHandleForWriting:pipe.fileHandleForWriting];
     CHECK(handles.fileHandleForReading == pipe.fileHandleForReading);
     CHECK(handles.fileHandleForWriting == pipe.fileHandleForWriting);
+    VZSpiceAgentPortAttachment *agent = [[VZSpiceAgentPortAttachment alloc] init];
+    CHECK(agent.sharesClipboard);
+    agent.sharesClipboard = NO;
+    CHECK(!agent.sharesClipboard);
+    CHECK_EQUAL(VZSpiceAgentPortAttachment.spiceAgentPortName, @"com.redhat.spice.0");
 }
 
 static void machineIdentifiersAreUniqueAndKept(void)

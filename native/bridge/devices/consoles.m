@@ -45,6 +45,16 @@ CFErrorRef applevz_serial_port_attachment_create_with_file(const char *path, siz
     });
 }
 
+CFErrorRef applevz_serial_port_attachment_create_with_spice_agent(bool shares_clipboard,
+                                                                  applevz_serial_port_attachment **attachment) {
+    return applevz_guard(^NSError *_Nullable {
+        VZSpiceAgentPortAttachment *object = [[VZSpiceAgentPortAttachment alloc] init];
+        object.sharesClipboard = shares_clipboard;
+        *attachment = applevz_hand_over_handle(object);
+        return nil;
+    });
+}
+
 void applevz_serial_port_attachment_release(applevz_serial_port_attachment *attachment) {
     applevz_guard_infallible(^{
         (void)applevz_take_back_handle(attachment);

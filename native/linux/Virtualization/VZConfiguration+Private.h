@@ -256,4 +256,9 @@ extern BOOL VZCannotBeReopened(int descriptor);
 @property (readonly, nullable) NSError *socketsSaveError;
 @end
 
+@interface VZVirtualMachineConfiguration (ConsoleDevices)
+/*! The same for a port of a console device. */
+@property (readonly, nullable) NSError *consoleDevicesSaveError;
+@end
+
 NS_ASSUME_NONNULL_END

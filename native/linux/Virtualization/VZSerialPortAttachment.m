@@ -10,7 +10,8 @@
 
 - (BOOL)validateAs:(NSString *)property error:(NSError **)error
 {
-    return VZRefuseClass(self, property, @"VZFileHandleSerialPortAttachment or VZFileSerialPortAttachment", error);
+    return VZRefuseClass(self, property, @"VZFileHandleSerialPortAttachment, VZFileSerialPortAttachment or "
+                                              @"VZSpiceAgentPortAttachment", error);
 }
 
 @end

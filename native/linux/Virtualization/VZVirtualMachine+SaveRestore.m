@@ -60,7 +60,7 @@ static dispatch_queue_t file_queue(void) {
         });
         return;
     }
-    NSError *unsaveable = _configuration.directorySharingSaveError ?: _configuration.socketsSaveError;
+    NSError *unsaveable = _configuration.directorySharingSaveError ?: _configuration.socketsSaveError ?: _configuration.consoleDevicesSaveError;
     if (unsaveable != nil) {
         NSError *error = QEMUSaveError(unsaveable.localizedFailureReason, unsaveable.localizedRecoverySuggestion, unsaveable);
         dispatch_async(self.queue, ^{

@@ -87,6 +87,23 @@ BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSError **er
         @"Leave it out of socketDevices.", nil);
 }
 
+- (NSError *)consoleDevicesSaveError
+{
+    for (NSUInteger i = 0; i < self.consoleDevices.count; i++) {
+        VZVirtioConsolePortConfigurationArray *ports = ((VZVirtioConsoleDeviceConfiguration *)self.consoleDevices[i]).ports;
+        for (NSNumber *place in ports.places) {
+            if ([ports[place.unsignedIntegerValue].attachment isKindOfClass:[VZSpiceAgentPortAttachment class]]) {
+                return VZErrorWithReason(
+                    VZErrorInvalidVirtualMachineConfiguration, @"A machine of this configuration cannot be saved.",
+                    [NSString stringWithFormat:@"%@.ports[%@].attachment is a VZSpiceAgentPortAttachment, whose state QEMU does "
+                                               @"not save.", VZNameOfElement(@"consoleDevices", i), place],
+                    @"Leave the SPICE agent's port out.", nil);
+            }
+        }
+    }
+    return nil;
+}
+
 - (BOOL)validateSaveRestoreSupportWithError:(NSError **)error
 {
     if (![self validateWithError:error]) {
@@ -105,9 +122,9 @@ BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSError **er
                 @"Use a VZVirtioBlockDeviceConfiguration.", nil));
         }
     }
-    NSError *sockets = self.socketsSaveError;
-    if (sockets) {
-        return VZRefuse(error, sockets);
+    NSError *unsaveable = self.socketsSaveError ?: self.consoleDevicesSaveError;
+    if (unsaveable) {
+        return VZRefuse(error, unsaveable);
     }
     NSString *reason = VZReasonAgainstSavingStorage(self.storageAttachments);
     return !reason || VZRefuse(error, VZErrorWithReason(

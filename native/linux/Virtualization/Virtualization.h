@@ -46,6 +46,7 @@
 #import <Virtualization/VZSingleDirectoryShare.h>
 #import <Virtualization/VZSocketDevice.h>
 #import <Virtualization/VZSocketDeviceConfiguration.h>
+#import <Virtualization/VZSpiceAgentPortAttachment.h>
 #import <Virtualization/VZStorageDevice.h>
 #import <Virtualization/VZStorageDeviceAttachment.h>
 #import <Virtualization/VZStorageDeviceConfiguration.h>

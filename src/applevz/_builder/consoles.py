@@ -12,6 +12,7 @@ from ..configuration.consoles import (
     FileHandleSerialPortAttachment,
     FileSerialPortAttachment,
     PseudoTerminalSerialPortAttachment,
+    SpiceAgentPortAttachment,
     VirtioConsoleDeviceConfiguration,
     VirtioConsoleDeviceSerialPortConfiguration,
     VirtioConsolePortConfiguration,
@@ -106,6 +107,7 @@ def _serial_port_attachment(
         FileHandleSerialPortAttachment,
         FileSerialPortAttachment,
         PseudoTerminalSerialPortAttachment,
+        SpiceAgentPortAttachment,
         BaseConsole,
         type(None),
     )
@@ -114,8 +116,12 @@ def _serial_port_attachment(
             field,
             attachment,
             "FileHandleSerialPortAttachment or FileSerialPortAttachment or PseudoTerminalSerialPortAttachment or "
-            "Console or None",
+            "SpiceAgentPortAttachment or Console or None",
         )
+    if isinstance(attachment, SpiceAgentPortAttachment):
+        shares = arguments.boolean(f"{field}.shares_clipboard", attachment.shares_clipboard)
+        create = lib.applevz_serial_port_attachment_create_with_spice_agent
+        return owned.make("serial_port_attachment", create, shares)
     if isinstance(attachment, PseudoTerminalSerialPortAttachment):
         attachment = FileHandleSerialPortAttachment(attachment, attachment)
     if isinstance(attachment, FileSerialPortAttachment):

@@ -7,7 +7,7 @@ import os
 import tty
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from .._arguments import HasFileDescriptor, PathLike
 
@@ -18,6 +18,7 @@ __all__ = [
     "FileHandleSerialPortAttachment",
     "FileSerialPortAttachment",
     "PseudoTerminalSerialPortAttachment",
+    "SpiceAgentPortAttachment",
     "VirtioConsoleDeviceConfiguration",
     "VirtioConsoleDeviceSerialPortConfiguration",
     "VirtioConsolePortConfiguration",
@@ -92,9 +93,29 @@ class PseudoTerminalSerialPortAttachment:
         return f"<PseudoTerminalSerialPortAttachment {self._path}{' (closed)' if self.closed else ''}>"
 
 
+@dataclass
+class SpiceAgentPortAttachment:
+    """What answers the SPICE agent of a guest (package spice-vdagent there), which shares the guest's clipboard with
+    the display that shows it. For a `VirtioConsolePortConfiguration` with the name `PORT_NAME`, by which the agent
+    finds it.
+
+    On a Mac the display is a window of a program that shows the machine. On Linux QEMU shares the clipboard among its
+    own displays (its character device qemu-vdagent), of which these machines have none: the agent is answered, and
+    nothing is shared. A machine that has one cannot be saved there.
+    """
+
+    PORT_NAME: ClassVar[str] = "com.redhat.spice.0"
+
+    shares_clipboard: bool = True
+
+
 if TYPE_CHECKING:
     Attachment: TypeAlias = (
-        FileHandleSerialPortAttachment | FileSerialPortAttachment | PseudoTerminalSerialPortAttachment | BaseConsole
+        FileHandleSerialPortAttachment
+        | FileSerialPortAttachment
+        | PseudoTerminalSerialPortAttachment
+        | SpiceAgentPortAttachment
+        | BaseConsole
     )
 
 

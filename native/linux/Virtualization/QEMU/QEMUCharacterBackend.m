@@ -42,6 +42,15 @@ static NSString *own_path(int descriptor) {
         _options = [self optionsOfFile:(VZFileSerialPortAttachment *)attachment path:path error:&cause];
     else if ([attachment isKindOfClass:[VZFileHandleSerialPortAttachment class]])
         _options = [self optionsOfHandles:(VZFileHandleSerialPortAttachment *)attachment path:path error:&cause];
+    else if ([attachment isKindOfClass:[VZSpiceAgentPortAttachment class]])
+        // Without its mouse: a guest has a pointing device of its own, or none.
+        _options = @{
+            @"type" : @"qemu-vdagent",
+            @"data" : @{
+                @"mouse" : @NO,
+                @"clipboard" : [NSNumber numberWithBool:((VZSpiceAgentPortAttachment *)attachment).sharesClipboard],
+            }
+        };
     else
         _options = @{@"type" : @"null", @"data" : @{}};
     if (_options == nil) {
