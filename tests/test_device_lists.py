@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ import pytest
 from guest_machine import PATIENCE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from nbd_server import Server
 from processes import children, eventually
 
 import applevz
@@ -43,9 +45,11 @@ FIELDS = (
     "graphics_?Devices",
     "keyboards",
     "pointing_?Devices",
+    "socket_?Devices",
 )
 VALUES = (
     "URL is",
+    "fileHandle is",
     "interface is",
     "blockDeviceIdentifier is",
     "MACAddress",
@@ -67,15 +71,56 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+@pytest.fixture(scope="module")
+def urls() -> Iterator[list[str]]:
+    """Of disks that servers give out, and of none."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        served = [stack.enter_context(Server(folder, export)).url for export in ("disk", "a ,b=c")]
+        yield [*served * 3, served[0].replace("///disk?", "///d%69sk?"), "nbd://", "nbds://host/disk"]
+
+
+@pytest.fixture(scope="module")
+def block_devices() -> Iterator[list[int]]:
+    """Descriptors: of block devices, where this host makes one of a file, and of what is none."""
+    with ExitStack() as stack:
+        image = stack.enter_context(tempfile.NamedTemporaryFile())
+        image.truncate(1 << 20)
+        made = subprocess.run(["losetup", "--find", "--show", image.name], capture_output=True, text=True, check=False)
+        descriptors = [image.fileno()]
+        if made.returncode == 0:
+            device = made.stdout.strip()
+            stack.callback(subprocess.run, ["losetup", "--detach", device], check=True)
+            for flags in (os.O_RDWR, os.O_RDONLY):
+                descriptors += [os.open(device, flags | os.O_CLOEXEC)] * 3
+            stack.callback(lambda: [os.close(descriptor) for descriptor in set(descriptors[1:])])
+        yield descriptors
+
+
 @st.composite
-def disks(draw, folder: Path):
-    name = draw(st.sampled_from([*["first", "second", "third"] * 4, "odd", "missing"]))
-    attachment = applevz.DiskImageStorageDeviceAttachment(
-        folder / name,
-        read_only=draw(st.booleans()),
-        caching_mode=draw(st.sampled_from(applevz.DiskImageCachingMode)),
-        synchronization_mode=draw(st.sampled_from(applevz.DiskImageSynchronizationMode)),
-    )
+def disks(draw, folder: Path, urls: list[str], block_devices: list[int]):
+    source = draw(st.sampled_from(["image", "image", "image", "server", "block device"]))
+    synchronization = draw(st.sampled_from(applevz.DiskSynchronizationMode))
+    if source == "server":
+        attachment = applevz.NetworkBlockDeviceStorageDeviceAttachment(
+            draw(st.sampled_from(urls)),
+            forced_read_only=draw(st.booleans()),
+            synchronization_mode=synchronization,
+        )
+    elif source == "block device":
+        attachment = applevz.DiskBlockDeviceStorageDeviceAttachment(
+            draw(st.sampled_from(block_devices)),
+            read_only=draw(st.booleans()),
+            synchronization_mode=synchronization,
+        )
+    else:
+        name = draw(st.sampled_from([*["first", "second", "third"] * 4, "odd", "missing"]))
+        attachment = applevz.DiskImageStorageDeviceAttachment(
+            folder / name,
+            read_only=draw(st.booleans()),
+            caching_mode=draw(st.sampled_from(applevz.DiskImageCachingMode)),
+            synchronization_mode=draw(st.sampled_from(applevz.DiskImageSynchronizationMode)),
+        )
     kind = draw(st.sampled_from(["virtio", "NVMe", "USB"]))
     if kind == "NVMe":
         return applevz.NVMExpressControllerDeviceConfiguration(attachment)
@@ -154,7 +199,8 @@ def refusal(configuration: applevz.VirtualMachineConfiguration) -> applevz.Error
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(data=st.data())
-def test_any_devices_together_are_refused_with_a_reason_or_start(configure, folder, data):
+def test_any_devices_together_are_refused_with_a_reason_or_start(configure, folder, urls, block_devices, data):
+    socket_counts = [0, 0, 1, 1, 2] if applevz.capabilities.sockets else [0] * 11 + [1]
     with ExitStack() as stack:
         sockets = [stack.enter_context(end) for end in socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)]
         entropy = [applevz.VirtioEntropyDeviceConfiguration()] * data.draw(st.integers(0, 2))
@@ -166,7 +212,7 @@ def test_any_devices_together_are_refused_with_a_reason_or_start(configure, fold
             platform=applevz.GenericPlatformConfiguration(generation_identifier=data.draw(st.booleans())),
             serial_ports=ports,
             console_devices=data.draw(st.lists(consoles(), max_size=2)),
-            storage_devices=data.draw(st.lists(disks(folder), max_size=4)),
+            storage_devices=data.draw(st.lists(disks(folder, urls, block_devices), max_size=4)),
             usb_controllers=data.draw(st.lists(usb_controllers(folder), max_size=1)),
             network_devices=data.draw(st.lists(cards(sockets), max_size=3)),
             directory_sharing_devices=data.draw(st.one_of(st.just([]), st.lists(shares(folder), max_size=3))),
@@ -175,6 +221,8 @@ def test_any_devices_together_are_refused_with_a_reason_or_start(configure, fold
             keyboards=[applevz.USBKeyboardConfiguration()] * data.draw(st.sampled_from([0, 0, 1, 1, 1, 2])),
             pointing_devices=[applevz.USBScreenCoordinatePointingDeviceConfiguration()]
             * data.draw(st.sampled_from([0, 0, 1, 1, 1, 2])),
+            # Only where the host has them do they not refuse the whole list.
+            socket_devices=[applevz.VirtioSocketDeviceConfiguration()] * data.draw(st.sampled_from(socket_counts)),
             graphics_devices=data.draw(st.lists(graphics_cards(), max_size=2)),
         )
         before = children()
