@@ -17,7 +17,7 @@ import time
 
 import pytest
 from guest_machine import PATIENCE, PROMPT, READY
-from processes import children, eventually
+from processes import children, eventually, workers_end
 
 import applevz
 from applevz import ShutdownPolicy, VirtualMachineState, aio
@@ -532,6 +532,7 @@ def with_console(test):
         finally:
             console.close()
 
+    assert workers_end()
     before = len(os.listdir("/dev/fd"))
     asyncio.run(main())
     gc.collect()

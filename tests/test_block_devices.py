@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from guest_machine import PATIENCE, Guest
-from processes import eventually
+from processes import eventually, workers_end
 
 import applevz
 
@@ -105,6 +105,7 @@ def test_what_is_no_block_device_is_refused_in_words_and_leaves_no_descriptor(co
     make, words = REFUSED[kind]
     descriptor = make(tmp_path)
     before = 0
+    assert workers_end()
     for attempt in range(4):
         # The first brings what all later ones share.
         before = before if attempt > 1 else len(os.listdir("/dev/fd"))

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from processes import workers_end
 
 import applevz
 from applevz import Console, InvalidArgumentError, InvalidStateError
@@ -153,6 +154,7 @@ def test_closing_wakes_whoever_waits(console: Console) -> None:
 
 
 def test_closing_gives_the_descriptors_back_at_once() -> None:
+    assert workers_end()
     before = set(os.listdir("/dev/fd"))
     console = Console()
     console.close()
@@ -210,6 +212,7 @@ def test_an_interrupt_ends_a_wait(console: Console) -> None:
 
 def test_a_dropped_console_gives_its_descriptors_back() -> None:
     gc.collect()
+    assert workers_end()
     before = set(os.listdir("/dev/fd"))
     consoles = [Console() for _ in range(10)]
     attachment = consoles[0].attachment

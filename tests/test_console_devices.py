@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from guest_machine import PATIENCE, READY, Guest
-from processes import children, eventually
+from processes import children, eventually, workers_end
 
 import applevz
 from applevz import (
@@ -385,6 +385,7 @@ REFUSED = {
 def test_what_is_no_port_is_refused_in_words(configure, kind):
     make, words = REFUSED[kind]
     gc.collect()
+    assert workers_end()
     before = len(os.listdir("/dev/fd"))
     with pytest.raises(applevz.Error, match=f"(?s){words}") as caught:
         configure(console_devices=make()).validate()

@@ -133,6 +133,25 @@ def test_what_depends_on_the_state_is_observed_with_it(compile_program, guest_fi
     ]
 
 
+def test_what_a_console_port_is_connected_to_is_exchanged_while_its_guest_writes(
+    compile_program, guest_files, tmp_path
+):
+    program = compile_program(SOURCES / "ports.m", "-fobjc-arc")
+    command = [program, guest_files / "vmlinux", guest_files / "initrd.cpio.gz", tmp_path]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert (result.returncode, result.stderr) == (0, "")
+    got = dict(line.split(" ", 1) for line in result.stdout.splitlines())
+    assert list(got) == ["first", "second", "third", "missing", "file", "fourth"]
+    # From one to the next nothing is lost and nothing comes twice, not within a line either.
+    numbers = (got["first"] + got["second"] + got["third"]).split(";")[:-1]
+    assert numbers == [str(number) for number in range(len(numbers))]
+    # What the guest wrote while there was no attachment is gone; what the file has is one piece of the rest.
+    filed = [int(number) for number in got["file"].split(";")[1:-1]]
+    assert filed == list(range(filed[0], filed[0] + len(filed)))
+    assert filed[0] > len(numbers)
+    assert (got["missing"], got["fourth"]) == ("nil", "got it")
+
+
 def test_a_program_in_objective_cxx_and_names_that_macos_has(compile_program):
     program = compile_program(SOURCES / "mixed.mm", "-fobjc-arc")
     result = subprocess.run([program], capture_output=True, text=True, check=False)
@@ -187,6 +206,28 @@ def test_the_library_shows_only_what_its_headers_declare(prefix):
     headers = "\n".join(header.read_text() for header in (prefix / "include" / "applevz").rglob("*.h"))
     declared = set(re.findall(r"\w+", headers))
     assert {name for name in names if name not in declared} == set()
+
+
+def test_a_program_has_what_apple_s_headers_bring_of_the_c_library(clang, flags):
+    source = """
+        #import <Foundation/Foundation.h>
+        #if TARGET_OS_MAC || !TARGET_OS_LINUX
+        #error "a target of Apple's"
+        #endif
+        int main(void) {
+            signal(SIGPIPE, SIG_IGN);
+            assert(isatty(0) || errno == ENOTTY);
+            int descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC);
+            jmp_buf place;
+            if (setjmp(place) != 0 || fcntl(descriptor, F_GETFL) < 0)
+                fprintf(stderr, "%s %" PRIu64, strerror(errno), (uint64_t)time(NULL));
+            printf("%f %d %g %s", sqrt(2), isalpha('a'), DBL_MAX, setlocale(LC_ALL, NULL));
+            return close(descriptor) == 0 && INT_MAX > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        }
+    """
+    command = [clang, "-x", "objective-c", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", *flags("--cflags"), "-"]
+    result = subprocess.run(command, input=source, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.parametrize("header", ["Foundation/Foundation", "CoreFoundation/CoreFoundation", "dispatch/dispatch"])

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import pytest
 from guest_machine import PATIENCE, Guest
-from processes import eventually
+from processes import eventually, workers_end
 
 import applevz
 from applevz import aio
@@ -191,6 +191,7 @@ def server(boot):
 
 @linux
 def test_a_guest_s_port_is_connected_to_and_both_directions_end_by_themselves(server):
+    assert workers_end()
     before = len(os.listdir("/dev/fd"))
     with server.machine.connect(7, timeout=PATIENCE) as connection, connection.makefile("rw") as stream:
         stream.write("hello\n")
@@ -199,6 +200,7 @@ def test_a_guest_s_port_is_connected_to_and_both_directions_end_by_themselves(se
         connection.shutdown(socket.SHUT_WR)
         assert stream.readline() == "bye\n"
         assert stream.read() == ""
+    assert workers_end()
     assert len(os.listdir("/dev/fd")) == before
 
 

@@ -291,9 +291,17 @@ static dispatch_queue_t file_queue(void) {
 }
 
 - (void)giveUpRestoring:(NSError *)error {
-    [_instance endNow];
-    [self leaveInstance];
-    [self finishInState:VZVirtualMachineStateStopped error:[self restoreErrorOf:error]];
+    __weak VZVirtualMachine *weak_self = self;
+    dispatch_block_t finish = ^{
+        VZVirtualMachine *strong_self = weak_self;
+        [strong_self leaveInstance];
+        [strong_self finishInState:VZVirtualMachineStateStopped error:[strong_self restoreErrorOf:error]];
+    };
+    // Where the launch failed there is none any more.
+    if (_instance != nil)
+        [_instance endWithCompletion:finish];
+    else
+        finish();
 }
 
 - (void)restoringEnded:(QEMUEnd *)end {

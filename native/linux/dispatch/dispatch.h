@@ -8,6 +8,11 @@
 #error "this <dispatch/dispatch.h> is for Objective-C: compile the file as Objective-C (.m or .mm)"
 #endif
 
+// Apple's brings these with it, and programs rely on that.
+#include <fcntl.h>
+#include <stdarg.h>
+#include <unistd.h>
+
 #include <dispatch/base.h>
 #include <dispatch/object.h>
 #include <dispatch/time.h>

@@ -54,6 +54,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// As kill, for a process that is of no more use; the end's errors give the reason.
 - (void)giveUpWithError:(NSError *)error;
 
+/// Ends the process, and calls the completion in place of any other handler when it is gone.
+- (void)endWithCompletion:(dispatch_block_t)completion;
+
 /// Ends the process (QEMUProcess.h). No handler is called any more.
 - (void)endNow;
 

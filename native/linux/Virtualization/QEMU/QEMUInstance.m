@@ -323,6 +323,22 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     [self kill];
 }
 
+- (void)endWithCompletion:(dispatch_block_t)completion {
+    _eventHandler = nil;
+    _migrationHandler = nil;
+    _launchCompletion = nil;
+    _endHandler = nil;
+    if (_toldOfEnd || _process == nil) {
+        completion();
+        return;
+    }
+    _endHandler = ^(QEMUEnd *end) {
+        (void)end;
+        completion();
+    };
+    [self kill];
+}
+
 - (void)endNow {
     _eventHandler = nil;
     _migrationHandler = nil;
