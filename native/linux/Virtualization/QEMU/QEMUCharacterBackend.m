@@ -10,6 +10,8 @@
 #import <sys/stat.h>
 #import <unistd.h>
 
+static NSString *const Nowhere = @"/dev/null";
+
 static mode_t kind_of(int descriptor) {
     struct stat status;
     return descriptor >= 0 && fstat(descriptor, &status) == 0 ? status.st_mode & S_IFMT : 0;
@@ -52,7 +54,8 @@ static NSString *own_path(int descriptor) {
             }
         };
     else
-        _options = @{@"type" : @"null", @"data" : @{}};
+        // Not QEMU's backend null: that is one that nobody has open, so that a guest that writes to a port waits for ever.
+        _options = @{@"type" : @"file", @"data" : @{@"out" : Nowhere, @"append" : @YES}};
     if (_options == nil) {
         QEMUCannotOpen(error, property, cause);
         return nil;
@@ -91,7 +94,7 @@ static NSString *own_path(int descriptor) {
         return @{@"type" : @"serial", @"data" : @{@"device" : path(duplicate)}};
     }
     // QEMU's device always writes; without a handle for that, to nowhere. Without O_APPEND it would empty the file first.
-    NSMutableDictionary *data = [NSMutableDictionary dictionaryWithDictionary:@{@"out" : @"/dev/null", @"append" : @YES}];
+    NSMutableDictionary *data = [NSMutableDictionary dictionaryWithDictionary:@{@"out" : Nowhere, @"append" : @YES}];
     if (writing >= 0) {
         QEMUDescriptor *descriptor = [self descriptorOfHandle:writing mode:O_WRONLY error:error];
         if (descriptor == nil)
