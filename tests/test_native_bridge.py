@@ -19,7 +19,7 @@ def programs():
     return Programs("bridge", [], bridge=True)
 
 
-@pytest.mark.parametrize("flavour", ["O3", "address", "thread"])
+@pytest.mark.parametrize("flavour", ["address", "thread"])
 def test_machines_of_several_threads_leave_no_handle_and_no_error_behind(programs, flavour, guest_files, monkeypatch):
     monkeypatch.setenv("APPLEVZ_QEMU", str(Path(__file__).with_name("scripted_qemu.py")))
     monkeypatch.setenv("SCRIPTED_QEMU", json.dumps({}))
@@ -28,19 +28,19 @@ def test_machines_of_several_threads_leave_no_handle_and_no_error_behind(program
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("flavour", ["O3", "address", "thread"])
+@pytest.mark.parametrize("flavour", ["address", "thread"])
 def test_channels_tell_of_each_completion_once_whoever_announces_releases_and_reads(programs, flavour):
     result = programs.run("channel", flavour, "4", "400", timeout=200)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("flavour", ["O3", "address"])
+@pytest.mark.parametrize("flavour", ["address"])
 def test_a_network_card_that_loses_its_attachment_is_told_as_an_event(programs, flavour, guest_files):
     result = programs.run("network", flavour, str(guest_files / "vmlinux"), timeout=200)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("flavour", ["O3", "address"])
+@pytest.mark.parametrize("flavour", ["address"])
 def test_a_machine_s_sockets_are_connected_listened_to_and_left(programs, flavour, guest_files, monkeypatch):
     monkeypatch.setenv("APPLEVZ_QEMU", str(Path(__file__).with_name("scripted_qemu.py")))
     monkeypatch.setenv("SCRIPTED_QEMU", json.dumps({}))
@@ -48,7 +48,7 @@ def test_a_machine_s_sockets_are_connected_listened_to_and_left(programs, flavou
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("flavour", ["O3", "address", "thread"])
+@pytest.mark.parametrize("flavour", ["address", "thread"])
 def test_a_guest_is_connected_to_at_the_address_that_its_lease_tells(programs, flavour, tmp_path):
     result = programs.run("leases", flavour, str(tmp_path), timeout=200)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")

@@ -13,7 +13,7 @@ if sys.platform == "darwin":
     pytest.skip("macOS brings its own Virtualization framework", allow_module_level=True)
 
 PARTS = ["runtime", "CoreFoundation", "dispatch", "Virtualization"]
-FLAVOURS = ["O0", "O3", "address"]
+FLAVOURS = ["O3", "address"]
 HEADERS = sorted(file.name for file in (ROOT / "native" / "linux" / "Virtualization").glob("V*.h"))
 
 
