@@ -7,10 +7,13 @@ The environment's SCRIPTED_QEMU is a JSON object:
     version      [7, 2] by default: what it greets with, and what --version says
     greeting     the raw text it greets with in place of a greeting; "" for none
     die          [status, "last words"]: it ends so before it greets
-    answers      raw text by command, in place of the answer; "" for none; "%d" stands for the command's id
+    answers      raw text by command, in place of the answer; "" for none; "%d" stands for the command's id. Or a list
+                 of such: one for each time that the command comes, and the last one from then on
     after        what it does by command, after the answer: "close" (its connection, and lives on), "kill" (itself),
-                 "stop" (itself, as SIGSTOP does), "exit" (with 0), "events" (sends them, and exits with 0)
-    events       raw lines that "events" sends
+                 "stop" (itself, as SIGSTOP does), "exit" (with 0), "tell" (sends the events), "events" (sends them, and
+                 exits with 0)
+    events       raw lines that "tell" and "events" send
+    commands     the path of a file to which the names of the commands go, a line each
     record       the path of a file that its arguments go to, as a JSON array
     places       the path of a file for where its fourth descriptor and those behind it stand in their files, likewise
 """
@@ -49,7 +52,12 @@ def main() -> None:
     for line in control.makefile("r"):
         message = json.loads(line)
         command = message["execute"]
+        if "commands" in script:
+            with open(script["commands"], "a") as file:
+                print(command, file=file)
         answer = script.get("answers", {}).get(command)
+        if isinstance(answer, list):
+            answer = answer.pop(0) if len(answer) > 1 else answer[0]
         text = json.dumps({"return": {}, "id": message["id"]}) + "\r\n" if answer is None else answer
         control.sendall(text.replace("%d", str(message["id"])).encode())
         match script.get("after", {}).get(command):
@@ -62,6 +70,8 @@ def main() -> None:
                 os.kill(os.getpid(), signal.SIGSTOP)
             case "exit":
                 sys.exit(0)
+            case "tell":
+                control.sendall("".join(event + "\r\n" for event in script["events"]).encode())
             case "events":
                 control.sendall("".join(event + "\r\n" for event in script["events"]).encode())
                 sys.exit(0)

@@ -610,6 +610,26 @@ def test_a_machine_that_is_let_go_while_it_is_saved_leaves_nothing(make, tmp_pat
     vm.start(timeout=PATIENCE)
 
 
+@pytest.mark.parametrize("end", ["completed", "failed"])
+def test_a_save_is_over_when_qemu_takes_commands_for_the_machine_again(machine, script, tmp_path, end):
+    # It tells of the migration's end before it lets go of the machine, and refuses to go on with it in between.
+    status = '{"return": {"status": "%s", "running": false, "singlestep": false}, "id": %%d}\r\n'
+    script(
+        answers={"query-status": [status % "finish-migrate"] * 3 + [status % "postmigrate"]},
+        after={"migrate": "tell"},
+        events=[json.dumps({"event": "MIGRATION", "data": {"status": end}, "timestamp": {}})],
+        commands=str(tmp_path / "commands"),
+    )
+    vm = machine()
+    vm.start(timeout=PATIENCE)
+    vm.pause(timeout=PATIENCE)
+    with pytest.raises(applevz.SaveError):
+        vm.save_state(tmp_path / "nowhere" / "state", timeout=PATIENCE)
+    commands = (tmp_path / "commands").read_text().splitlines()
+    asked = commands[commands.index("migrate") + 1 :]
+    assert asked == ["query-status"] * 4 + (["query-migrate"] if end == "failed" else [])
+
+
 def test_saving_and_restoring_leave_no_descriptors_and_no_processes(make, saved, tmp_path):
     def descriptors() -> set[str]:
         gc.collect()

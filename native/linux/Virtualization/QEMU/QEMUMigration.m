@@ -5,6 +5,9 @@
 // How often a QEMU that says nothing is asked whether it still answers: one that does not is given up.
 enum { WATCH_SECONDS = 2 };
 
+// From one look at whether a migration that is over is over for QEMU's commands, too, to the next.
+enum { FIRST_LOOK_MICROSECONDS = 500, SLOWEST_LOOK_MICROSECONDS = 50 * 1000 };
+
 static NSString *const DescriptorName = @"state";
 
 typedef void (^Completion)(NSError *_Nullable error);
@@ -17,6 +20,29 @@ static void finish(QEMUInstance *instance, NSError *_Nullable error, Completion 
     Completion last = completion;
     instance.migrationHandler = nil;
     last(error);
+}
+
+/// Calls `next` when QEMU takes commands for the machine again: its thread that sends tells of the end first, and lets go of
+/// the machine then (migration/migration.c). `cont` in between is refused.
+static void settle(QEMUInstance *instance, useconds_t pause, dispatch_block_t next) {
+    __weak QEMUInstance *weak_instance = instance;
+    [instance execute:@"query-status"
+            arguments:nil
+           completion:^(id result, NSError *refusal) {
+               QEMUInstance *strong_instance = weak_instance;
+               if (strong_instance == nil || (refusal != nil && !strong_instance.isAnswering))
+                   return;
+               NSDictionary *answer = [result isKindOfClass:[NSDictionary class]] ? result : nil;
+               if (![answer[@"status"] isEqual:@"finish-migrate"]) {
+                   next();
+                   return;
+               }
+               dispatch_after(dispatch_time(DISPATCH_TIME_NOW, pause * (int64_t)NSEC_PER_USEC), strong_instance.queue, ^{
+                   QEMUInstance *waiting = weak_instance;
+                   if (waiting.isAnswering)
+                       settle(waiting, MIN(2 * pause, (useconds_t)SLOWEST_LOOK_MICROSECONDS), next);
+               });
+           }];
 }
 
 /// Why QEMU says that it failed.
@@ -85,10 +111,26 @@ static void migrate(QEMUInstance *instance, BOOL sends, QEMUDescriptor *file, BO
         QEMUInstance *strong_instance = weak_instance;
         if (strong_instance == nil)
             return;
+        void (^over)(QEMUInstance *) = nil;
         if ([status isEqualToString:@"completed"])
-            finish(strong_instance, nil, completion);
+            over = ^(QEMUInstance *ready) {
+                finish(ready, nil, completion);
+            };
         else if ([status isEqualToString:@"failed"] || [status isEqualToString:@"cancelled"])
-            finish_failed(strong_instance, completion);
+            over = ^(QEMUInstance *ready) {
+                finish_failed(ready, completion);
+            };
+        if (over == nil)
+            return;
+        // One that receives tells of the end last.
+        if (!sends)
+            over(strong_instance);
+        else
+            settle(strong_instance, FIRST_LOOK_MICROSECONDS, ^{
+                QEMUInstance *ready = weak_instance;
+                if (ready != nil)
+                    over(ready);
+            });
     };
     NSArray *capabilities = @[
         // With it QEMU refuses a stream that has what is shared memory here, and writes one in another form.
