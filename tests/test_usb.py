@@ -200,6 +200,8 @@ def test_the_servers_of_a_configuration_s_usb_disks_are_told_by_the_disks_identi
                 (CONNECTED, uuid.UUID(FIRST)),
                 (CONNECTED, SECOND),
             }
+            # One that was detached comes with the next start, and is told of then as well.
+            next(stick for stick in vm.usb_controllers[0].usb_devices if stick.uuid == SECOND).detach(timeout=PATIENCE)
             vm.stop(timeout=PATIENCE)
 
 

@@ -66,7 +66,7 @@ NSString *applevz_leased_address(NSString *leases, NSString *mac_address) {
     NSString *found = nil;
     unsigned long long found_end = 0;
     NSMutableDictionary<NSString *, NSString *> *lease = [NSMutableDictionary dictionary];
-    for (NSString *line in [leases componentsSeparatedByCharactersInSet:NSCharacterSet.newlineCharacterSet]) {
+    for (NSString *line in [leases componentsSeparatedByString:@"\n"]) {
         NSString *text = [line stringByTrimmingCharactersInSet:NSCharacterSet.whitespaceCharacterSet];
         NSRange equals = [text rangeOfString:@"="];
         if ([text isEqualToString:@"{"]) {

@@ -13,7 +13,7 @@
 #import <unistd.h>
 
 // From one look at a connection, or one attempt, to the next. A guest answers in a millisecond or two, or is not up yet.
-enum { FIRST_PAUSE_MILLISECONDS = 1, LONGEST_PAUSE_MILLISECONDS = 50, DEFAULT_PATIENCE_SECONDS = 60 };
+enum { FIRST_PAUSE_MILLISECONDS = 1, LONGEST_PAUSE_MILLISECONDS = 50, ATTEMPT_SECONDS = 2, DEFAULT_PATIENCE_SECONDS = 60 };
 
 @implementation AppleVZLeasedConnection {
     NSString *_leases;
@@ -23,6 +23,7 @@ enum { FIRST_PAUSE_MILLISECONDS = 1, LONGEST_PAUSE_MILLISECONDS = 50, DEFAULT_PA
     int _socket;
     unsigned _pause;
     NSDate *_deadline;
+    NSDate *_attemptEnd;
     int _reason; // why the last attempt failed; 0 where there was no address
 }
 
@@ -106,7 +107,9 @@ enum { FIRST_PAUSE_MILLISECONDS = 1, LONGEST_PAUSE_MILLISECONDS = 50, DEFAULT_PA
 
 - (void)attempt {
     [self closeSocket];
-    NSString *text = [NSString stringWithContentsOfFile:_leases encoding:NSUTF8StringEncoding error:NULL];
+    _attemptEnd = [NSDate dateWithTimeIntervalSinceNow:ATTEMPT_SECONDS];
+    // A guest's name stands in it as the guest gave it; all that is looked for is ASCII.
+    NSString *text = [NSString stringWithContentsOfFile:_leases encoding:NSISOLatin1StringEncoding error:NULL];
     _address = text != nil ? applevz_leased_address(text, _macAddress) : nil;
     if (_address == nil) {
         [self continueWith:^(AppleVZLeasedConnection *connection) {
@@ -133,8 +136,13 @@ enum { FIRST_PAUSE_MILLISECONDS = 1, LONGEST_PAUSE_MILLISECONDS = 50, DEFAULT_PA
 - (void)look {
     struct pollfd descriptor = {.fd = _socket, .events = POLLOUT};
     if (poll(&descriptor, 1, 0) <= 0) {
+        // By then there may be another lease, and a system waits longer and longer before it asks a silent host again.
+        BOOL isLate = _attemptEnd.timeIntervalSinceNow < 0;
         [self continueWith:^(AppleVZLeasedConnection *connection) {
-            [connection look];
+            if (isLate)
+                [connection attempt];
+            else
+                [connection look];
         }];
         return;
     }

@@ -84,8 +84,8 @@ typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSErro
 
 @interface AppleVZMachine (USBDisks)
 
-/// Has the events of a USB disk told until it is forgotten. NO where it has none, and where that of another one with the same
-/// identifier are told. On the queue only.
+/// Has the events of a USB disk told until it is forgotten, or the machine starts again, with the disks of its configuration. NO
+/// where it has none. On the queue only.
 - (BOOL)listenToUSBDisk:(NSUUID *)uuid attachment:(VZStorageDeviceAttachment *)attachment;
 - (void)forgetUSBDisk:(NSUUID *)uuid;
 

@@ -108,6 +108,8 @@ static bool is_refusal(NSError *_Nullable error) {
     if (state == before)
         return;
     [self changeState:state cause:applevz_cause_of_change(before, state)];
+    if (state == APPLEVZ_MACHINE_STATE_STARTING || state == APPLEVZ_MACHINE_STATE_RESTORING)
+        [self setDelegateOfDevices:self];
     AppleVZEvent *event = _unexplained;
     NSError *error = event.cause == APPLEVZ_EVENT_CAUSE_HOST ? self.stopError : nil;
     if (error != nil || !applevz_change_may_have_error(before, state)) {

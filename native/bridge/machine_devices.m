@@ -152,7 +152,7 @@ API_AVAILABLE(macos(15.0))
 
 - (BOOL)listenToUSBDisk:(NSUUID *)uuid attachment:(VZStorageDeviceAttachment *)attachment {
     if (@available(macOS 15.0, *)) {
-        if (_usbDisks[uuid] != nil || ![attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]])
+        if (![attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]])
             return NO;
         AppleVZUSBDiskDelegate *delegate = [[AppleVZUSBDiskDelegate alloc] initWithMachine:self uuid:uuid];
         _usbDisks = _usbDisks ?: [NSMutableDictionary dictionary];

@@ -133,7 +133,10 @@ static outcome connect_by(NSString *path, uint16_t port, double patience, BOOL (
 }
 
 static void write_lease(NSString *path, NSString *address) {
-    CHECK([lease(address, @"1,52:54:0:a:b:c", @"0x1") writeToFile:path atomically:YES encoding:NSUTF8StringEncoding error:NULL]);
+    // After another one, whose guest has a name that is not text in UTF-8.
+    NSString *text = [NSString stringWithFormat:@"{\n\tname=\u00e9%C\n\tip_address=1.2.3.4\n\thw_address=1,1:2:3:4:5:6\n}\n%@",
+                                                (unichar)0x85, lease(address, @"1,52:54:0:a:b:c", @"0x1")];
+    CHECK([text writeToFile:path atomically:YES encoding:NSISOLatin1StringEncoding error:NULL]);
 }
 
 static void connections_are_made(NSString *path) {

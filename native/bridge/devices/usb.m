@@ -153,6 +153,15 @@ CFErrorRef applevz_machine_has_usb_device(applevz_machine *machine, size_t contr
     });
 }
 
+API_AVAILABLE(macos(15.0))
+static BOOL has_device_with(VZVirtualMachine *machine, NSUUID *uuid) {
+    for (VZUSBController *controller in machine.usbControllers)
+        for (id<VZUSBDevice> device in controller.usbDevices)
+            if ([device.uuid isEqual:uuid])
+                return YES;
+    return NO;
+}
+
 /// Attaches the device, or, without an attachment, detaches it.
 static CFErrorRef exchange(applevz_machine *machine, size_t controller, applevz_usb_device *device,
                            applevz_storage_device_attachment *attachment, applevz_operation **operation) {
@@ -167,7 +176,9 @@ static CFErrorRef exchange(applevz_machine *machine, size_t controller, applevz_
                 [owner request:^(VZVirtualMachine *virtual_machine, AppleVZOperation *result, void (^done)(void)) {
                     BOOL found = controller < virtual_machine.usbControllers.count;
                     BOOL attaches = disk != nil;
-                    BOOL listens = found && attaches && [owner listenToUSBDisk:object.uuid attachment:disk];
+                    // Where another has its identifier, which the framework refuses, that one is listened to.
+                    BOOL listens = found && attaches && !has_device_with(virtual_machine, object.uuid) &&
+                                   [owner listenToUSBDisk:object.uuid attachment:disk];
                     void (^completion)(NSError *) = ^(NSError *_Nullable error) {
                         if (error != nil ? listens : !attaches)
                             [weak_owner forgetUSBDisk:object.uuid];

@@ -19,8 +19,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// QEMU's end of the connection. The process ends when every descriptor of it is closed.
 @property (readonly) QEMUDescriptor *connection;
 
-/// Called when the process has ended without having been told to, with an error that says which and how.
-@property (nullable, copy) void (^endHandler)(NSError *error);
+/// Called when the process has ended without having been told to, with an error that says which and how, and whether the process
+/// itself found that all was well.
+@property (nullable, copy) void (^endHandler)(NSError *error, BOOL isWell);
 
 /// Starts the process.
 - (BOOL)startOnQueue:(dispatch_queue_t)queue error:(NSError **)error;

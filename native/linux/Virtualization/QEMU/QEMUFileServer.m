@@ -131,14 +131,15 @@ static pid_t number_of_process(int pidfd) {
 #pragma mark Ending
 
 - (void)processEnded {
-    void (^handler)(NSError *) = self.endHandler;
+    void (^handler)(NSError *, BOOL) = self.endHandler;
     NSArray<dispatch_block_t> *completions = _completions;
     self.endHandler = nil;
     _completions = nil;
     _ended = YES;
-    NSError *error = [self errorOfExit:[_process reap]];
+    qemu_exit exit = [_process reap];
+    NSError *error = [self errorOfExit:exit];
     if (handler != nil)
-        handler(error);
+        handler(error, exit.known && !exit.signalled && exit.status == 0);
     for (dispatch_block_t completion in completions)
         completion();
 }

@@ -105,8 +105,8 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
 - (BOOL)startFileServersWithError:(NSError **)error {
     __weak QEMUInstance *weak_self = self;
     for (QEMUFileServer *server in _commandLine.fileServers) {
-        server.endHandler = ^(NSError *failure) {
-            [weak_self fileServerEnded:failure];
+        server.endHandler = ^(NSError *failure, BOOL isWell) {
+            [weak_self fileServerEnded:failure isWell:isWell];
         };
         if (![server startOnQueue:_queue error:error])
             return NO;
@@ -248,7 +248,15 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     });
 }
 
-- (void)fileServerEnded:(NSError *)failure {
+- (void)fileServerEnded:(NSError *)failure isWell:(BOOL)isWell {
+    __weak QEMUInstance *weak_self = self;
+    if (!_ended && isWell && _launchCompletion == nil) {
+        // It ends so when QEMU lets go of it, which a QEMU does that is about to end.
+        dispatch_after(dispatch_time(DISPATCH_TIME_NOW, SERVER_KILL_MILLISECONDS * (int64_t)NSEC_PER_MSEC), _queue, ^{
+            [weak_self giveUpWithError:failure];
+        });
+        return;
+    }
     // A guest would wait for its files for ever.
     if (!_ended) {
         [self giveUpWithError:failure];
@@ -318,6 +326,9 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
 }
 
 - (void)giveUpWithError:(NSError *)error {
+    // How it ended is known then.
+    if (_ended)
+        return;
     if (_failure == nil)
         _failure = error;
     [self kill];

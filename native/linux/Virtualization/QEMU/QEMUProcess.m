@@ -6,7 +6,12 @@
 #import <stdlib.h>
 #import <unistd.h>
 
-enum { END_NOW_MILLISECONDS = 1000, LAST_WORDS_LENGTH = 4096 };
+enum {
+    END_NOW_MILLISECONDS = 1000,
+    LAST_WORDS_LENGTH = 4096,
+    // At a time: all that a pipe holds, and no more of a process that never stops.
+    READS = 64,
+};
 
 extern char **environ;
 
@@ -127,10 +132,13 @@ static void reap_later(QEMUDescriptor *process) {
 
 - (void)readWords {
     char bytes[1024];
-    ssize_t count;
-    while ((count = read(_output.number, bytes, sizeof bytes)) > 0 || (count < 0 && errno == EINTR)) {
-        if (count < 0)
-            continue;
+    ssize_t count = -1;
+    for (int i = 0; i < READS; i++) {
+        do
+            count = read(_output.number, bytes, sizeof bytes);
+        while (count < 0 && errno == EINTR);
+        if (count <= 0)
+            break;
         [_words appendBytes:bytes length:(NSUInteger)count];
         if (_words.length > LAST_WORDS_LENGTH)
             [_words replaceBytesInRange:NSMakeRange(0, _words.length - LAST_WORDS_LENGTH) withBytes:NULL length:0];
