@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "leased_connection.h"
 #import "dhcp_leases.h"
-#import "errors.h"
 #import <Virtualization/Virtualization.h>
 #import <arpa/inet.h>
 #import <errno.h>
@@ -105,6 +104,12 @@ enum { FIRST_PAUSE_MILLISECONDS = 1, LONGEST_PAUSE_MILLISECONDS = 50, ATTEMPT_SE
     });
 }
 
+- (void)attemptLater {
+    [self continueWith:^(AppleVZLeasedConnection *connection) {
+        [connection attempt];
+    }];
+}
+
 - (void)attempt {
     [self closeSocket];
     _attemptEnd = [NSDate dateWithTimeIntervalSinceNow:ATTEMPT_SECONDS];
@@ -112,9 +117,7 @@ enum { FIRST_PAUSE_MILLISECONDS = 1, LONGEST_PAUSE_MILLISECONDS = 50, ATTEMPT_SE
     NSString *text = [NSString stringWithContentsOfFile:_leases encoding:NSISOLatin1StringEncoding error:NULL];
     _address = text != nil ? applevz_leased_address(text, _macAddress) : nil;
     if (_address == nil) {
-        [self continueWith:^(AppleVZLeasedConnection *connection) {
-            [connection attempt];
-        }];
+        [self attemptLater];
         return;
     }
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(_port)};
@@ -172,12 +175,9 @@ enum { FIRST_PAUSE_MILLISECONDS = 1, LONGEST_PAUSE_MILLISECONDS = 50, ATTEMPT_SE
     case ENETDOWN:
     case ENETUNREACH:
     case ETIMEDOUT:
-    case ECONNRESET: {
-        [self continueWith:^(AppleVZLeasedConnection *connection) {
-            [connection attempt];
-        }];
+    case ECONNRESET:
+        [self attemptLater];
         break;
-    }
     default:
         [self failWithReason:[NSString stringWithFormat:@"Its port %u, at %@, could not be connected to: %s.", (unsigned)_port,
                                                         _address, strerror(number)]

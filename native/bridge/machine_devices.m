@@ -28,11 +28,7 @@ API_AVAILABLE(macos(15.0))
     AppleVZMachine *machine = _machine;
     if (machine == nil)
         return;
-    AppleVZEvent *event = [AppleVZEvent eventOfKind:kind
-                                              cause:APPLEVZ_EVENT_CAUSE_HOST
-                                        stateBefore:machine.state
-                                              state:machine.state
-                                              error:error];
+    AppleVZEvent *event = [machine eventOfKind:kind cause:APPLEVZ_EVENT_CAUSE_HOST error:error];
     event.usbDevice = _uuid;
     [machine.events add:event];
 }
@@ -51,11 +47,15 @@ API_AVAILABLE(macos(15.0))
 
 @implementation AppleVZMachine (Devices)
 
+- (AppleVZEvent *)eventOfKind:(enum applevz_event_kind)kind cause:(enum applevz_event_cause)cause error:(NSError *)error {
+    return [AppleVZEvent eventOfKind:kind cause:cause stateBefore:self.state state:self.state error:error];
+}
+
 - (void)addEventOfKind:(enum applevz_event_kind)kind
                  cause:(enum applevz_event_cause)cause
                 device:(NSUInteger)device
                  error:(NSError *)error {
-    AppleVZEvent *event = [AppleVZEvent eventOfKind:kind cause:cause stateBefore:self.state state:self.state error:error];
+    AppleVZEvent *event = [self eventOfKind:kind cause:cause error:error];
     event.device = device != NSNotFound ? (NSInteger)device : -1;
     [self.events add:event];
 }
@@ -68,7 +68,7 @@ API_AVAILABLE(macos(15.0))
         for (VZStorageDeviceConfiguration *device in _configuration.storageDevices)
             if ([device.attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]])
                 ((VZNetworkBlockDeviceStorageDeviceAttachment *)device.attachment).delegate = delegate;
-    // A machine that is new, or left, has the USB disks of the configuration alone.
+    // One that is new, or starts, has the USB disks of the configuration alone; one that is left has none.
     _usbDisks = nil;
     if (@available(macOS 15.0, *))
         for (VZUSBControllerConfiguration *controller in delegate != nil ? _configuration.usbControllers : @[])
@@ -109,11 +109,7 @@ API_AVAILABLE(macos(15.0))
     uint32_t port_index = 0;
     while (port_index < count && device.ports[port_index] != port)
         port_index++;
-    AppleVZEvent *event = [AppleVZEvent eventOfKind:kind
-                                              cause:APPLEVZ_EVENT_CAUSE_GUEST
-                                        stateBefore:self.state
-                                              state:self.state
-                                              error:nil];
+    AppleVZEvent *event = [self eventOfKind:kind cause:APPLEVZ_EVENT_CAUSE_GUEST error:nil];
     event.device = (NSInteger)device_index;
     event.port = (NSInteger)port_index;
     [self.events add:event];

@@ -15,6 +15,11 @@ NS_ASSUME_NONNULL_BEGIN
 
 @interface AppleVZMachine (Devices) <VZVirtualMachineDelegate, VZVirtioConsoleDeviceDelegate>
 
+/// Something that happens now and changes no state; to be added to the events.
+- (AppleVZEvent *)eventOfKind:(enum applevz_event_kind)kind
+                        cause:(enum applevz_event_cause)cause
+                        error:(nullable NSError *)error;
+
 /// NSNotFound for the device in an event of the machine's own.
 - (void)addEventOfKind:(enum applevz_event_kind)kind
                  cause:(enum applevz_event_cause)cause

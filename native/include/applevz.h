@@ -192,10 +192,10 @@ APPLEVZ_EXPORT void applevz_serial_port_attachment_release(applevz_serial_port_a
 APPLEVZ_EXPORT CFErrorRef applevz_guest_agent_create(applevz_guest_agent **agent) CF_RETURNS_RETAINED;
 /* A machine that it was given to keeps it as long as it needs it. */
 APPLEVZ_EXPORT void applevz_guest_agent_release(applevz_guest_agent *agent);
-/* The guest's end, as the attachment of the port. */
 /* VZSpiceAgentPortAttachment. */
 APPLEVZ_EXPORT CFErrorRef applevz_serial_port_attachment_create_with_spice_agent(
     bool shares_clipboard, applevz_serial_port_attachment **attachment) CF_RETURNS_RETAINED;
+/* The guest's end, as the attachment of the port. */
 APPLEVZ_EXPORT CFErrorRef applevz_serial_port_attachment_create_with_guest_agent(
     applevz_guest_agent *agent, applevz_serial_port_attachment **attachment) CF_RETURNS_RETAINED;
 

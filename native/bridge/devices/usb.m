@@ -162,37 +162,23 @@ static BOOL has_device_with(VZVirtualMachine *machine, NSUUID *uuid) {
     return NO;
 }
 
-/// Attaches the device, or, without an attachment, detaches it.
-static CFErrorRef exchange(applevz_machine *machine, size_t controller, applevz_usb_device *device,
-                           applevz_storage_device_attachment *attachment, applevz_operation **operation) {
+/// Calls the verb with the controller at the index, on the machine's queue; the operation completes with its error.
+static CFErrorRef exchange(applevz_machine *machine, size_t index, applevz_operation **operation,
+                           void (^verb)(AppleVZMachine *owner, VZVirtualMachine *object, id controller,
+                                        void (^completion)(NSError *_Nullable error))) {
     return applevz_guard(^NSError *_Nullable {
         if (@available(macOS 15.0, *)) {
             AppleVZMachine *owner = applevz_borrowed(AppleVZMachine, machine);
-            __weak AppleVZMachine *weak_owner = owner;
-            // The objects are kept by the block, beyond the handles.
-            VZUSBMassStorageDevice *object = applevz_borrowed(VZUSBMassStorageDevice, device);
-            VZStorageDeviceAttachment *disk = attachment != NULL ? applevz_borrowed(VZStorageDeviceAttachment, attachment) : nil;
             *operation = applevz_hand_over_handle(
-                [owner request:^(VZVirtualMachine *virtual_machine, AppleVZOperation *result, void (^done)(void)) {
-                    BOOL found = controller < virtual_machine.usbControllers.count;
-                    BOOL attaches = disk != nil;
-                    // Where another has its identifier, which the framework refuses, that one is listened to.
-                    BOOL listens = found && attaches && !has_device_with(virtual_machine, object.uuid) &&
-                                   [owner listenToUSBDisk:object.uuid attachment:disk];
+                [owner request:^(VZVirtualMachine *object, AppleVZOperation *result, void (^done)(void)) {
                     void (^completion)(NSError *) = ^(NSError *_Nullable error) {
-                        if (error != nil ? listens : !attaches)
-                            [weak_owner forgetUSBDisk:object.uuid];
                         [result completeWithError:error];
                         done();
                     };
-                    if (!found) {
-                        [result completeWithError:controller_not_found(virtual_machine, controller)];
-                        done();
-                    } else if (attaches) {
-                        [virtual_machine.usbControllers[controller] attachDevice:object completionHandler:completion];
-                    } else {
-                        [virtual_machine.usbControllers[controller] detachDevice:object completionHandler:completion];
-                    }
+                    if (index < object.usbControllers.count)
+                        verb(owner, object, object.usbControllers[index], completion);
+                    else
+                        completion(controller_not_found(object, index));
                 }]);
             return nil;
         }
@@ -202,10 +188,40 @@ static CFErrorRef exchange(applevz_machine *machine, size_t controller, applevz_
 
 CFErrorRef applevz_machine_attach_usb_device(applevz_machine *machine, size_t controller, applevz_usb_device *device,
                                              applevz_storage_device_attachment *attachment, applevz_operation **operation) {
-    return exchange(machine, controller, device, attachment, operation);
+    return exchange(machine, controller, operation,
+                    ^(AppleVZMachine *owner, VZVirtualMachine *object, id target, void (^completion)(NSError *)) {
+        if (@available(macOS 15.0, *)) {
+            // The device is kept by the block, beyond its handle.
+            VZUSBMassStorageDevice *disk = applevz_borrowed(VZUSBMassStorageDevice, device);
+            // Where another has its identifier, which the framework refuses, that one is listened to.
+            BOOL listens = !has_device_with(object, disk.uuid) &&
+                           [owner listenToUSBDisk:disk.uuid
+                                       attachment:applevz_borrowed(VZStorageDeviceAttachment, attachment)];
+            __weak AppleVZMachine *weak_owner = owner;
+            [target attachDevice:disk
+                completionHandler:^(NSError *_Nullable error) {
+                    if (error != nil && listens)
+                        [weak_owner forgetUSBDisk:disk.uuid];
+                    completion(error);
+                }];
+        }
+    });
 }
 
 CFErrorRef applevz_machine_detach_usb_device(applevz_machine *machine, size_t controller, applevz_usb_device *device,
                                              applevz_operation **operation) {
-    return exchange(machine, controller, device, NULL, operation);
+    return exchange(machine, controller, operation,
+                    ^(AppleVZMachine *owner, VZVirtualMachine *object, id target, void (^completion)(NSError *)) {
+        (void)object;
+        if (@available(macOS 15.0, *)) {
+            VZUSBMassStorageDevice *disk = applevz_borrowed(VZUSBMassStorageDevice, device);
+            __weak AppleVZMachine *weak_owner = owner;
+            [target detachDevice:disk
+                completionHandler:^(NSError *_Nullable error) {
+                    if (error == nil)
+                        [weak_owner forgetUSBDisk:disk.uuid];
+                    completion(error);
+                }];
+        }
+    });
 }

@@ -249,21 +249,19 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
 }
 
 - (void)fileServerEnded:(NSError *)failure isWell:(BOOL)isWell {
-    __weak QEMUInstance *weak_self = self;
-    if (!_ended && isWell && _launchCompletion == nil) {
+    if (_ended) {
+        _failure = _failure ?: failure;
+        [self tellOfEnd];
+    } else if (isWell && _launchCompletion == nil) {
         // It ends so when QEMU lets go of it, which a QEMU does that is about to end.
+        __weak QEMUInstance *weak_self = self;
         dispatch_after(dispatch_time(DISPATCH_TIME_NOW, SERVER_KILL_MILLISECONDS * (int64_t)NSEC_PER_MSEC), _queue, ^{
             [weak_self giveUpWithError:failure];
         });
-        return;
-    }
-    // A guest would wait for its files for ever.
-    if (!_ended) {
+    } else {
+        // A guest would wait for its files for ever.
         [self giveUpWithError:failure];
-        return;
     }
-    _failure = _failure ?: failure;
-    [self tellOfEnd];
 }
 
 /// All that ran for the machine is gone when its end is told; or has not obeyed for a second.

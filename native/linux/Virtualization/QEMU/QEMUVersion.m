@@ -43,7 +43,8 @@ NSString *QEMUVersionTextOfProgram(NSString *path, qemu_child_function prepare, 
         [process reap];
     else
         [process endNow];
-    return process.lastWords.length > 0 ? process.lastWords : nil;
+    NSString *words = process.lastWords;
+    return words.length > 0 ? words : nil;
 }
 
 NSError *QEMUVersionErrorOfProgram(NSString *path) {
