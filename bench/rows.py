@@ -143,13 +143,14 @@ def states(rows: Rows, subjects: list[Subject], sizes: Sizes, memory: int) -> No
     of = f", {memory} MiB"
     with ExitStack() as stack:
         machines = [(subject, stack.enter_context(subject.machine(memory))) for subject in subjects]
+        # Nothing runs but what is measured: a machine that was resumed just now has a busy guest for a while.
         for _, machine in machines:
             machine.start()
             machine.read_until(READY)
+            machine.pause()
         for number in range(sizes.rounds):
             for subject, machine in machines:
                 first, second = (subject.folder / f"{subject.name}-{memory}-{number}-{i}" for i in (1, 2))
-                machine.pause()
                 rows.row(f"save{of}").add(subject, milliseconds(machine.save, first))
                 rows.row(f"data in the saved file{of}", "MiB").add(subject, first.stat().st_blocks * 512 / 2**20)
                 machine.stop()
@@ -162,6 +163,7 @@ def states(rows: Rows, subjects: list[Subject], sizes: Sizes, memory: int) -> No
                     machine.restore(first, private=False)
                 rows.row(f"suspend to disk{of}").add(subject, milliseconds(machine.suspend, second))
                 machine.restore(second, private=False)
+                machine.pause()
                 first.unlink()
                 second.unlink()
 

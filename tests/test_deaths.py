@@ -28,11 +28,11 @@ COMMANDS = {
     "start": (["qmp_capabilities", "chardev-add", "device_add", "cont"], VirtualMachineState.STOPPED),
     "pause": (["stop"], VirtualMachineState.ERROR),
     "save_state": (
-        ["migrate-set-capabilities", "migrate-set-parameters", "getfd", "migrate"],
+        ["migrate-set-capabilities", "getfd", "migrate"],
         VirtualMachineState.ERROR,
     ),
     "restore_state": (
-        ["qmp_capabilities", "chardev-add", "device_add", "migrate-set-capabilities", "getfd", "migrate-incoming"],
+        ["qmp_capabilities", "chardev-add", "device_add", "migrate-set-capabilities", "migrate-incoming"],
         VirtualMachineState.STOPPED,
     ),
 }

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -514,12 +515,20 @@ def test_a_qemu_that_cannot_read_the_state_is_an_error_with_its_last_words(make,
 # ---- The host fails ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def small(tmp_path) -> Iterator[Path]:
+@pytest.fixture(params=["tmpfs", "ext4"])
+def small(tmp_path, request) -> Iterator[Path]:
     """A file system with room for 16 MiB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder], check=False).returncode != 0:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", folder]
+    if request.param == "ext4":
+        mount = ["mount", "-o", "loop", image := tmp_path / "image", folder]
+        with image.open("wb") as file:
+            file.truncate(16 << 20)
+        if not shutil.which("mkfs.ext4", path=f"{os.environ['PATH']}:/usr/sbin:/sbin"):
+            pytest.skip("mkfs.ext4 is missing")
+        subprocess.run(["mkfs.ext4", "-q", image], check=True, env={**os.environ, "PATH": "/usr/sbin:/sbin"})
+    if subprocess.run(mount, check=False).returncode != 0:
         pytest.skip("this user cannot mount a file system")
     try:
         yield folder
@@ -533,11 +542,11 @@ def test_a_full_disk_leaves_no_file_and_a_machine_that_is_paused_and_obeys(make,
     guest = Guest(vm).start()
     guest.run("word=kept")
     vm.pause(timeout=PATIENCE)
+    before = os.listdir(small), os.statvfs(small).f_bavail
     with pytest.raises(applevz.SaveError, match="No space left on device") as caught:
         vm.save_state(small / "state", timeout=PATIENCE, overwrite=overwrite)
     assert isinstance(caught.value, OSError)
-    assert os.listdir(small) == []
-    assert os.statvfs(small).f_bavail == os.statvfs(small).f_blocks
+    assert (os.listdir(small), os.statvfs(small).f_bavail) == before
     assert vm.state is PAUSED
     vm.save_state(tmp_path / "state", timeout=PATIENCE)
     vm.start(timeout=PATIENCE)
@@ -566,6 +575,76 @@ def test_a_qemu_that_dies_while_it_is_saved_is_an_error_and_leaves_no_file(make,
     assert eventually(lambda: children() == before)
     monkeypatch.delenv("APPLEVZ_QEMU_TIMEOUT")
     Guest(vm).start()
+
+
+def test_a_save_that_qemu_fails_leaves_no_file_and_can_be_repeated(machine, script, tmp_path):
+    status = '{"return": {"status": "%s"}, "id": %%d}\r\n'
+    script(
+        answers={
+            "query-status": status % "paused",
+            "query-migrate": '{"return": {"status": "failed", "error-desc": "no such luck"}, "id": %d}\r\n',
+        },
+        after={"migrate": "tell"},
+        events=[json.dumps({"event": "MIGRATION", "data": {"status": "failed"}, "timestamp": {}})],
+    )
+    vm = machine()
+    vm.start(timeout=PATIENCE)
+    vm.pause(timeout=PATIENCE)
+    for _ in range(2):
+        with pytest.raises(applevz.SaveError, match="no such luck"):
+            vm.save_state(tmp_path / "state", timeout=PATIENCE)
+        assert os.listdir(tmp_path) == []
+        assert vm.state is PAUSED
+
+
+def test_a_folder_that_has_only_files_with_names_gets_a_whole_one_or_none(guest_files, identifier, tmp_path):
+    # As network file systems are: O_TMPFILE is refused, so the file has a name of its own until it is whole.
+    (tmp_path / "refusal.c").write_text(
+        "#define _GNU_SOURCE\n"
+        "#include <dlfcn.h>\n#include <errno.h>\n#include <fcntl.h>\n#include <stdarg.h>\n"
+        "int open(const char *path, int flags, ...) {\n"
+        "    va_list rest; va_start(rest, flags); int mode = va_arg(rest, int); va_end(rest);\n"
+        "    if ((flags & O_TMPFILE) == O_TMPFILE) { errno = EOPNOTSUPP; return -1; }\n"
+        '    return ((int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open"))(path, flags, mode);\n'
+        "}\n"
+    )
+    library = tmp_path / "refusal.so"
+    subprocess.run(["clang", "-shared", "-fPIC", "-o", library, tmp_path / "refusal.c"], check=True)
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    program = f"""
+import os, signal, sys, time, applevz
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from processes import children
+boot_loader = applevz.LinuxBootLoader({str(guest_files / "vmlinux")!r}, {str(guest_files / "initrd.cpio.gz")!r},
+                                      "console=hvc0 quiet")
+platform = applevz.GenericPlatformConfiguration(applevz.GenericMachineIdentifier({identifier.data_representation!r}))
+vm = applevz.VirtualMachine(applevz.VirtualMachineConfiguration(boot_loader, memory_size="256MiB", platform=platform))
+vm.start()
+vm.pause()
+folder = sys.argv[1]
+vm.save_state(folder + "/state")
+assert os.listdir(folder) == ["state"], os.listdir(folder)
+vm.stop()
+vm.restore_state(folder + "/state", private=True)
+vm.resume()
+vm.stop()
+vm.start()
+vm.pause()
+# One whose QEMU ends when the memory is written and its own part is not.
+(qemu,) = children()
+os.kill(qemu, signal.SIGSTOP)
+try:
+    vm.save_state(folder + "/other", timeout=0.5)
+except applevz.TimeoutError:
+    pass
+assert len(os.listdir(folder)) == 2, os.listdir(folder)
+os.kill(qemu, signal.SIGKILL)
+while vm.state is not applevz.VirtualMachineState.ERROR or os.listdir(folder) != ["state"]:
+    time.sleep(0.01)
+"""
+    environment = {**os.environ, "LD_PRELOAD": str(library)}
+    subprocess.run([sys.executable, "-c", program, folder], env=environment, check=True, timeout=PATIENCE)
 
 
 def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_file_or_none(guest_files, make, identifier, tmp_path):

@@ -10,11 +10,6 @@
 
 typedef void (^Completion)(NSError *_Nullable error);
 
-/// Files are read and written there, at the disk's pace; the machine's queue stays free.
-static dispatch_queue_t file_queue(void) {
-    return dispatch_get_global_queue(QOS_CLASS_USER_INITIATED, 0);
-}
-
 @implementation VZVirtualMachine (SaveRestore)
 
 #pragma mark Saving
@@ -91,47 +86,73 @@ static dispatch_queue_t file_queue(void) {
                       error:QEMUSaveError([reason stringByAppendingString:@"."], nil, cause)];
         return;
     }
-    if (stream == _stream) {
-        [self write:stream to:path handingOver:handingOver];
-        return;
-    }
+    QEMUInstance *instance = _instance;
+    QEMUSavedStateWriter *writer = [[QEMUSavedStateWriter alloc] initWithPath:path
+                                                                       memory:instance.commandLine.memory
+                                                                  handingOver:handingOver];
+    // The memory is written while QEMU streams the rest.
+    __block int pending = stream == _stream ? 1 : 2;
+    __block NSError *first = nil;
     __weak VZVirtualMachine *weak_self = self;
-    QEMUMigrationSend(_instance, stream.file, _instance.commandLine.memory == nil, ^(NSError *error) {
+    // Weak: the instance keeps what it calls when its migration is over.
+    __weak QEMUInstance *weak_instance = instance;
+    Completion done = ^(NSError *failure) {
+        first = first ?: failure;
         VZVirtualMachine *strong_self = weak_self;
-        if (strong_self == nil)
-            return;
-        if (error != nil) {
-            [strong_self finishInState:VZVirtualMachineStatePaused
-                                 error:QEMUSaveError(error.localizedFailureReason, nil, error)];
-            return;
-        }
-        strong_self->_stream = stream;
-        [strong_self write:stream to:path handingOver:handingOver];
-    });
+        if (--pending == 0 && [strong_self isSavingInstance:weak_instance])
+            [strong_self finish:writer stream:stream handingOver:handingOver error:first];
+    };
+    if (stream != _stream)
+        QEMUMigrationSend(instance, stream.file, instance.commandLine.memory == nil, ^(NSError *error) {
+            VZVirtualMachine *strong_self = weak_self;
+            if (error == nil && [strong_self isSavingInstance:weak_instance])
+                strong_self->_stream = stream;
+            done(error != nil ? QEMUSaveError(error.localizedFailureReason, nil, error) : nil);
+        });
+    [self doWithFiles:^(NSError **error) {
+        return [writer writeMemoryWithError:error];
+    } completion:done];
 }
 
-- (void)write:(QEMUStateStream *)stream to:(NSString *)path handingOver:(BOOL)handingOver {
+/// Where QEMU ended meanwhile, the verb has failed with that.
+- (BOOL)isSavingInstance:(nullable QEMUInstance *)instance {
+    return instance != nil && _instance == instance && self.state == VZVirtualMachineStateSaving;
+}
+
+/// The last step, or none. A file that is not to stay is gone, and its room free, before anybody hears of it.
+- (void)finish:(QEMUSavedStateWriter *)writer
+        stream:(QEMUStateStream *)stream
+   handingOver:(BOOL)handingOver
+         error:(nullable NSError *)failure {
     QEMUInstance *instance = _instance;
     NSArray<NSArray<NSString *> *> *fields = QEMUFingerprint(_configuration, instance.commandLine);
-    QEMUDescriptor *memory = instance.commandLine.memory;
-    NSString *version = instance.version;
-    dispatch_queue_t queue = self.queue;
     __weak VZVirtualMachine *weak_self = self;
-    dispatch_async(file_queue(), ^{
+    [self doWithFiles:^(NSError **error) {
+        if (failure == nil)
+            return [writer finishWithStream:stream version:instance.version fields:fields error:error];
+        [writer giveUp];
+        return VZRefuse(error, failure);
+    } completion:^(NSError *error) {
+        VZVirtualMachine *strong_self = weak_self;
+        if (![strong_self isSavingInstance:instance])
+            return; // the file may be there, and is whole then
+        strong_self->_isHandedOver = handingOver && error == nil;
+        [strong_self finishInState:VZVirtualMachineStatePaused error:error];
+    }];
+}
+
+/// Files are read and written at the disk's pace; the machine's queue stays free, and has the completion.
+- (void)doWithFiles:(BOOL (^)(NSError **error))action completion:(Completion)completion {
+    dispatch_queue_t queue = self.queue;
+    dispatch_async(dispatch_get_global_queue(QOS_CLASS_USER_INITIATED, 0), ^{
         NSError *error = nil;
-        BOOL written;
-        // A file that is not to stay is gone, and its room free, before anybody hears of it.
+        BOOL done;
         @autoreleasepool {
-            written = QEMUWriteSavedState(path, memory, handingOver, stream, version, fields, &error);
+            done = action(&error);
         }
-        NSError *failure = written ? nil : error;
+        NSError *failure = done ? nil : error;
         dispatch_async(queue, ^{
-            VZVirtualMachine *strong_self = weak_self;
-            // Where QEMU ended meanwhile, the verb has failed with that; the file may be there, and is whole then.
-            if (strong_self == nil || strong_self->_instance != instance || strong_self.state != VZVirtualMachineStateSaving)
-                return;
-            strong_self->_isHandedOver = handingOver && written;
-            [strong_self finishInState:VZVirtualMachineStatePaused error:failure];
+            completion(failure);
         });
     });
 }
@@ -156,24 +177,21 @@ static dispatch_queue_t file_queue(void) {
           completion:completionHandler])
         return;
     VZVirtualMachineConfiguration *configuration = _configuration;
-    dispatch_queue_t queue = self.queue;
+    __block QEMUSavedState *state = nil;
     __weak VZVirtualMachine *weak_self = self;
-    dispatch_async(file_queue(), ^{
-        NSError *error = nil;
+    [self doWithFiles:^(NSError **error) {
         NSString *reason = nil;
         NSString *path = VZPathOfFileURL(saveFileURL, &reason);
-        QEMUSavedState *state = nil;
         if (path == nil)
-            error = QEMURestoreError([NSString stringWithFormat:@"saveFileURL %@.", reason], nil, nil);
+            return VZRefuse(error, QEMURestoreError([NSString stringWithFormat:@"saveFileURL %@.", reason], nil, nil));
         // Not by the file: a machine that cannot be made now cannot be restored.
-        else if ([configuration validateWithError:&error])
-            state = [[QEMUSavedState alloc] initWithPath:path error:&error];
+        if ([configuration validateWithError:error])
+            state = [[QEMUSavedState alloc] initWithPath:path error:error];
         state.isMapped = mapped;
-        NSError *failure = error;
-        dispatch_async(queue, ^{
-            [weak_self launchFrom:state error:failure];
-        });
-    });
+        return (BOOL)(state != nil);
+    } completion:^(NSError *error) {
+        [weak_self launchFrom:state error:error];
+    }];
 }
 
 - (void)launchFrom:(QEMUSavedState *)state error:(NSError *)error {
@@ -200,10 +218,7 @@ static dispatch_queue_t file_queue(void) {
     if (commandLine != nil)
         error = [state errorOfFields:QEMUFingerprint(_configuration, commandLine)
                               exempt:[self fieldsOfExchangeableCards:commandLine]];
-    QEMUDescriptor *stream = nil;
-    if (commandLine != nil && error == nil)
-        stream = [state streamWithError:&error];
-    if (stream == nil) {
+    if (commandLine == nil || error != nil) {
         [self finishInState:VZVirtualMachineStateStopped error:[self restoreErrorOf:error]];
         return;
     }
@@ -222,26 +237,17 @@ static dispatch_queue_t file_queue(void) {
         if (first != nil)
             [strong_self giveUpRestoring:first];
         else
-            [strong_self receive:stream of:state];
+            [strong_self receive:state];
     };
     [self launch:commandLine completion:ready];
+    QEMUDescriptor *memory = state.isMapped ? nil : commandLine.memory;
     if (state.hasMemory)
-        [self takeMemoryOf:state to:state.isMapped ? nil : commandLine.memory completion:ready];
+        [self doWithFiles:^(NSError **failure) {
+            return [state takeMemoryTo:memory error:failure];
+        } completion:ready];
 }
 
-- (void)takeMemoryOf:(QEMUSavedState *)state to:(nullable QEMUDescriptor *)memory completion:(Completion)completion {
-    dispatch_queue_t queue = self.queue;
-    dispatch_async(file_queue(), ^{
-        NSError *error = nil;
-        BOOL taken = [state takeMemoryTo:memory error:&error];
-        NSError *failure = taken ? nil : error;
-        dispatch_async(queue, ^{
-            completion(failure);
-        });
-    });
-}
-
-- (void)receive:(QEMUDescriptor *)stream of:(QEMUSavedState *)state {
+- (void)receive:(QEMUSavedState *)state {
     if (![state.version isEqualToString:_instance.version]) {
         [self giveUpRestoring:QEMURestoreError(
                                   [NSString stringWithFormat:@"The version of QEMU is %@; the saved state was made with %@.",
@@ -250,7 +256,7 @@ static dispatch_queue_t file_queue(void) {
         return;
     }
     __weak VZVirtualMachine *weak_self = self;
-    QEMUMigrationReceive(_instance, stream, !state.hasMemory, ^(NSError *error) {
+    QEMUMigrationReceive(_instance, ^(NSError *error) {
         VZVirtualMachine *strong_self = weak_self;
         if (error != nil) {
             [strong_self giveUpRestoring:error];

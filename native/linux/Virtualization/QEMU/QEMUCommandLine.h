@@ -78,6 +78,12 @@ NS_ASSUME_NONNULL_BEGIN
 /// Whether its guest begins anew; otherwise it waits for a saved state.
 @property (readonly) BOOL isFresh;
 
+/// QEMU's descriptor for the saved state's stream, which it reads from there on; 0 where it waits for none.
+@property (readonly) NSUInteger incomingDescriptor;
+
+/// What the preparations say to QEMU's migration of memory that is a file: it is not in the stream. NO where they say nothing.
+@property (readonly) BOOL ignoresSharedMemory;
+
 /// QEMU is gone, which has used what the machine's ports are connected to.
 - (void)leaveCharacterBackends;
 

@@ -3,6 +3,7 @@
 #import "../VZConfiguration+Private.h"
 #import "../VZErrors+Private.h"
 #import "QEMUAccelerator.h"
+#import "QEMUMigration.h"
 #import "QEMUSavedState.h"
 
 @implementation QEMUPreparation
@@ -65,7 +66,7 @@
     [self addInputDevices:configuration];
     if (![self addUSBControllers:configuration.usbControllers error:error])
         return nil;
-    if (![self addSocketDevices:configuration.socketDevices error:error])
+    if (![self addSocketDevices:configuration.socketDevices error:error] || ![self addSavedState:savedState error:error])
         return nil;
     return self;
 }
@@ -157,8 +158,22 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
         @"size" : @(size),
         @"share" : [NSNumber numberWithBool:!mapped],
     })];
-    if (savedState != nil)
-        [self add:@"-incoming" value:@"defer"];
+    return YES;
+}
+
+/// The stream is read once the memory is there, so all that can be said of it is said while that is copied.
+- (BOOL)addSavedState:(QEMUSavedState *)savedState error:(NSError **)error {
+    if (savedState == nil)
+        return YES;
+    QEMUDescriptor *stream = [savedState streamWithError:error];
+    if (stream == nil)
+        return NO;
+    _incomingDescriptor = [self inherit:stream];
+    _ignoresSharedMemory = savedState.hasMemory;
+    [self add:@"-incoming" value:@"defer"];
+    [_preparations addObject:[[QEMUPreparation alloc] initWithCommand:@"migrate-set-capabilities"
+                                                            arguments:QEMUMigrationCapabilities(_ignoresSharedMemory)
+                                                             property:@"The saved state"]];
     return YES;
 }
 

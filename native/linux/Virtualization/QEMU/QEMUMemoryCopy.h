@@ -6,23 +6,24 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum qemu_memory_file {
-    /// Nobody else can make it shorter: it is mapped, which saves a copy.
-    QEMU_MEMORY_OURS,
-    /// It has a name: it is read, since what is mapped of a file that another process cuts off ends this one.
-    QEMU_MEMORY_NAMED,
-};
+// All give 0, or errno. Memory is read, not mapped: what is mapped of a file that another process cuts off ends this one.
 
-// All give 0, or errno.
+/// What else goes on while memory is taken.
+enum qemu_memory_haste {
+    /// Nothing: the machine is paused. All processors take part.
+    QEMU_MEMORY_ALONE,
+    /// A QEMU starts, which needs one of them.
+    QEMU_MEMORY_BESIDE_A_START,
+};
 
 /// Copies the first `length` bytes of a file that holds a guest's memory to one without data, which becomes that long. Pages
 /// that hold nothing, and those that were never written, are holes in it: the time does not grow with memory that the guest
 /// does not use. Gives the checksum of what was copied; where that is NULL, nothing is looked at, and pages that hold nothing
-/// but are no holes are copied, too: about twice as fast.
-int qemu_copy_memory(int from, enum qemu_memory_file kind, off_t length, int to, uint64_t *checksum);
+/// but are no holes are copied, too.
+int qemu_copy_memory(int from, off_t length, int to, enum qemu_memory_haste haste, uint64_t *checksum);
 
 /// Gives the checksum alone: that of a copy of it.
-int qemu_check_memory(int file, enum qemu_memory_file kind, off_t length, uint64_t *checksum);
+int qemu_check_memory(int file, off_t length, enum qemu_memory_haste haste, uint64_t *checksum);
 
 int qemu_write_at(int file, const void *bytes, size_t length, off_t position);
 

@@ -105,7 +105,8 @@ static void execute(QEMUInstance *instance, NSArray<NSArray *> *commands, QEMUDe
            }];
 }
 
-static void migrate(QEMUInstance *instance, BOOL sends, QEMUDescriptor *file, BOOL withMemory, Completion completion) {
+static void migrate(QEMUInstance *instance, NSArray<NSArray *> *commands, QEMUDescriptor *_Nullable file, Completion completion) {
+    BOOL sends = file != nil;
     __weak QEMUInstance *weak_instance = instance;
     instance.migrationHandler = ^(NSString *status) {
         QEMUInstance *strong_instance = weak_instance;
@@ -132,28 +133,34 @@ static void migrate(QEMUInstance *instance, BOOL sends, QEMUDescriptor *file, BO
                     over(ready);
             });
     };
-    NSArray *capabilities = @[
-        // With it QEMU refuses a stream that has what is shared memory here, and writes one in another form.
-        @{@"capability" : @"x-ignore-shared", @"state" : [NSNumber numberWithBool:!withMemory]},
-        @{@"capability" : @"events", @"state" : @YES},
-    ];
-    NSMutableArray *commands = [NSMutableArray array];
-    [commands addObject:@[ @"migrate-set-capabilities", @{@"capabilities" : capabilities} ]];
-    // By default a sender keeps to what a network carries. A receiver has no use for it, and QEMU reads its commands byte by
-    // byte.
-    if (sends)
-        [commands addObject:@[ @"migrate-set-parameters", @{@"max-bandwidth" : @(1LL << 40)} ]];
-    [commands addObject:@[ @"getfd", @{@"fdname" : DescriptorName} ]];
-    [commands addObject:@[
-        sends ? @"migrate" : @"migrate-incoming", @{@"uri" : [@"fd:" stringByAppendingString:DescriptorName]}
-    ]];
     execute(instance, commands, file, completion);
 }
 
-void QEMUMigrationSend(QEMUInstance *instance, QEMUDescriptor *file, BOOL withMemory, Completion completion) {
-    migrate(instance, YES, file, withMemory, completion);
+NSDictionary *QEMUMigrationCapabilities(BOOL ignoresSharedMemory) {
+    return @{
+        @"capabilities" : @[
+            @{@"capability" : @"x-ignore-shared", @"state" : [NSNumber numberWithBool:ignoresSharedMemory]},
+            @{@"capability" : @"events", @"state" : @YES},
+        ]
+    };
 }
 
-void QEMUMigrationReceive(QEMUInstance *instance, QEMUDescriptor *file, BOOL withMemory, Completion completion) {
-    migrate(instance, NO, file, withMemory, completion);
+// QEMU reads its commands byte by byte, each through several threads' hands: what need not be said is not.
+
+void QEMUMigrationSend(QEMUInstance *instance, QEMUDescriptor *file, BOOL withMemory, Completion completion) {
+    NSMutableArray *commands = [NSMutableArray array];
+    // What was restored has been told.
+    if (instance.commandLine.isFresh || instance.commandLine.ignoresSharedMemory == withMemory)
+        [commands addObject:@[ @"migrate-set-capabilities", QEMUMigrationCapabilities(!withMemory) ]];
+    // By default a sender keeps to what a network carries.
+    if (withMemory)
+        [commands addObject:@[ @"migrate-set-parameters", @{@"max-bandwidth" : @(1LL << 40)} ]];
+    [commands addObject:@[ @"getfd", @{@"fdname" : DescriptorName} ]];
+    [commands addObject:@[ @"migrate", @{@"uri" : [@"fd:" stringByAppendingString:DescriptorName]} ]];
+    migrate(instance, commands, file, completion);
+}
+
+void QEMUMigrationReceive(QEMUInstance *instance, Completion completion) {
+    NSString *uri = [NSString stringWithFormat:@"fd:%lu", (unsigned long)instance.commandLine.incomingDescriptor];
+    migrate(instance, @[ @[ @"migrate-incoming", @{@"uri" : uri} ] ], nil, completion);
 }

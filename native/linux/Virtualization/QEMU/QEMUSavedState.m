@@ -133,9 +133,9 @@ static BOOL is_field(id object) {
         return YES;
     off_t length = (off_t)_trailer.memory_length;
     uint64_t checksum = _trailer.memory_checksum;
-    int failure = memory != nil ? qemu_copy_memory(_file.number, QEMU_MEMORY_NAMED, length, memory.number,
-                                                   sound ? NULL : &checksum)
-                                : qemu_check_memory(_file.number, QEMU_MEMORY_NAMED, length, &checksum);
+    int failure = memory != nil ? qemu_copy_memory(_file.number, length, memory.number,
+                                                   QEMU_MEMORY_BESIDE_A_START, sound ? NULL : &checksum)
+                                : qemu_check_memory(_file.number, length, QEMU_MEMORY_BESIDE_A_START, &checksum);
     if (failure != 0)
         return VZRefuse(error, QEMURestoreError([NSString stringWithFormat:@"The memory cannot be %@: %@.",
                                                                            memory != nil ? @"copied" : @"read",

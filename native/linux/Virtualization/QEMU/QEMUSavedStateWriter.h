@@ -11,15 +11,31 @@ NS_ASSUME_NONNULL_BEGIN
 @property (readonly) QEMUDescriptor *file;
 @end
 
-/// Writes a saved state, the memory nil where it is in the stream. The file has no name while it is written, and gets its
-/// name when it is whole: an end of this process, at whatever moment, leaves it whole or not at all. It is not waited for
-/// until it is on the disk: what a host that lost its power lost of it, its checksums tell when it is restored. NO, with an
-/// error of VZErrorSave, where it could not be written; a file of that name is never touched.
+/// Writes one saved state, in two steps, each at the disk's pace and on whatever thread. The file has no name while it is
+/// written, and gets its name when it is whole: an end of this process, at whatever moment, leaves it whole or not at all. It is
+/// not waited for until it is on the disk: what a host that lost its power lost of it, its checksums tell when it is restored. A
+/// file of that name is never touched. A step that fails gives an error of VZErrorSave, and has given up.
+@interface QEMUSavedStateWriter : NSObject
+
+/// The memory is nil where it is in the stream.
 ///
-/// With `handOver` the file that holds the memory becomes the saved state itself, where it can: where it is in the file
-/// system of that folder. No page of it is copied then, and the machine must not run again once this has succeeded.
-BOOL QEMUWriteSavedState(NSString *path, QEMUDescriptor *_Nullable memory, BOOL handOver, QEMUStateStream *stream,
-                         NSString *version, NSArray<NSArray<NSString *> *> *fields, NSError **error);
+/// With `handingOver` the file that holds the memory becomes the saved state itself, where it can: where it is in the file
+/// system of that folder. No page of it is copied then, and the machine must not run again once the last step has succeeded.
+- (instancetype)initWithPath:(NSString *)path memory:(nullable QEMUDescriptor *)memory handingOver:(BOOL)handingOver
+    NS_DESIGNATED_INITIALIZER;
+- (instancetype)init NS_UNAVAILABLE;
+
+/// The first step, for which QEMU's stream need not be there: nothing writes to the memory of a machine that is paused.
+- (BOOL)writeMemoryWithError:(NSError **)error;
+/// The last one: writes what follows the memory, and gives the file its name.
+- (BOOL)finishWithStream:(QEMUStateStream *)stream
+                 version:(NSString *)version
+                  fields:(NSArray<NSArray<NSString *> *> *)fields
+                   error:(NSError **)error;
+/// Instead of the last step: what was written is gone, and its room free.
+- (void)giveUp;
+
+@end
 
 /// VZErrorSave.
 NSError *QEMUSaveError(NSString *reason, NSString *_Nullable suggestion, NSError *_Nullable underlying);

@@ -110,58 +110,105 @@ static BOOL is_in_file_system_of(QEMUDescriptor *file, NSString *folder) {
            file_status.st_dev == folder_status.st_dev;
 }
 
-/// 0 or errno; EXDEV where the file cannot have a name in that folder.
-static int hand_over(QEMUDescriptor *memory, NSString *path, QEMUStateStream *stream, NSData *description) {
-    uint64_t length = size_of(memory.number);
-    uint64_t checksum = 0;
-    int failure = qemu_check_memory(memory.number, QEMU_MEMORY_OURS, (off_t)length, &checksum);
-    if (failure == 0)
-        failure = write_rest(memory.number, length, checksum, stream, description);
-    if (failure == 0)
-        failure = name_file(memory, nil, path);
-    // It is the machine's memory again, and nothing else. Shortening a file does not fail for want of room.
-    if (failure != 0 && ftruncate(memory.number, (off_t)length) != 0)
-        return errno;
-    if (failure == 0)
-        QEMURememberWrittenFile(memory);
-    return failure;
+@implementation QEMUSavedStateWriter {
+    NSString *_path;
+    QEMUDescriptor *_memory;
+    uint64_t _memoryLength, _memoryChecksum;
+    BOOL _handsOver;
+    QEMUDescriptor *_file; // what becomes the saved state
+    NSString *_temporary;  // its name meanwhile, where it has one
 }
 
-static int write_copy(QEMUDescriptor *memory, NSString *path, QEMUStateStream *stream, NSData *description) {
-    NSString *temporary = nil;
-    NSError *cause = nil;
-    QEMUDescriptor *file = create(path.stringByDeletingLastPathComponent, &temporary, &cause);
-    if (file == nil)
-        return (int)cause.code;
-    uint64_t length = memory != nil ? size_of(memory.number) : 0;
-    uint64_t checksum = 0;
-    int failure = memory == nil ? 0
-                                : qemu_copy_memory(memory.number, QEMU_MEMORY_OURS, (off_t)length, file.number, &checksum);
-    if (failure == 0)
-        failure = write_rest(file.number, length, checksum, stream, description);
-    if (failure == 0)
-        failure = name_file(file, temporary, path);
-    if (temporary != nil)
-        unlink(temporary.fileSystemRepresentation);
-    if (failure == 0)
-        QEMURememberWrittenFile(file);
-    return failure;
+- (instancetype)initWithPath:(NSString *)path memory:(QEMUDescriptor *)memory handingOver:(BOOL)handingOver {
+    self = [super init];
+    if (self != nil) {
+        _path = path;
+        _memory = memory;
+        _memoryLength = memory != nil ? size_of(memory.number) : 0;
+        _handsOver = handingOver && memory != nil && is_in_file_system_of(memory, path.stringByDeletingLastPathComponent);
+    }
+    return self;
 }
 
-BOOL QEMUWriteSavedState(NSString *path, QEMUDescriptor *memory, BOOL handOver, QEMUStateStream *stream,
-                         NSString *version, NSArray<NSArray<NSString *> *> *fields, NSError **error) {
+// Where QEMU ended between the steps, nobody gives up.
+- (void)dealloc {
+    [self removeTemporaryName];
+}
+
+- (BOOL)writeMemoryWithError:(NSError **)error {
     struct stat status;
     // Looked at first, since the rest takes its time; that no file is there in the end is seen to by its naming.
-    if (lstat(path.fileSystemRepresentation, &status) == 0)
-        return VZRefuse(error, error_of(EEXIST, path));
+    int failure = lstat(_path.fileSystemRepresentation, &status) == 0 ? EEXIST : 0;
+    if (failure == 0)
+        failure = _handsOver ? [self checkMemory] : [self copyMemory];
+    return failure == 0 || [self failed:failure error:error];
+}
+
+- (BOOL)finishWithStream:(QEMUStateStream *)stream
+                 version:(NSString *)version
+                  fields:(NSArray<NSArray<NSString *> *> *)fields
+                   error:(NSError **)error {
     NSData *description = [NSJSONSerialization dataWithJSONObject:@{@"qemu" : version, @"fields" : fields}
                                                           options:0
                                                             error:NULL];
-    int failure = EXDEV;
-    if (handOver && memory != nil && is_in_file_system_of(memory, path.stringByDeletingLastPathComponent))
-        failure = hand_over(memory, path, stream, description);
+    int failure = [self finishFileWithStream:stream description:description];
     // One device can be mounted at two places, between which files have no names in common.
-    if (failure == EXDEV)
-        failure = write_copy(memory, path, stream, description);
-    return failure == 0 || VZRefuse(error, error_of(failure, path));
+    if (failure == EXDEV && _handsOver) {
+        _handsOver = NO;
+        failure = [self copyMemory];
+        if (failure == 0)
+            failure = [self finishFileWithStream:stream description:description];
+    }
+    return failure == 0 || [self failed:failure error:error];
 }
+
+- (void)giveUp {
+    [self removeTemporaryName];
+    _file = nil;
+}
+
+- (BOOL)failed:(int)failure error:(NSError **)error {
+    [self giveUp];
+    return VZRefuse(error, error_of(failure, _path));
+}
+
+- (void)removeTemporaryName {
+    if (_temporary != nil)
+        unlink(_temporary.fileSystemRepresentation);
+    _temporary = nil;
+}
+
+// These give 0 or errno.
+
+- (int)checkMemory {
+    _file = _memory;
+    return qemu_check_memory(_memory.number, (off_t)_memoryLength, QEMU_MEMORY_ALONE, &_memoryChecksum);
+}
+
+- (int)copyMemory {
+    NSError *cause = nil;
+    NSString *temporary = nil;
+    _file = create(_path.stringByDeletingLastPathComponent, &temporary, &cause);
+    _temporary = temporary;
+    if (_file == nil)
+        return (int)cause.code;
+    if (_memory == nil)
+        return 0;
+    return qemu_copy_memory(_memory.number, (off_t)_memoryLength, _file.number, QEMU_MEMORY_ALONE, &_memoryChecksum);
+}
+
+/// EXDEV where the file cannot have a name in that folder.
+- (int)finishFileWithStream:(QEMUStateStream *)stream description:(NSData *)description {
+    int failure = write_rest(_file.number, _memoryLength, _memoryChecksum, stream, description);
+    if (failure == 0)
+        failure = name_file(_file, _temporary, _path);
+    [self removeTemporaryName];
+    // Handed over in vain, it is the machine's memory again, and nothing else. Shortening a file does not fail for want of room.
+    if (failure != 0 && _handsOver && ftruncate(_file.number, (off_t)_memoryLength) != 0)
+        return errno;
+    if (failure == 0)
+        QEMURememberWrittenFile(_file);
+    return failure;
+}
+
+@end
