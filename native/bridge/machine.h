@@ -21,6 +21,8 @@ typedef void (^AppleVZVerb)(VZVirtualMachine *machine, void (^completion)(NSErro
 
 /// What the queue announced last.
 @property (readonly) enum applevz_machine_state state;
+/// Where it stands, as long as this object lives.
+@property (readonly) const int32_t *stateAddress;
 
 /// The error that the guest stopped with since the last start.
 @property (nullable, readonly) NSError *stopError;

@@ -32,7 +32,7 @@ static bool is_refusal(NSError *_Nullable error) {
 @implementation AppleVZMachine {
     dispatch_queue_t _queue;
     AppleVZStateWaiters *_waiters;
-    _Atomic(int) _state;
+    _Atomic(int32_t) _state;
 
     // Used on the queue only.
     BOOL _invalidated;
@@ -98,7 +98,7 @@ static bool is_refusal(NSError *_Nullable error) {
                                        state:state
                                        error:nil];
     [_guestAgent stateChangedFrom:self.state to:state];
-    atomic_store_explicit(&_state, (int)state, memory_order_release);
+    atomic_store_explicit(&_state, (int32_t)state, memory_order_release);
 }
 
 /// The framework tells of an error after the state that it led to (in the verb's completion, or by the delegate, or by
@@ -238,6 +238,11 @@ static bool is_refusal(NSError *_Nullable error) {
 
 - (enum applevz_machine_state)state {
     return (enum applevz_machine_state)atomic_load_explicit(&_state, memory_order_acquire);
+}
+
+- (const int32_t *)stateAddress {
+    _Static_assert(sizeof(_Atomic(int32_t)) == sizeof(int32_t), "an atomic number is read like another");
+    return (const int32_t *)&_state;
 }
 
 - (void)rememberStopError:(NSError *)error {

@@ -41,6 +41,10 @@ enum applevz_machine_state applevz_machine_state(applevz_machine *machine) {
     return applevz_borrowed(AppleVZMachine, machine).state;
 }
 
+const int32_t *applevz_machine_state_address(applevz_machine *machine) {
+    return applevz_borrowed(AppleVZMachine, machine).stateAddress;
+}
+
 CFErrorRef applevz_machine_accepted_verbs(applevz_machine *machine, uint32_t *verbs) {
     return applevz_guard(^NSError *_Nullable {
         *verbs = applevz_borrowed(AppleVZMachine, machine).acceptedVerbs;

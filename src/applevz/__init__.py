@@ -16,9 +16,6 @@ Importing the package starts no thread and no process, and changes nothing in th
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any, Final
-
 from .capabilities import Capabilities, Capability, capabilities
 from .errors import (
     CFError,
@@ -51,7 +48,12 @@ from .errors import (
     VirtualMachineLimitExceededError,
 )
 
+# typing's own name and value for it: importing `typing` would be a quarter of this package's import, and only checkers
+# of types need what it has.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any, Final
+
     from ._console_devices import VirtioConsoleDevice, VirtioConsolePort, VirtioConsolePorts
     from ._directory_sharing_devices import VirtioFileSystemDevice
     from ._disk_images import create_disk_image
@@ -291,7 +293,9 @@ _LATER: Final[dict[str, str]] = {
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f".{_LATER[name]}", __name__), name)
     return value
 
 

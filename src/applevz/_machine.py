@@ -87,7 +87,6 @@ _LASTING: Final = (STOPPED, RUNNING, PAUSED, ERROR)
 _STATES: Final[tuple[VirtualMachineState, ...]] = tuple(
     VirtualMachineState(value) for value in range(len(VirtualMachineState))
 )
-_machine_state: Final[Callable[[Reference], int]] = lib.applevz_machine_state
 
 # Of the time for POWEROFF, and of this many seconds at most, the framework's own stop may take half.
 _STOP_AT_MOST: Final = 10.0
@@ -107,7 +106,10 @@ class ShutdownPolicy(enum.Enum):
 class BaseVirtualMachine(Generic[ConsoleKind, EventsKind, KeyboardKind, PointerKind]):
     """A machine, what can be told of it without waiting, and its verbs as steps for a face to go through."""
 
-    __slots__ = ("__weakref__", "_attachments", "_configuration", "_console_devices", "_consoles", "_events", "_handle")
+    __slots__ = (
+        *("__weakref__", "_attachments", "_configuration", "_console_devices", "_consoles", "_events"),
+        *("_handle", "_state_address"),
+    )
 
     _console_kind: ClassVar[type[BaseConsole]]
     _events_kind: ClassVar[type[BaseEvents]]
@@ -121,6 +123,8 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind, KeyboardKind, PointerK
             out = ffi.new("applevz_machine **")
             check(lib.applevz_machine_create(native.configuration, out))
             self._handle: Reference = ffi.gc(out[0], lib.applevz_machine_release)
+            # Its memory is the handle's, which ends with this object and not before.
+            self._state_address: Reference = lib.applevz_machine_state_address(self._handle)
             if native.guest_agent is not None:
                 check(lib.applevz_machine_set_guest_agent(self._handle, native.guest_agent))
         consoles, ports = native.consoles, native.console_ports
@@ -232,7 +236,7 @@ class BaseVirtualMachine(Generic[ConsoleKind, EventsKind, KeyboardKind, PointerK
     @property
     def state(self) -> VirtualMachineState:
         """The state that the machine announced last."""
-        return _STATES[_machine_state(self._handle)]
+        return _STATES[self._state_address[0]]  # type: ignore[no-any-return]
 
     @property
     def stop_error(self) -> Error | None:

@@ -6,14 +6,18 @@ Every rule of ownership stands at the top of `native/include/applevz.h`.
 
 from __future__ import annotations
 
-from typing import Any, Final
-
 from ._applevz import ffi, lib
 
 __all__ = ["NULL", "Reference", "ffi", "lib", "release", "take_bytes", "take_text"]
 
-# A handle or an error reference: a cdata pointer, whose type cffi knows and Python's type checkers do not.
-Reference = Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Final
+
+    # A handle or an error reference: a cdata pointer, whose type cffi knows and Python's type checkers do not.
+    Reference = Any
+else:
+    Reference = object
 
 NULL: Final[Reference] = ffi.NULL
 

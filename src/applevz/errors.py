@@ -47,10 +47,13 @@ from __future__ import annotations
 import builtins
 import errno
 import os
-from collections.abc import Iterator
-from typing import Any, Final
 
 from ._native import Reference, ffi, lib, take_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, Final
 
 __all__ = [
     "CFError",

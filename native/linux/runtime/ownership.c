@@ -6,7 +6,7 @@
 #pragma GCC visibility push(hidden)
 
 static SEL retain_selector, release_selector, autorelease_selector, alloc_selector, init_selector, drain_selector;
-static Class pool_class;
+static Class pool_class, constant_string_class;
 
 void runtime_register_selectors(void) {
     retain_selector = sel_registerName("retain");
@@ -16,6 +16,12 @@ void runtime_register_selectors(void) {
     init_selector = sel_registerName("init");
     drain_selector = sel_registerName("drain");
     pool_class = objc_getRequiredClass("NSAutoreleasePool");
+    constant_string_class = objc_getRequiredClass("NSConstantString");
+}
+
+// Most of what is retained for a moment are texts that stand in the program and do not count.
+static inline bool is_counted(id object) {
+    return object && object->class_pointer != constant_string_class;
 }
 
 static inline id send(id object, SEL selector) {
@@ -23,11 +29,11 @@ static inline id send(id object, SEL selector) {
 }
 
 id objc_retain(id object) {
-    return object ? send(object, retain_selector) : nil;
+    return is_counted(object) ? send(object, retain_selector) : object;
 }
 
 void objc_release(id object) {
-    if (object) {
+    if (is_counted(object)) {
         METHOD(void, objc_msg_lookup(object, release_selector))(object, release_selector);
     }
 }
@@ -73,12 +79,22 @@ void objc_storeStrong(id *location, id value) {
     objc_release(old);
 }
 
-void *objc_autoreleasePoolPush(void) {
+void *runtime_push_pool(void) {
     return send(send((id)pool_class, alloc_selector), init_selector);
 }
 
-void objc_autoreleasePoolPop(void *pool) {
+void runtime_pop_pool(void *pool) {
     METHOD(void, objc_msg_lookup(pool, drain_selector))(pool, drain_selector);
+}
+
+void *objc_autoreleasePoolPush(void) {
+    // Whatever is used of Foundation is used in a pool.
+    runtime_use();
+    return runtime_push_pool();
+}
+
+void objc_autoreleasePoolPop(void *pool) {
+    runtime_pop_pool(pool);
 }
 
 #pragma GCC visibility pop
