@@ -11,7 +11,7 @@ The environment's SCRIPTED_QEMU is a JSON object:
                  of such: one for each time that the command comes, and the last one from then on
     after        what it does by command, after the answer: "close" (its connection, and lives on), "kill" (itself),
                  "stop" (itself, as SIGSTOP does), "exit" (with 0), "tell" (sends the events), "events" (sends them, and
-                 exits with 0)
+                 exits with 0), "late events" (the same, two seconds later)
     events       raw lines that "tell" and "events" send
     commands     the path of a file to which the names of the commands go, a line each
     record       the path of a file that its arguments go to, as a JSON array
@@ -72,7 +72,8 @@ def main() -> None:
                 sys.exit(0)
             case "tell":
                 control.sendall("".join(event + "\r\n" for event in script["events"]).encode())
-            case "events":
+            case "events" | "late events" as end:
+                time.sleep(2 if end == "late events" else 0)
                 control.sendall("".join(event + "\r\n" for event in script["events"]).encode())
                 sys.exit(0)
 

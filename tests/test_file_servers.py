@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -23,6 +24,7 @@ from applevz import VirtualMachineState as State
 linux = pytest.mark.skipif(sys.platform != "linux", reason="virtiofsd serves directories on Linux")
 
 ROOT = Path(__file__).resolve().parent.parent
+SCRIPTED = Path(__file__).with_name("scripted_qemu.py")
 NOBODY = 65534
 
 
@@ -84,6 +86,44 @@ def test_a_machine_whose_virtiofsd_dies_is_in_error_and_says_for_which_tag(machi
         assert eventually(lambda: not children())
     vm.start(timeout=PATIENCE)
     assert vm.state is State.RUNNING
+
+
+ENDS_WELL = """[ "$1" = --version ] && { echo "virtiofsd version 7.2.0"; exit; }
+while [ ! -e %s ]; do sleep 0.05; done
+"""
+
+
+@linux
+def test_a_virtiofsd_that_ends_well_under_a_machine_that_runs_on_is_an_error(machine, script, monkeypatch, tmp_path):
+    monkeypatch.setenv("APPLEVZ_QEMU", os.fspath(SCRIPTED))
+    monkeypatch.setenv("SCRIPTED_QEMU", "{}")
+    script(ENDS_WELL % (tmp_path / "end"))
+    vm = machine(directory_sharing_devices=[device("share", single(tmp_path))])
+    vm.start(timeout=PATIENCE)
+    (tmp_path / "end").touch()
+    assert vm.wait(State.ERROR, timeout=PATIENCE) is State.ERROR
+    assert re.search(r'tag "share"\): virtiofsd, which served it, ended with exit status 0', str(vm.stop_error))
+    assert eventually(lambda: not children())
+
+
+@linux
+def test_a_virtiofsd_that_ends_before_a_qemu_that_takes_its_time_is_no_error(machine, script, monkeypatch, tmp_path):
+    # QEMU closes its servers' connections, and then has a large memory to give back.
+    shutdown = {"event": "SHUTDOWN", "data": {"guest": True, "reason": "guest-shutdown"}, "timestamp": {}}
+    what_it_does = {
+        "answers": {"query-status": ""},
+        "after": {"query-status": "late events"},
+        "events": [json.dumps(shutdown)],
+    }
+    monkeypatch.setenv("APPLEVZ_QEMU", os.fspath(SCRIPTED))
+    monkeypatch.setenv("SCRIPTED_QEMU", json.dumps(what_it_does))
+    script(ENDS_WELL % (tmp_path / "end"))
+    vm = machine(directory_sharing_devices=[device("share", single(tmp_path))])
+    vm.start(timeout=PATIENCE)
+    (tmp_path / "end").touch()
+    assert vm.wait([State.STOPPED, State.ERROR], timeout=PATIENCE) is State.STOPPED
+    assert vm.stop_error is None
+    assert eventually(lambda: not children())
 
 
 @linux

@@ -49,6 +49,14 @@ def test_a_machine_s_sockets_are_connected_listened_to_and_left(programs, flavou
 
 
 @pytest.mark.parametrize("flavour", ["address", "thread"])
+def test_a_guest_is_waited_for_no_longer_than_there_is_one(programs, flavour, guest_files, monkeypatch):
+    monkeypatch.setenv("APPLEVZ_QEMU", str(Path(__file__).with_name("scripted_qemu.py")))
+    monkeypatch.setenv("SCRIPTED_QEMU", json.dumps({}))
+    result = programs.run("guest_connections", flavour, str(guest_files / "vmlinux"), timeout=200)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("flavour", ["address", "thread"])
 def test_a_guest_is_connected_to_at_the_address_that_its_lease_tells(programs, flavour, tmp_path):
     result = programs.run("leases", flavour, str(tmp_path), timeout=200)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")

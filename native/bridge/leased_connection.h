@@ -15,7 +15,7 @@ NS_ASSUME_NONNULL_BEGIN
 /// Calls the block so many milliseconds later, on the queue; or never, where nobody needs the connection any more.
 @property (copy) void (^later)(unsigned milliseconds, void (^block)(void));
 
-/// Whether somebody still waits. Asked before each step.
+/// Whether somebody still waits, and the guest may still come. Asked before each step.
 @property (copy) BOOL (^isWanted)(void);
 
 /// Called once: with a descriptor of a socket, which is the caller's; or with -1, and an error unless nobody waited any more.

@@ -23,7 +23,8 @@ enum { FIRST_PAUSE_MILLISECONDS = 1, LONGEST_PAUSE_MILLISECONDS = 50, ATTEMPT_SE
     unsigned _pause;
     NSDate *_deadline;
     NSDate *_attemptEnd;
-    int _reason; // why the last attempt failed; 0 where there was no address
+    int _reason;           // why the last attempt failed; 0 where there was no address
+    int _leasesFailure;    // why the leases cannot be read; 0 where they can, or are not there yet
 }
 
 - (instancetype)initWithLeases:(NSString *)path macAddress:(NSString *)macAddress port:(uint16_t)port {
@@ -69,14 +70,18 @@ enum { FIRST_PAUSE_MILLISECONDS = 1, LONGEST_PAUSE_MILLISECONDS = 50, ATTEMPT_SE
 
 - (void)failWithReason:(NSString *)reason number:(int)number {
     NSError *cause = [NSError errorWithDomain:NSPOSIXErrorDomain code:number userInfo:nil];
+    NSString *suggestion = @"See to it that the guest has its address from DHCP, asked for by its card's own address, and that "
+                           @"something there listens.";
+    // What macOS 15 answers a program that may not look at the local network (Apple's TN3179), which a guest is on.
+    if (_reason == EHOSTUNREACH)
+        suggestion = [suggestion stringByAppendingString:@" On macOS 15 and later the program also needs the user's leave, in "
+                                                         @"System Settings, Privacy & Security, Local Network."];
     [self finishWithError:[NSError errorWithDomain:VZErrorDomain
                                               code:VZErrorNetworkError
                                           userInfo:@{
                                               NSLocalizedDescriptionKey : @"The guest could not be connected to.",
                                               NSLocalizedFailureReasonErrorKey : reason,
-                                              NSLocalizedRecoverySuggestionErrorKey :
-                                                  @"See to it that the guest has its address from DHCP, asked for by its "
-                                                  @"card's own address, and that something there listens.",
+                                              NSLocalizedRecoverySuggestionErrorKey : suggestion,
                                               NSUnderlyingErrorKey : cause,
                                           }]
                 connected:NO];
@@ -89,7 +94,9 @@ enum { FIRST_PAUSE_MILLISECONDS = 1, LONGEST_PAUSE_MILLISECONDS = 50, ATTEMPT_SE
         return;
     }
     if (_deadline.timeIntervalSinceNow < 0) {
-        NSString *what = _address == nil
+        NSString *what = _leasesFailure != 0
+                             ? [NSString stringWithFormat:@"%@ could not be read: %s", _leases, strerror(_leasesFailure)]
+                         : _address == nil
                              ? [NSString stringWithFormat:@"%@ has no lease for %@", _leases, _macAddress]
                              : [NSString stringWithFormat:@"Its port %u, at %@, did not answer%s%s", (unsigned)_port, _address,
                                                           _reason != 0 ? ": " : "", _reason != 0 ? strerror(_reason) : ""];
@@ -115,6 +122,7 @@ enum { FIRST_PAUSE_MILLISECONDS = 1, LONGEST_PAUSE_MILLISECONDS = 50, ATTEMPT_SE
     _attemptEnd = [NSDate dateWithTimeIntervalSinceNow:ATTEMPT_SECONDS];
     // A guest's name stands in it as the guest gave it; all that is looked for is ASCII.
     NSString *text = [NSString stringWithContentsOfFile:_leases encoding:NSISOLatin1StringEncoding error:NULL];
+    _leasesFailure = text == nil && access(_leases.fileSystemRepresentation, R_OK) != 0 && errno != ENOENT ? errno : 0;
     _address = text != nil ? applevz_leased_address(text, _macAddress) : nil;
     if (_address == nil) {
         [self attemptLater];

@@ -170,6 +170,11 @@ static void connections_are_made(NSString *path) {
     CHECK(leaseless.descriptor == -1 && leaseless.code == VZErrorNetworkError && leaseless.underlying == ETIMEDOUT);
     CHECK(strstr(leaseless.reason, "has no lease for 52:54:00:0a:0b:0c, within 0.3 s.") != NULL);
 
+    // Leases that cannot be read.
+    outcome unreadable = connect_by([path stringByAppendingPathComponent:@"inside"], port, 0.3, nil);
+    CHECK(unreadable.descriptor == -1 && unreadable.code == VZErrorNetworkError);
+    CHECK(strstr(unreadable.reason, "/inside could not be read: Not a directory, within 0.3 s.") != NULL);
+
     // A listener whose queue is full does not answer, and then does.
     uint16_t full_port;
     int full = listener(0, &full_port);

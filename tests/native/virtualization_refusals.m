@@ -168,6 +168,11 @@ static void objectsThatAreNoDevices(void)
     CHECK(![configuration validateWithError:&error]);
     CHECK([error.localizedFailureReason hasPrefix:@"serialPorts[0] is an instance of "]);
     CHECK_EQUAL(error.localizedRecoverySuggestion, @"Use an instance of a subclass of VZSerialPortConfiguration.");
+    VZVirtioConsoleDeviceSerialPortConfiguration *agentPort = [[VZVirtioConsoleDeviceSerialPortConfiguration alloc] init];
+    agentPort.attachment = [[VZSpiceAgentPortAttachment alloc] init];
+    configuration.serialPorts = @[ agentPort ];
+    CHECK_REFUSED(configuration, @"serialPorts[0].attachment is a VZSpiceAgentPortAttachment.",
+                  @"Give it to a port of a VZVirtioConsoleDeviceConfiguration.");
     configuration.serialPorts = @[ [[ForeignPort alloc] init] ];
     CHECK_REFUSED(configuration, @"serialPorts[0] is an instance of ForeignPort.",
                   @"VZVirtioConsoleDeviceSerialPortConfiguration");

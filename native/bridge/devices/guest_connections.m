@@ -25,15 +25,24 @@ static NSString *mac_address_of(AppleVZMachine *owner, VZVirtualMachine *machine
     return nil;
 }
 
+static NSError *not_running(void) {
+    return applevz_error(VZErrorDomain, VZErrorInvalidVirtualMachineState, @"Invalid virtual machine state.",
+                         @"connect: the virtual machine is not running.",
+                         @"Its guest can be connected to when it is running.");
+}
+
+/// Whether its guest may still come to answer.
+static BOOL has_guest(VZVirtualMachineState state) {
+    return state != VZVirtualMachineStateStopping && state != VZVirtualMachineStateStopped && state != VZVirtualMachineStateError;
+}
+
 /// What every framework offers: the guest is on a network of the host's, at the address that the host's DHCP server gave it.
 static void connect_by_lease(AppleVZMachine *owner, VZVirtualMachine *machine, uint16_t port, AppleVZOperation *result,
                              void (^done)(void)) {
     NSError *error = nil;
     NSString *mac_address = mac_address_of(owner, machine, &error);
     if (error == nil && machine.state != VZVirtualMachineStateRunning)
-        error = applevz_error(VZErrorDomain, VZErrorInvalidVirtualMachineState, @"Invalid virtual machine state.",
-                              @"connect: the virtual machine is not running.",
-                              @"Its guest can be connected to when it is running.");
+        error = not_running();
     if (error != nil) {
         [result completeWithError:error];
         done();
@@ -44,10 +53,14 @@ static void connect_by_lease(AppleVZMachine *owner, VZVirtualMachine *machine, u
                                                                                      port:port];
     // No block that waits keeps the machine.
     __weak AppleVZMachine *weak_owner = owner;
+    __weak VZVirtualMachine *weak_machine = machine;
     connection.later = ^(unsigned milliseconds, void (^block)(void)) {
         [weak_owner after:milliseconds perform:block];
     };
     connection.isWanted = ^BOOL {
+        VZVirtualMachine *asked = weak_machine;
+        if (asked != nil && !has_guest(asked.state))
+            [result completeWithError:not_running()];
         return !result.completed && !result.abandoned;
     };
     connection.completion = ^(int descriptor, NSError *_Nullable failure) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "VZConfiguration+Private.h"
+#import "VZErrors+Private.h"
 
 @implementation VZVirtioConsoleDeviceSerialPortConfiguration
 
@@ -12,6 +13,11 @@
 {
     VZSerialPortAttachment *attachment = self.attachment;
     NSString *name = [property stringByAppendingString:@".attachment"];
+    // Nothing in a guest looks for its agent's port on a serial port, and QEMU saves none of its state.
+    if ([attachment isKindOfClass:[VZSpiceAgentPortAttachment class]]) {
+        return VZRefuseConfiguration(error, [name stringByAppendingString:@" is a VZSpiceAgentPortAttachment."],
+                                     @"Give it to a port of a VZVirtioConsoleDeviceConfiguration.");
+    }
     return !attachment || [attachment validateAs:name error:error];
 }
 

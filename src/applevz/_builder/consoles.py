@@ -34,6 +34,13 @@ def add_serial_ports(
     kinds = (VirtioConsoleDeviceSerialPortConfiguration,)
     for index, port in enumerate(arguments.items("serial_ports", ports, kinds)):
         field = f"serial_ports[{index}].attachment"
+        if isinstance(port.attachment, SpiceAgentPortAttachment):
+            raise make(
+                InvalidArgumentError,
+                f"{field} is a SpiceAgentPortAttachment.",
+                "A guest's SPICE agent does not look for its port there.",
+                "Give it to a VirtioConsolePortConfiguration with the name SpiceAgentPortAttachment.PORT_NAME.",
+            )
         attachment = _serial_port_attachment(owned, field, port.attachment, consoles, console_kind)
         check(lib.applevz_configuration_add_virtio_console_device_serial_port(handle, attachment))
     return consoles

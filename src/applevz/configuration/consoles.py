@@ -114,9 +114,9 @@ if TYPE_CHECKING:
         FileHandleSerialPortAttachment
         | FileSerialPortAttachment
         | PseudoTerminalSerialPortAttachment
-        | SpiceAgentPortAttachment
         | BaseConsole
     )
+    PortAttachment: TypeAlias = Attachment | SpiceAgentPortAttachment
 
 
 @dataclass
@@ -147,7 +147,7 @@ class VirtioConsolePortConfiguration:
 
     name: str | None = None
     is_console: bool = False
-    attachment: Attachment | None = None
+    attachment: PortAttachment | None = None
 
 
 @dataclass
@@ -159,5 +159,5 @@ class VirtioConsoleDeviceConfiguration:
     that the guest sees, at least as many as there are ports, which is the default.
     """
 
-    ports: Mapping[str, Attachment | None] | Sequence[VirtioConsolePortConfiguration] = field(default_factory=list)
+    ports: Mapping[str, PortAttachment | None] | Sequence[VirtioConsolePortConfiguration] = field(default_factory=list)
     maximum_port_count: int | None = None

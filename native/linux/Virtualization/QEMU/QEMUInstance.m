@@ -250,14 +250,23 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
 
 - (void)fileServerEnded:(NSError *)failure isWell:(BOOL)isWell {
     if (_ended) {
-        _failure = _failure ?: failure;
+        // One that ended well ended because QEMU did.
+        if (!isWell)
+            _failure = _failure ?: failure;
         [self tellOfEnd];
     } else if (isWell && _launchCompletion == nil) {
-        // It ends so when QEMU lets go of it, which a QEMU does that is about to end.
+        // It ends so when QEMU lets go of it, which a QEMU does that ends, however long it takes to give its memory back: it
+        // answers nothing any more. One that does answer runs on without its server.
         __weak QEMUInstance *weak_self = self;
-        dispatch_after(dispatch_time(DISPATCH_TIME_NOW, SERVER_KILL_MILLISECONDS * (int64_t)NSEC_PER_MSEC), _queue, ^{
-            [weak_self giveUpWithError:failure];
-        });
+        [self execute:@"query-status"
+             arguments:nil
+            completion:^(id result, NSError *refusal) {
+                (void)result;
+                (void)refusal; // is an answer, too
+                QEMUInstance *answering = weak_self;
+                if (answering.isAnswering)
+                    [answering giveUpWithError:failure];
+            }];
     } else {
         // A guest would wait for its files for ever.
         [self giveUpWithError:failure];
