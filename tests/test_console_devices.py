@@ -340,7 +340,8 @@ def test_a_machine_with_a_spice_agent_s_port_cannot_be_saved_and_says_why(machin
 
 def test_a_serial_port_cannot_be_a_spice_agent_s(configure):
     port = VirtioConsoleDeviceSerialPortConfiguration(SpiceAgentPortAttachment())
-    with pytest.raises(applevz.InvalidArgumentError, match=r"serial_ports\[0\]\.attachment is a SpiceAgentPortAttachment"):
+    words = r"serial_ports\[0\]\.attachment is a SpiceAgentPortAttachment"
+    with pytest.raises(applevz.InvalidArgumentError, match=words):
         configure(serial_ports=[port]).validate()
 
 
