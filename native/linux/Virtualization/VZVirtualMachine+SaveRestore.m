@@ -239,12 +239,13 @@ typedef void (^Completion)(NSError *_Nullable error);
         else
             [strong_self receive:state];
     };
-    [self launch:commandLine completion:ready];
+    // First what takes longer.
     QEMUDescriptor *memory = state.isMapped ? nil : commandLine.memory;
     if (state.hasMemory)
         [self doWithFiles:^(NSError **failure) {
             return [state takeMemoryTo:memory error:failure];
         } completion:ready];
+    [self launch:commandLine completion:ready];
 }
 
 - (void)receive:(QEMUSavedState *)state {
