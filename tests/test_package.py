@@ -119,6 +119,25 @@ assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
     python(program)
 
 
+@pytest.mark.parametrize("milliseconds", [0, 1, 2, 4])
+def test_a_child_that_is_forked_while_another_thread_first_uses_the_library_can_use_it(milliseconds) -> None:
+    program = f"""
+import os, signal, threading, time
+from applevz import GenericMachineIdentifier
+thread = threading.Thread(target=GenericMachineIdentifier.random)
+thread.start()
+time.sleep({milliseconds} / 1000)
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)
+    GenericMachineIdentifier.random()
+    os._exit(7)
+thread.join()
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+"""
+    python(program)
+
+
 # ---- What it exports ----
 
 

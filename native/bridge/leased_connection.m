@@ -125,6 +125,7 @@ enum { FIRST_PAUSE_MILLISECONDS = 1, LONGEST_PAUSE_MILLISECONDS = 50, ATTEMPT_SE
     _leasesFailure = text == nil && access(_leases.fileSystemRepresentation, R_OK) != 0 && errno != ENOENT ? errno : 0;
     _address = text != nil ? applevz_leased_address(text, _macAddress) : nil;
     if (_address == nil) {
+        _reason = 0;
         [self attemptLater];
         return;
     }

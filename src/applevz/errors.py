@@ -54,6 +54,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Final
+else:
+    # As an annotation that is looked up at run time: whatever it is.
+    Any = object
 
 __all__ = [
     "CFError",

@@ -79,22 +79,12 @@ void objc_storeStrong(id *location, id value) {
     objc_release(old);
 }
 
-void *runtime_push_pool(void) {
+void *objc_autoreleasePoolPush(void) {
     return send(send((id)pool_class, alloc_selector), init_selector);
 }
 
-void runtime_pop_pool(void *pool) {
-    METHOD(void, objc_msg_lookup(pool, drain_selector))(pool, drain_selector);
-}
-
-void *objc_autoreleasePoolPush(void) {
-    // Whatever is used of Foundation is used in a pool.
-    runtime_use();
-    return runtime_push_pool();
-}
-
 void objc_autoreleasePoolPop(void *pool) {
-    runtime_pop_pool(pool);
+    METHOD(void, objc_msg_lookup(pool, drain_selector))(pool, drain_selector);
 }
 
 #pragma GCC visibility pop

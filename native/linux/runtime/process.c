@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starts the layer, before any other initializer of the library that it is part of, and keeps GNUstep's start from
 // showing in the host process: +[NSObject initialize] ignores SIGPIPE where it was default, and the first look at the
-// user's defaults sets LC_CTYPE from the environment. Each happens once a process, and is taken back: the first when the
-// library is loaded, where hardly any other thread can be in the way; the second, which takes longer, when it is first used.
+// user's defaults sets LC_CTYPE from the environment. Each happens once a process; they are made to happen here, where
+// hardly any other thread can be in the way, and are taken back. Later, at the first use, would make the import faster by a
+// tenth: but another thread would see the other locale meanwhile, and a child that is forked then would wait for GNUstep's
+// locks for ever.
 #include "runtime.h"
 
 #include <locale.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,34 +18,27 @@
 
 static void initialize_foundation(void) {
     struct sigaction broken_pipe;
-    bool saved = sigaction(SIGPIPE, NULL, &broken_pipe) == 0;
-    // Also makes GNUstep's key for the current thread, which two threads at once would make twice.
-    runtime_pop_pool(runtime_push_pool());
+    bool saved_signal = sigaction(SIGPIPE, NULL, &broken_pipe) == 0;
+    const char *current_locale = setlocale(LC_CTYPE, NULL);
+    char *saved_locale = current_locale ? strdup(current_locale) : NULL;
+
+    // The first pool also makes GNUstep's key for the current thread, which two threads at once would make twice.
+    void *pool = objc_autoreleasePoolPush();
     id object_class = (id)objc_getRequiredClass("NSObject");
     SEL class_selector = sel_registerName("class");
     METHOD(Class, objc_msg_lookup(object_class, class_selector))(object_class, class_selector);
-    if (saved) {
-        sigaction(SIGPIPE, &broken_pipe, NULL);
-    }
-}
-
-static void initialize_defaults(void) {
-    const char *current_locale = setlocale(LC_CTYPE, NULL);
-    char *saved_locale = current_locale ? strdup(current_locale) : NULL;
-    void *pool = runtime_push_pool();
     id defaults_class = (id)objc_getRequiredClass("NSUserDefaults");
     SEL defaults_selector = sel_registerName("standardUserDefaults");
     METHOD(id, objc_msg_lookup(defaults_class, defaults_selector))(defaults_class, defaults_selector);
-    runtime_pop_pool(pool);
+    objc_autoreleasePoolPop(pool);
+
+    if (saved_signal) {
+        sigaction(SIGPIPE, &broken_pipe, NULL);
+    }
     if (saved_locale) {
         setlocale(LC_CTYPE, saved_locale);
         free(saved_locale);
     }
-}
-
-void runtime_use(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, initialize_defaults);
 }
 
 __attribute__((constructor(101))) static void start(void) {

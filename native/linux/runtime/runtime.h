@@ -107,9 +107,6 @@ void runtime_load_module(struct gnu_module *module);
 #define METHOD(result, implementation) ((result(*)(id, SEL))(void (*)(void))(implementation))
 #define IMPLEMENTATION(function) ((IMP)(void (*)(void))(function))
 
-// process.c: what is left of Foundation's start, once, before it is used.
-void runtime_use(void);
-
 // process.c: ends the process with one line on standard error; for misuse that Apple's runtime ends it for, too.
 _Noreturn void runtime_fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -134,9 +131,6 @@ void runtime_start_protocols(void);
 
 // ownership.c
 void runtime_register_selectors(void);
-// A pool of Foundation's, as it is.
-void *runtime_push_pool(void);
-void runtime_pop_pool(void *pool);
 
 // The ownership entry points that the layer's own files call.
 id objc_retain(id object);

@@ -255,8 +255,8 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
             _failure = _failure ?: failure;
         [self tellOfEnd];
     } else if (isWell && _launchCompletion == nil) {
-        // It ends so when QEMU lets go of it, which a QEMU does that ends, however long it takes to give its memory back: it
-        // answers nothing any more. One that does answer runs on without its server.
+        // It ends so when QEMU lets go of it, which a QEMU does that ends: it answers nothing any more, and may take seconds
+        // to give a large memory back. One that does answer runs on without its server.
         __weak QEMUInstance *weak_self = self;
         [self execute:@"query-status"
              arguments:nil

@@ -10,7 +10,7 @@
 
 /// What else goes on while memory is taken.
 enum qemu_memory_haste {
-    /// Nothing: the machine is paused. All processors take part.
+    /// Next to nothing: the machine is paused. All processors take part.
     QEMU_MEMORY_ALONE,
     /// A QEMU starts, which needs one of them.
     QEMU_MEMORY_BESIDE_A_START,

@@ -124,7 +124,7 @@ static int add_range(memory_walk *walk, off_t start, off_t end) {
 }
 
 static int find_data(memory_walk *walk, off_t length) {
-    // A file system may tell of holes in smaller pieces than can be mapped.
+    // A file system may tell of holes in smaller pieces than pages, which are taken whole.
     off_t page = sysconf(_SC_PAGESIZE);
     off_t end = 0;
     while (end < length) {

@@ -125,7 +125,7 @@ static BOOL is_in_file_system_of(QEMUDescriptor *file, NSString *folder) {
         _path = path;
         _memory = memory;
         _memoryLength = memory != nil ? size_of(memory.number) : 0;
-        _handsOver = handingOver && memory != nil && is_in_file_system_of(memory, path.stringByDeletingLastPathComponent);
+        _handsOver = handingOver && memory != nil;
     }
     return self;
 }
@@ -139,6 +139,7 @@ static BOOL is_in_file_system_of(QEMUDescriptor *file, NSString *folder) {
     struct stat status;
     // Looked at first, since the rest takes its time; that no file is there in the end is seen to by its naming.
     int failure = lstat(_path.fileSystemRepresentation, &status) == 0 ? EEXIST : 0;
+    _handsOver = _handsOver && is_in_file_system_of(_memory, _path.stringByDeletingLastPathComponent);
     if (failure == 0)
         failure = _handsOver ? [self checkMemory] : [self copyMemory];
     return failure == 0 || [self failed:failure error:error];
