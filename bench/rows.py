@@ -143,10 +143,12 @@ def states(rows: Rows, subjects: list[Subject], sizes: Sizes, memory: int) -> No
     of = f", {memory} MiB"
     with ExitStack() as stack:
         machines = [(subject, stack.enter_context(subject.machine(memory))) for subject in subjects]
-        # Nothing runs but what is measured: a machine that was resumed just now has a busy guest for a while.
+        # Nothing runs but what is measured, and that is saved when its guest has nothing left to do: one that has just
+        # begun, or was just restored, is busy for a while.
         for _, machine in machines:
             machine.start()
             machine.read_until(READY)
+            ask(machine)
             machine.pause()
         for number in range(sizes.rounds):
             for subject, machine in machines:
@@ -163,6 +165,7 @@ def states(rows: Rows, subjects: list[Subject], sizes: Sizes, memory: int) -> No
                     machine.restore(first, private=False)
                 rows.row(f"suspend to disk{of}").add(subject, milliseconds(machine.suspend, second))
                 machine.restore(second, private=False)
+                ask(machine)
                 machine.pause()
                 first.unlink()
                 second.unlink()
@@ -188,6 +191,7 @@ def clones(rows: Rows, subjects: list[Subject], sizes: Sizes) -> None:
         with subject.machine(SMALL) as machine:
             machine.start()
             machine.read_until(READY)
+            ask(machine)
             machine.suspend(path)
         for _ in range(sizes.rounds):
             with ExitStack() as stack:
