@@ -23,8 +23,8 @@ enum { FIRST_PAUSE_MILLISECONDS = 1, LONGEST_PAUSE_MILLISECONDS = 50, ATTEMPT_SE
     unsigned _pause;
     NSDate *_deadline;
     NSDate *_attemptEnd;
-    int _reason;           // why the last attempt failed; 0 where there was no address
-    int _leasesFailure;    // why the leases cannot be read; 0 where they can, or are not there yet
+    int _reason;        // why the last attempt failed; 0 where there was no address
+    int _leasesFailure; // why the leases cannot be read; 0 where they can, or are not there yet
 }
 
 - (instancetype)initWithLeases:(NSString *)path macAddress:(NSString *)macAddress port:(uint16_t)port {

@@ -4,8 +4,7 @@
 // handle was released and every error destroyed exactly once.
 //
 // Arguments: a kernel, the number of threads, the number of rounds of each.
-#import "applevz.h"
-#import "runtime_checks.h"
+#import "bridge_support.h"
 #import <pthread.h>
 #import <stdlib.h>
 #import <string.h>
@@ -13,16 +12,6 @@
 
 static const char *kernel;
 static int rounds;
-
-static void succeed(CFErrorRef error, int line) {
-    if (error == NULL)
-        return;
-    size_t length = 0;
-    char *reason = applevz_error_copy_text(error, APPLEVZ_ERROR_TEXT_FAILURE_REASON, &length);
-    fprintf(stderr, "line %d: code %lld: %s\n", line, (long long)applevz_error_code(error), reason ? reason : "");
-    exit(1);
-}
-#define SUCCEED(call) succeed((call), __LINE__)
 
 static void refused(CFErrorRef error, int64_t code, int line) {
     if (error == NULL || applevz_error_code(error) != code) {
@@ -32,19 +21,6 @@ static void refused(CFErrorRef error, int64_t code, int line) {
     CFRelease(error);
 }
 #define REFUSED(call, code) refused((call), (code), __LINE__)
-
-static CFErrorRef result_of(applevz_operation *operation) {
-    CHECK(applevz_operation_wait(operation, 60) == APPLEVZ_WAIT_COMPLETED);
-    CFErrorRef error = applevz_operation_copy_error(operation);
-    applevz_operation_release(operation);
-    return error;
-}
-
-static CFErrorRef perform(CFErrorRef (*verb)(applevz_machine *, applevz_operation **), applevz_machine *machine) {
-    applevz_operation *operation = NULL;
-    CFErrorRef error = verb(machine, &operation);
-    return error ? error : result_of(operation);
-}
 
 static applevz_machine *machine_create(void) {
     applevz_configuration *configuration = NULL;
@@ -109,7 +85,7 @@ static void live_once(void) {
     applevz_operation *pausing = NULL;
     SUCCEED(applevz_machine_pause(machine, &pausing));
     SUCCEED(perform(applevz_machine_discard, machine));
-    CFErrorRef error = result_of(pausing);
+    CFErrorRef error = error_of(pausing);
     if (error != NULL)
         CFRelease(error);
     CHECK(applevz_machine_state(machine) == APPLEVZ_MACHINE_STATE_STOPPED);
@@ -119,7 +95,7 @@ static void live_once(void) {
     applevz_operation *starting = NULL;
     SUCCEED(applevz_machine_start(machine, &starting));
     applevz_machine_release(machine);
-    error = result_of(starting);
+    error = error_of(starting);
     if (error != NULL)
         CFRelease(error);
 }

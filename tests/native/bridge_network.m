@@ -2,21 +2,12 @@
 // A network card that loses its attachment becomes an event. Here one is given an attachment that QEMU cannot give it.
 //
 // Arguments: a kernel.
-#import "applevz.h"
-#import "runtime_checks.h"
+#import "bridge_support.h"
 #import <Virtualization/Virtualization.h>
 #import <stdlib.h>
 #import <string.h>
 #import <sys/socket.h>
 #import <unistd.h>
-
-static void succeed(CFErrorRef error, int line) {
-    if (error == NULL)
-        return;
-    fprintf(stderr, "line %d: code %lld\n", line, (long long)applevz_error_code(error));
-    exit(1);
-}
-#define SUCCEED(call) succeed((call), __LINE__)
 
 static applevz_machine *machine_create(const char *kernel) {
     applevz_configuration *configuration = NULL;

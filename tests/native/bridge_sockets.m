@@ -3,22 +3,11 @@
 // this host need not have: see unix_transport.h.
 //
 // Arguments: a kernel.
-#import "applevz.h"
-#import "runtime_checks.h"
+#import "bridge_support.h"
 #import "unix_transport.h"
 #import <stdlib.h>
 #import <string.h>
 #import <unistd.h>
-
-static void succeed(CFErrorRef error, int line) {
-    if (error == NULL)
-        return;
-    size_t length = 0;
-    char *text = applevz_error_copy_text(error, APPLEVZ_ERROR_TEXT_LOCALIZED_DESCRIPTION, &length);
-    fprintf(stderr, "line %d: code %lld: %s\n", line, (long long)applevz_error_code(error), text);
-    exit(1);
-}
-#define SUCCEED(call) succeed((call), __LINE__)
 
 static int64_t result_of(applevz_operation *operation, int line) {
     CHECK(applevz_operation_wait(operation, 60) == APPLEVZ_WAIT_COMPLETED);

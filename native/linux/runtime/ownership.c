@@ -6,7 +6,8 @@
 #pragma GCC visibility push(hidden)
 
 static SEL retain_selector, release_selector, autorelease_selector, alloc_selector, init_selector, drain_selector;
-static Class pool_class, constant_string_class;
+static Class pool_class;
+Class runtime_constant_string_class;
 
 void runtime_register_selectors(void) {
     retain_selector = sel_registerName("retain");
@@ -16,12 +17,12 @@ void runtime_register_selectors(void) {
     init_selector = sel_registerName("init");
     drain_selector = sel_registerName("drain");
     pool_class = objc_getRequiredClass("NSAutoreleasePool");
-    constant_string_class = objc_getRequiredClass("NSConstantString");
+    runtime_constant_string_class = objc_getRequiredClass("NSConstantString");
 }
 
 // Most of what is retained for a moment are texts that stand in the program and do not count.
 static inline bool is_counted(id object) {
-    return object && object->class_pointer != constant_string_class;
+    return object && object->class_pointer != runtime_constant_string_class;
 }
 
 static inline id send(id object, SEL selector) {

@@ -131,6 +131,8 @@ void runtime_start_protocols(void);
 
 // ownership.c
 void runtime_register_selectors(void);
+// That of texts that stand in the program: they are never released.
+extern Class runtime_constant_string_class;
 
 // The ownership entry points that the layer's own files call.
 id objc_retain(id object);

@@ -44,7 +44,7 @@ struct weak_functions {
 static const intptr_t dying = INTPTR_MIN / 2;
 
 static const struct weak_functions *shared;
-static Class object_class, constant_string_class, protocol_class, block_class;
+static Class object_class, protocol_class, block_class;
 static SEL retain_selector, dealloc_selector;
 static IMP original_retain, original_dealloc;
 static bool count_is_where_expected;
@@ -92,7 +92,7 @@ static enum reference_kind kind_of(id object) {
         return kind_immortal;
     }
     for (; class; class = class_getSuperclass(class)) {
-        if (class == constant_string_class || class == protocol_class) {
+        if (class == runtime_constant_string_class || class == protocol_class) {
             return kind_immortal;
         }
         if (class == block_class) {
@@ -291,7 +291,6 @@ void runtime_start_weak_references(void) {
     weak_table_start();
     shared = &own_functions;
     object_class = objc_getRequiredClass("NSObject");
-    constant_string_class = objc_getRequiredClass("NSConstantString");
     protocol_class = objc_getRequiredClass("Protocol");
     block_class = objc_getRequiredClass("NSBlock");
     retain_selector = sel_registerName("retain");
