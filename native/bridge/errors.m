@@ -4,6 +4,7 @@
 #import "ownership.h"
 #import "text.h"
 #import <Virtualization/Virtualization.h>
+#import <objc/runtime.h>
 
 NSString *const AppleVZErrorDomain = @"applevz";
 
@@ -94,12 +95,61 @@ _Static_assert((int)APPLEVZ_ERROR_NOT_SUPPORTED == (int)VZErrorNotSupported, "")
 
 @end
 
+static enum applevz_error_domain domain_number(NSString *domain) {
+    // Nearly always the constant itself.
+    if (domain == VZErrorDomain)
+        return APPLEVZ_ERROR_DOMAIN_VIRTUALIZATION;
+    if (domain == AppleVZErrorDomain)
+        return APPLEVZ_ERROR_DOMAIN_BRIDGE;
+    if ([domain isEqualToString:VZErrorDomain])
+        return APPLEVZ_ERROR_DOMAIN_VIRTUALIZATION;
+    if ([domain isEqualToString:AppleVZErrorDomain])
+        return APPLEVZ_ERROR_DOMAIN_BRIDGE;
+    if ([domain isEqualToString:NSPOSIXErrorDomain])
+        return APPLEVZ_ERROR_DOMAIN_POSIX;
+    return APPLEVZ_ERROR_DOMAIN_OTHER;
+}
+
+/// errno that an error is itself, within 24 bits; 0 if it is none.
+static uint64_t own_posix_code(enum applevz_error_domain domain, NSInteger code) {
+    if (domain != APPLEVZ_ERROR_DOMAIN_POSIX || code == 0)
+        return 0;
+    return code > 0 && code < 0xffffff ? (uint64_t)code : 0xffffff;
+}
+
+static uint64_t kind_of(enum applevz_error_domain domain, NSInteger code, uint64_t posix_code) {
+    uint32_t number = 0;
+    if (domain != APPLEVZ_ERROR_DOMAIN_OTHER)
+        number = code > 0 && code < UINT32_MAX ? (uint32_t)code : UINT32_MAX;
+    return (uint64_t)domain << 56 | posix_code << 32 | number;
+}
+
+/// An error of ours, which has no other beneath it and knows its kind: another is asked for that with ten messages.
+@interface AppleVZError : NSError {
+@public
+    uint64_t _kind;
+}
+@end
+
+static Class own_error_class;
+
+@implementation AppleVZError
+
++ (void)load {
+    own_error_class = self;
+}
+
+@end
+
 NSError *applevz_error(NSString *domain, NSInteger code, NSString *description, NSString *reason,
                        NSString *suggestion) {
     AppleVZErrorTexts *texts = [[AppleVZErrorTexts alloc] initWithDescription:description
                                                                        reason:reason
                                                                    suggestion:suggestion];
-    return [[NSError alloc] initWithDomain:domain code:code userInfo:texts];
+    AppleVZError *error = [[AppleVZError alloc] initWithDomain:domain code:code userInfo:texts];
+    enum applevz_error_domain number = domain_number(domain);
+    error->_kind = kind_of(number, code, own_posix_code(number, code));
+    return error;
 }
 
 NSError *applevz_invalid_argument(NSString *description, NSString *reason, NSString *suggestion) {
@@ -143,42 +193,25 @@ int64_t applevz_error_code(CFErrorRef error) {
     return applevz_borrowed(NSError, error).code;
 }
 
-static enum applevz_error_domain error_domain(NSError *error) {
-    NSString *domain = error.domain;
-    // Nearly always the constant itself.
-    if (domain == VZErrorDomain)
-        return APPLEVZ_ERROR_DOMAIN_VIRTUALIZATION;
-    if (domain == AppleVZErrorDomain)
-        return APPLEVZ_ERROR_DOMAIN_BRIDGE;
-    if ([domain isEqualToString:VZErrorDomain])
-        return APPLEVZ_ERROR_DOMAIN_VIRTUALIZATION;
-    if ([domain isEqualToString:AppleVZErrorDomain])
-        return APPLEVZ_ERROR_DOMAIN_BRIDGE;
-    if ([domain isEqualToString:NSPOSIXErrorDomain])
-        return APPLEVZ_ERROR_DOMAIN_POSIX;
-    return APPLEVZ_ERROR_DOMAIN_OTHER;
-}
-
-/// errno of the first cause that the operating system reported, within 24 bits; 0 if there is none.
-static uint64_t posix_code(NSError *error) {
+/// errno of the first cause that the operating system reported; 0 if there is none.
+static uint64_t posix_code_in_chain(NSError *error) {
+    uint64_t code = 0;
     // A chain that leads back into itself ends too: nobody nests causes deeper than this.
-    for (int depth = 0; depth < 16 && error != nil; depth++) {
-        if (error_domain(error) == APPLEVZ_ERROR_DOMAIN_POSIX && error.code != 0)
-            return error.code > 0 && error.code < 0xffffff ? (uint64_t)error.code : 0xffffff;
+    for (int depth = 0; depth < 16 && error != nil && code == 0; depth++) {
+        code = own_posix_code(domain_number(error.domain), error.code);
         error = error.userInfo[NSUnderlyingErrorKey];
     }
-    return 0;
+    return code;
 }
 
 uint64_t applevz_error_kind(CFErrorRef reference) {
+    __unsafe_unretained AppleVZError *own = (__bridge id)reference;
+    if (object_getClass(own) == own_error_class)
+        return own->_kind;
     __block uint64_t kind = 0;
     applevz_guard_infallible(^{
         NSError *error = applevz_borrowed(NSError, reference);
-        enum applevz_error_domain domain = error_domain(error);
-        uint32_t code = 0;
-        if (domain != APPLEVZ_ERROR_DOMAIN_OTHER)
-            code = error.code > 0 && error.code < UINT32_MAX ? (uint32_t)error.code : UINT32_MAX;
-        kind = (uint64_t)domain << 56 | posix_code(error) << 32 | code;
+        kind = kind_of(domain_number(error.domain), error.code, posix_code_in_chain(error));
     });
     return kind;
 }
