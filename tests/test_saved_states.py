@@ -107,6 +107,58 @@ def test_the_same_machine_is_restored_from_what_it_saved_itself(make, tmp_path):
     assert go_on(vm).run("echo $word") == "one"
 
 
+def guest_memories() -> list[Path]:
+    """The files that are the memory of this process's machines."""
+    names = Path("/proc/self/fd").glob("*")
+    return [name for name in names if os.path.lexists(name) and os.readlink(name).startswith("/memfd:applevz")]
+
+
+@pytest.mark.parametrize("sparse", ["always", "never"])
+def test_a_machine_that_is_taken_back_has_what_was_saved_and_nothing_of_what_came_after(make, tmp_path, sparse):
+    path = tmp_path / "state"
+    vm = make()
+    guest = Guest(vm).start()
+    guest.run("dd if=/dev/urandom of=/old bs=1M count=8 2>&1")
+    vm.pause(timeout=PATIENCE)
+    vm.save_state(tmp_path / "saved", timeout=PATIENCE)
+    subprocess.run(["cp", f"--sparse={sparse}", tmp_path / "saved", path], check=True)
+    vm.start(timeout=PATIENCE)
+    guest.run("rm /old; dd if=/dev/urandom of=/new bs=1M count=40 2>&1")
+    [memory] = guest_memories()
+    inode, blocks = memory.stat().st_ino, memory.stat().st_blocks
+
+    vm.stop(timeout=PATIENCE)
+    vm.restore_state(path, timeout=PATIENCE)
+    [memory] = guest_memories()
+    # It took over the file that was its memory: without that, this test shows nothing.
+    assert memory.stat().st_ino == inode
+    saved, size = path.read_bytes(), memory.stat().st_size
+    assert memory.read_bytes() == saved[:size]
+    assert memory.stat().st_blocks < blocks - (24 << 20) // 512
+    assert go_on(vm).run("ls /old /new 2>&1 | sort") == "/old\nls: /new: No such file or directory"
+
+
+def test_the_memory_of_a_stopped_machine_is_given_back_though_it_could_be_restored(make, saved, tmp_path):
+    vm = make(memory_directory=tmp_path)
+    vm.restore_state(saved, timeout=PATIENCE)
+    assert guest_memories() == []
+    vm.suspend(timeout=PATIENCE, to=tmp_path / "handed over")
+    handed_over = digest(tmp_path / "handed over")
+    vm.restore_state(saved, timeout=PATIENCE)
+    go_on(vm).run("dd if=/dev/urandom of=/new bs=1M count=8 2>&1")
+    vm.stop(timeout=PATIENCE)
+    assert digest(tmp_path / "handed over") == handed_over
+
+    vm = make()
+    vm.restore_state(saved, timeout=PATIENCE)
+    inode = guest_memories()[0].stat().st_ino
+    vm.stop(timeout=PATIENCE)
+    assert eventually(lambda: not guest_memories())
+    vm.restore_state(saved, timeout=PATIENCE)
+    assert guest_memories()[0].stat().st_ino != inode
+    assert remembers(go_on(vm))
+
+
 def test_a_guest_that_counts_goes_on_counting_in_another_process(make, guest_files, identifier, tmp_path):
     path = tmp_path / "machine.state"
     vm = make()

@@ -37,6 +37,7 @@ NS_ASSUME_NONNULL_BEGIN
     QEMUCommandLine *_restoring; // what QEMU is started with in the state Restoring, until it reads the saved state
     QEMUStateStream *_stream;    // of a machine that was saved, while it is Paused and can be saved again
     QEMUNetworkCardExchange *_exchange; // of the cards of a machine that was restored with other addresses
+    QEMUDescriptor *_formerMemory; // of a machine that was stopped a moment ago: restoring overwrites it
     BOOL _isHandedOver;          // its memory may be a saved state's: it can be stopped, and nothing else
 }
 

@@ -177,6 +177,10 @@ typedef void (^Completion)(NSError *_Nullable error);
           completion:completionHandler])
         return;
     VZVirtualMachineConfiguration *configuration = _configuration;
+    // Where it is not overwritten it goes later: giving its pages back now would be in QEMU's way.
+    QEMUDescriptor *memory = mapped ? nil : _formerMemory;
+    if (memory != nil)
+        _formerMemory = nil;
     __block QEMUSavedState *state = nil;
     __weak VZVirtualMachine *weak_self = self;
     [self doWithFiles:^(NSError **error) {
@@ -188,6 +192,7 @@ typedef void (^Completion)(NSError *_Nullable error);
         if ([configuration validateWithError:error])
             state = [[QEMUSavedState alloc] initWithPath:path error:error];
         state.isMapped = mapped;
+        state.formerMemory = state.hasMemory ? memory : nil;
         return (BOOL)(state != nil);
     } completion:^(NSError *error) {
         [weak_self launchFrom:state error:error];

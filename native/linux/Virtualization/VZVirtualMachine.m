@@ -5,6 +5,9 @@
 
 typedef void (^Completion)(NSError *_Nullable error);
 
+// Others may need the room: no longer than the restoring of a machine takes.
+enum { FORMER_MEMORY_MILLISECONDS = 100 };
+
 NSString *VZNameOfState(VZVirtualMachineState state) {
     static NSString *const names[] = {@"stopped",  @"running",  @"paused", @"in error",  @"starting",
                                       @"pausing",  @"resuming", @"stopping", @"saving", @"restoring"};
@@ -372,11 +375,27 @@ static void set_up_observing(void) {
             }];
 }
 
+/// A machine is often stopped to be restored at once. What it has for memory then, nobody but that QEMU had.
+- (void)keepMemoryOf:(QEMUCommandLine *)commandLine {
+    if (!commandLine.memory.isMemory || commandLine.fileServers.count > 0)
+        return;
+    _formerMemory = commandLine.memory;
+    __weak QEMUDescriptor *weak_memory = _formerMemory;
+    __weak VZVirtualMachine *weak_self = self;
+    dispatch_after(dispatch_time(DISPATCH_TIME_NOW, FORMER_MEMORY_MILLISECONDS * (int64_t)NSEC_PER_MSEC), _queue, ^{
+        VZVirtualMachine *strong_self = weak_self;
+        if (strong_self != nil && strong_self->_formerMemory == weak_memory)
+            strong_self->_formerMemory = nil;
+    });
+}
+
 - (void)instanceEnded:(QEMUEnd *)end {
+    QEMUCommandLine *commandLine = _instance.commandLine;
     [self leaveInstance];
     _stream = nil;
     _isHandedOver = NO;
     if (_state == VZVirtualMachineStateStopping) {
+        [self keepMemoryOf:commandLine];
         [self finishInState:VZVirtualMachineStateStopped error:nil];
         return;
     }

@@ -142,7 +142,7 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
     NSString *folder = configuration.memoryDirectoryPath;
     QEMUDescriptor *file = mapped          ? savedState.file
                            : folder != nil ? [QEMUDescriptor namelessFileIn:folder size:size error:&cause]
-                                           : [QEMUDescriptor memoryOfSize:size error:&cause];
+                                           : savedState.formerMemory ?: [QEMUDescriptor memoryOfSize:size error:&cause];
     if (file == nil)
         return VZRefuse(error, VZErrorWithReason(VZErrorInternal, @"The virtual machine could not be started.",
                                                  [NSString stringWithFormat:@"There is no file for the guest's memory: %@.",

@@ -19,6 +19,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// A file in memory, without a name, of that size and without data. nil, with an error of NSPOSIXErrorDomain.
 + (nullable instancetype)memoryOfSize:(uint64_t)size error:(NSError **)error;
 
+/// Whether it is such a file.
+@property (readonly) BOOL isMemory;
+
 /// A file without a name in the file system of that folder, of that size and without data. nil, with an error of
 /// NSPOSIXErrorDomain.
 + (nullable instancetype)namelessFileIn:(NSString *)folder size:(uint64_t)size error:(NSError **)error;

@@ -14,9 +14,7 @@ enum { LOWEST_DESCRIPTOR = 3 };
 
 enum { SOCKET_TRIES = 8 };
 
-@implementation QEMUDescriptor {
-    BOOL _isMemory;
-}
+@implementation QEMUDescriptor
 
 - (instancetype)initWithDescriptor:(int)descriptor {
     self = [super init];

@@ -10,6 +10,7 @@
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ typedef struct {
     bool looks;    // at what it copies: for pages that hold nothing, and for the checksum
     int to;        // -1: nowhere
     bool reserves; // room in `to`, before it writes there
+    bool clears;   // what `to` has where nothing is to be
     memory_part *parts;
     size_t count, room;
     _Atomic(size_t) next;
@@ -78,6 +80,12 @@ static int write_part(memory_walk *walk, const char *bytes, size_t length, off_t
     return qemu_write_at(walk->to, bytes, length, position);
 }
 
+static int clear_range(memory_walk *walk, off_t start, off_t end) {
+    if (!walk->clears || start == end)
+        return 0;
+    return fallocate(walk->to, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, end - start) == 0 ? 0 : errno;
+}
+
 /// Writes the pages that hold something, as many at a time as stand together. They are whole: guests' memory is.
 static int take_pages(memory_walk *walk, const char *bytes, size_t length, off_t position) {
     size_t start = 0;
@@ -90,6 +98,11 @@ static int take_pages(memory_walk *walk, const char *bytes, size_t length, off_t
         }
         if (start < end && walk->to >= 0) {
             int failure = write_part(walk, bytes + start, end - start, position + (off_t)start);
+            if (failure != 0)
+                return failure;
+        }
+        if (end < length) {
+            int failure = clear_range(walk, position + (off_t)end, position + (off_t)end + PAGE_LENGTH);
             if (failure != 0)
                 return failure;
         }
@@ -129,16 +142,18 @@ static int find_data(memory_walk *walk, off_t length) {
     off_t end = 0;
     while (end < length) {
         off_t start = lseek(walk->from, end, SEEK_DATA);
-        if (start < 0)
-            return errno == ENXIO ? 0 : errno;
-        if (start >= length)
-            return 0;
-        start = start / page * page;
+        if (start < 0 && errno != ENXIO)
+            return errno;
+        start = start < 0 || start > length ? length : start / page * page;
+        int failure = clear_range(walk, end, start);
+        if (failure != 0 || start == length)
+            return failure;
         end = lseek(walk->from, start, SEEK_HOLE);
         if (end < 0)
             return errno;
         end = (end + page - 1) / page * page;
-        int failure = add_range(walk, start, end < length ? end : length);
+        end = end < length ? end : length;
+        failure = add_range(walk, start, end);
         if (failure != 0)
             return failure;
     }
@@ -175,12 +190,18 @@ static bool takes_reservations(int file) {
     return fstatfs(file, &system) == 0 && system.f_type == EXT4_SUPER_MAGIC;
 }
 
+static bool has_data(int file) {
+    struct stat status;
+    return fstat(file, &status) != 0 || status.st_blocks > 0;
+}
+
 static int take_memory(int from, off_t length, int to, enum qemu_memory_haste haste, uint64_t *checksum) {
     memory_walk walk = {
         .from = from,
         .looks = checksum != NULL,
         .to = to,
         .reserves = to >= 0 && takes_reservations(to),
+        .clears = to >= 0 && has_data(to),
     };
     int failure = find_data(&walk, length);
     if (failure == 0) {
