@@ -143,7 +143,9 @@ class BareQEMU(Subject):
         super().__init__(guest, folder)
 
     @contextmanager
-    def machine(self, memory: int, kernel: Path | None = None) -> Iterator[BareMachine]:
+    def machine(
+        self, memory: int, kernel: Path | None = None, memory_folder: Path | None = None
+    ) -> Iterator[BareMachine]:
         machine = BareMachine(self.guest, memory, kernel or self.guest.kernel)
         try:
             yield machine

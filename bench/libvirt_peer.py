@@ -125,7 +125,9 @@ class Libvirt(Subject):
             libvirt.virEventRunDefaultImpl()
 
     @contextmanager
-    def machine(self, memory: int, kernel: Path | None = None) -> Iterator[LibvirtMachine]:
+    def machine(
+        self, memory: int, kernel: Path | None = None, memory_folder: Path | None = None
+    ) -> Iterator[LibvirtMachine]:
         self.count += 1
         name = f"applevz-bench-{os.getpid()}-{self.count}"
         kvm = bool(applevz.capabilities.hardware_acceleration)

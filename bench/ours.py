@@ -67,6 +67,7 @@ class Ours(Subject):
         "import with the machine's class": "from applevz import VirtualMachine, VirtualMachineConfiguration",
     }
     has_private_clones = True
+    hands_memory_over = True
 
     def __init__(self, guest: Guest, folder: Path) -> None:
         super().__init__(guest, folder)
@@ -74,11 +75,14 @@ class Ours(Subject):
         self.platform = applevz.GenericPlatformConfiguration(applevz.GenericMachineIdentifier.random())
 
     @contextmanager
-    def machine(self, memory: int, kernel: Path | None = None) -> Iterator[OurMachine]:
+    def machine(
+        self, memory: int, kernel: Path | None = None, memory_folder: Path | None = None
+    ) -> Iterator[OurMachine]:
         configuration = applevz.VirtualMachineConfiguration(
             applevz.LinuxBootLoader(kernel or self.guest.kernel, self.guest.initrd, COMMAND_LINE),
             memory_size=memory << 20,
             platform=self.platform,
+            memory_directory=memory_folder,
         )
         with applevz.VirtualMachine(configuration) as vm:
             yield OurMachine(vm)

@@ -20,6 +20,8 @@ import applevz
 SMALL = 256
 CLONES = 8
 COMMON_THREADS = 4
+# After so many seconds a stopped machine has given its memory back.
+SETTLED = 0.3
 # What is looked for does not stand in what is typed.
 ASK, ANSWER = b"echo it is $((6 * 7))\n", b"it is 42"
 
@@ -70,12 +72,13 @@ def microseconds_each(action: Callable[[], object], count: int) -> float:
 
 def measure(subjects: list[Subject], sizes: Sizes, progress: Callable[[str], None]) -> list[Row]:
     rows = Rows()
-    parts: list[tuple[str, Callable[[], None]]] = [
+    parts: list[tuple[str, Callable[[], object]]] = [
         ("import, errors", lambda: without_machines(rows, subjects, sizes)),
         ("start, stop", lambda: starts(rows, subjects, sizes)),
         ("boot, pause, resume", lambda: boots(rows, subjects, sizes)),
         (f"save and restore, {SMALL} MiB", lambda: states(rows, subjects, sizes, SMALL)),
         (f"save and restore, {sizes.large} MiB", lambda: states(rows, subjects, sizes, sizes.large)),
+        ("memory handed over", lambda: [handed_over(rows, subjects, sizes, size) for size in (SMALL, sizes.large)]),
         ("clones", lambda: clones(rows, subjects, sizes)),
         (f"{sizes.machines} machines", lambda: many(rows, subjects, sizes)),
         (f"{sizes.boots} boots", lambda: all_boots(rows, subjects[0], sizes)),
@@ -156,12 +159,15 @@ def states(rows: Rows, subjects: list[Subject], sizes: Sizes, memory: int) -> No
                 rows.row(f"save{of}").add(subject, milliseconds(machine.save, first))
                 rows.row(f"data in the saved file{of}", "MiB").add(subject, first.stat().st_blocks * 512 / 2**20)
                 machine.stop()
-                restore(rows, subject, machine, first, of, private=False)
+                restore(rows, subject, machine, first, of)
                 if subject.has_private_clones:
                     machine.stop()
-                    restore(rows, subject, machine, first, of, private=True)
+                    restore(rows, subject, machine, first, f", private{of}", private=True)
                     # What ran on the file itself is saved in another way.
                     machine.stop()
+                    time.sleep(SETTLED)
+                    with subject.machine(memory) as another:
+                        restore(rows, subject, another, first, f", another machine{of}")
                     machine.restore(first, private=False)
                 rows.row(f"suspend to disk{of}").add(subject, milliseconds(machine.suspend, second))
                 machine.restore(second, private=False)
@@ -171,11 +177,26 @@ def states(rows: Rows, subjects: list[Subject], sizes: Sizes, memory: int) -> No
                 second.unlink()
 
 
-def restore(rows: Rows, subject: Subject, machine: Machine, path: Path, of: str, *, private: bool) -> None:
-    how = ", private" if private else ""
+def restore(rows: Rows, subject: Subject, machine: Machine, path: Path, of: str, *, private: bool = False) -> None:
     running = milliseconds(machine.restore, path, private)
-    rows.row(f"restore to running{how}{of}").add(subject, running)
-    rows.row(f"restore to the guest's next output{how}{of}").add(subject, running + milliseconds(ask, machine))
+    rows.row(f"restore to running{of}").add(subject, running)
+    rows.row(f"restore to the guest's next output{of}").add(subject, running + milliseconds(ask, machine))
+
+
+def handed_over(rows: Rows, subjects: list[Subject], sizes: Sizes, memory: int) -> None:
+    for subject in subjects:
+        if not subject.hands_memory_over:
+            continue
+        path = subject.folder / "handed over"
+        with subject.machine(memory, memory_folder=subject.folder) as machine:
+            machine.start()
+            machine.read_until(READY)
+            for _ in range(sizes.rounds):
+                ask(machine)
+                row = rows.row(f"suspend to disk, memory handed over, {memory} MiB")
+                row.add(subject, milliseconds(machine.suspend, path))
+                machine.restore(path, private=False)
+                path.unlink()
 
 
 def ask(machine: Machine) -> None:

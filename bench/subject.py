@@ -69,14 +69,18 @@ class Subject(ABC):
     name: str
     import_statements: ClassVar[dict[str, str]] = {}
     has_private_clones = False
+    hands_memory_over = False
 
     def __init__(self, guest: Guest, folder: Path) -> None:
         self.guest = guest
         self.folder = folder
 
     @abstractmethod
-    def machine(self, memory: int, kernel: Path | None = None) -> AbstractContextManager[Machine]:
-        """A machine with so many MiB, and the guest's uncompressed kernel or another; gone at the context's end."""
+    def machine(
+        self, memory: int, kernel: Path | None = None, memory_folder: Path | None = None
+    ) -> AbstractContextManager[Machine]:
+        """A machine with so many MiB, and the guest's uncompressed kernel or another; gone at the context's end. With a
+        folder the memory is on the disk that a saved state is to be on, for a subject that hands it over."""
 
     @abstractmethod
     def start_all(self, machines: list[Machine]) -> None:

@@ -46,6 +46,8 @@ def test_the_benchmark_measures_every_row(guest_files, tmp_path):
     for memory in (256, 300):
         for name in ["save", "suspend to disk", "restore to running", "restore to the guest's next output"]:
             assert set(rows[f"{name}, {memory} MiB"]["medians"]) == both, name
+        for name in ["restore to running, another machine", "suspend to disk, memory handed over"]:
+            assert set(rows[f"{name}, {memory} MiB"]["medians"]) == {"applevz"}, name
     assert set(rows["import"]["medians"]) == {"applevz"}
     assert rows["boots of 1 that came to their output"]["medians"] == {"applevz": 1}
 
