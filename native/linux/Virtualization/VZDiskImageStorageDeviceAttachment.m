@@ -5,7 +5,6 @@
 #import "VZHostFile+Private.h"
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 
 enum { sectorSize = 512 };
 
@@ -65,12 +64,7 @@ enum { sectorSize = 512 };
 
 - (NSString *)resolvedPath
 {
-    NSString *reason = nil;
-    NSString *path = VZPathOfFileURL(self.URL, &reason);
-    char *resolved = path ? realpath(path.UTF8String, NULL) : NULL;
-    NSString *result = resolved ? [NSString stringWithUTF8String:resolved] : nil;
-    free(resolved);
-    return result;
+    return VZResolvedPathOfFileURL(self.URL);
 }
 
 // What is wrong with an image that can be opened; nil if nothing is.
@@ -105,18 +99,14 @@ enum { sectorSize = 512 };
     NSString *reason = nil;
     NSString *suggestion = @"Name an existing file that this user may read, and write unless readOnly is set.";
     int errorNumber = 0;
-    NSString *path = VZPathOfFileURL(self.URL, &reason);
-    VZHostFile *file = nil;
-    if (path) {
-        file = [[VZHostFile alloc] initWithPath:path
-                                       writable:!self.isReadOnly
-                                   blockDevices:YES
-                                         reason:&reason
-                                    errorNumber:&errorNumber];
-    }
+    VZHostFile *file = [VZHostFile fileAtURL:self.URL
+                                    writable:!self.isReadOnly
+                                blockDevices:YES
+                                      reason:&reason
+                                 errorNumber:&errorNumber];
     NSString *wrong = file ? [self wrongWithFile:file suggestion:&suggestion] : nil;
     if (wrong) {
-        reason = [NSString stringWithFormat:@"is %@, which %@", VZQuoted(path), wrong];
+        reason = [NSString stringWithFormat:@"is %@, which %@", VZQuoted(self.URL.path), wrong];
         file = nil;
     } else if (errorNumber == EACCES || errorNumber == EROFS || errorNumber == EPERM) {
         suggestion = self.isReadOnly ? @"Give this user the permission to read the file."
@@ -124,7 +114,7 @@ enum { sectorSize = 512 };
     }
     if (!file) {
         VZRefuse(error, VZInvalidDiskImageError([NSString stringWithFormat:@"%@ %@.", property, reason], suggestion,
-                                                errorNumber ? VZSystemCallError(errorNumber, path) : nil));
+                                                errorNumber ? VZSystemCallError(errorNumber, self.URL.path) : nil));
     }
     return file;
 }

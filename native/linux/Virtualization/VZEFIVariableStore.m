@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 static NSString *const inUse = @"is in use by a machine that runs, or by another program that has it locked";
@@ -142,12 +141,7 @@ static int nameNewFile(const char *temporary, const char *path)
 
 - (NSString *)resolvedPath
 {
-    NSString *reason = nil;
-    NSString *path = VZPathOfFileURL(self.URL, &reason);
-    char *resolved = path ? realpath(path.UTF8String, NULL) : NULL;
-    NSString *result = resolved ? [NSString stringWithUTF8String:resolved] : nil;
-    free(resolved);
-    return result;
+    return VZResolvedPathOfFileURL(self.URL);
 }
 
 - (VZHostFile *)openAs:(NSString *)property error:(NSError **)error
@@ -155,15 +149,11 @@ static int nameNewFile(const char *temporary, const char *path)
     NSString *reason = nil;
     NSString *suggestion = @"Name a store that VZEFIVariableStore made on such a host, or make one.";
     int errorNumber = 0;
-    NSString *path = VZPathOfFileURL(self.URL, &reason);
-    VZHostFile *file = nil;
-    if (path) {
-        file = [[VZHostFile alloc] initWithPath:path
-                                       writable:YES
-                                   blockDevices:NO
-                                         reason:&reason
-                                    errorNumber:&errorNumber];
-    }
+    VZHostFile *file = [VZHostFile fileAtURL:self.URL
+                                    writable:YES
+                                blockDevices:NO
+                                      reason:&reason
+                                 errorNumber:&errorNumber];
     if (errorNumber == EACCES || errorNumber == EROFS || errorNumber == EPERM) {
         suggestion = @"Give this user the permission to read and write the file.";
     }
@@ -173,14 +163,14 @@ static int nameNewFile(const char *temporary, const char *path)
     }
     NSString *wrong = file ? QEMUVariableStoreDamage(file.fileDescriptor, firmware.variablesSize) : nil;
     if (wrong) {
-        reason = [NSString stringWithFormat:@"is %@, which %@", VZQuoted(path), wrong];
+        reason = [NSString stringWithFormat:@"is %@, which %@", VZQuoted(self.URL.path), wrong];
         suggestion = @"Use a copy of it that is whole, or make a new store: what the old one held is lost then.";
         file = nil;
     }
     if (!file) {
         VZRefuse(error, VZInvalidConfigurationError([NSString stringWithFormat:@"%@.URL %@.", property, reason],
                                                     suggestion,
-                                                    errorNumber ? VZSystemCallError(errorNumber, path) : nil));
+                                                    errorNumber ? VZSystemCallError(errorNumber, self.URL.path) : nil));
     }
     return file;
 }

@@ -20,6 +20,9 @@ extern NSString *VZQuoted(NSString *_Nullable string);
 extern NSString *_Nullable VZPathOfFileURL(NSURL *_Nullable url,
                                               NSString *_Nullable __autoreleasing *_Nonnull reason);
 
+/*! The path of what url means in the end, past symbolic links; nil where that is not there. */
+extern NSString *_Nullable VZResolvedPathOfFileURL(NSURL *_Nullable url);
+
 /*! A file that was looked at and can be opened as asked. */
 @interface VZHostFile : NSObject
 
@@ -34,6 +37,13 @@ extern NSString *_Nullable VZPathOfFileURL(NSURL *_Nullable url,
                          blockDevices:(BOOL)blockDevices
                                reason:(NSString *_Nullable __autoreleasing *_Nonnull)reason
                           errorNumber:(int *)errorNumber NS_DESIGNATED_INITIALIZER;
+
+/*! The same, of the path that url means. */
++ (nullable instancetype)fileAtURL:(nullable NSURL *)url
+                          writable:(BOOL)writable
+                      blockDevices:(BOOL)blockDevices
+                            reason:(NSString *_Nullable __autoreleasing *_Nonnull)reason
+                       errorNumber:(int *)errorNumber;
 
 /*! A duplicate of an open descriptor. */
 - (nullable instancetype)initWithFileDescriptor:(int)fileDescriptor

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -70,6 +71,16 @@ NSString *VZPathOfFileURL(NSURL *url, NSString **reason)
     return path;
 }
 
+NSString *VZResolvedPathOfFileURL(NSURL *url)
+{
+    NSString *reason = nil;
+    NSString *path = VZPathOfFileURL(url, &reason);
+    char *resolved = path ? realpath(path.UTF8String, NULL) : NULL;
+    NSString *result = resolved ? [NSString stringWithUTF8String:resolved] : nil;
+    free(resolved);
+    return result;
+}
+
 static NSString *kindOfFile(mode_t mode)
 {
     switch (mode & S_IFMT) {
@@ -125,6 +136,24 @@ static NSString *kindOfFile(mode_t mode)
     }
     [self takeStatus:&status];
     return self;
+}
+
++ (instancetype)fileAtURL:(NSURL *)url
+                 writable:(BOOL)writable
+             blockDevices:(BOOL)blockDevices
+                   reason:(NSString **)reason
+              errorNumber:(int *)errorNumber
+{
+    *errorNumber = 0;
+    NSString *path = VZPathOfFileURL(url, reason);
+    if (!path) {
+        return nil;
+    }
+    return [[self alloc] initWithPath:path
+                             writable:writable
+                         blockDevices:blockDevices
+                               reason:reason
+                          errorNumber:errorNumber];
 }
 
 - (instancetype)initWithFileDescriptor:(int)fileDescriptor reason:(NSString **)reason errorNumber:(int *)errorNumber

@@ -53,17 +53,13 @@
 {
     NSString *reason = nil;
     int errorNumber = 0;
-    NSString *path = VZPathOfFileURL(url, &reason);
-    VZHostFile *file = nil;
-    if (path) {
-        file = [[VZHostFile alloc] initWithPath:path
-                                       writable:NO
-                                   blockDevices:NO
-                                         reason:&reason
-                                    errorNumber:&errorNumber];
-    }
+    VZHostFile *file = [VZHostFile fileAtURL:url
+                                    writable:NO
+                                blockDevices:NO
+                                      reason:&reason
+                                 errorNumber:&errorNumber];
     if (file && file.size == 0) {
-        reason = [NSString stringWithFormat:@"is %@, which is empty", VZQuoted(path)];
+        reason = [NSString stringWithFormat:@"is %@, which is empty", VZQuoted(url.path)];
         file = nil;
     }
     if (!file) {
@@ -71,7 +67,7 @@
             [NSString stringWithFormat:@"%@ %@.", property, reason],
             errorNumber == EACCES ? @"Give this user the permission to read the file."
                                   : @"Name an existing, readable file.",
-            errorNumber ? VZSystemCallError(errorNumber, path) : nil));
+            errorNumber ? VZSystemCallError(errorNumber, url.path) : nil));
     }
     return file;
 }
