@@ -41,6 +41,14 @@ def test_a_network_card_that_loses_its_attachment_is_told_as_an_event(programs, 
 
 
 @pytest.mark.parametrize("flavour", ["address"])
+def test_a_usb_disk_that_is_refused_leaves_the_delegate_to_the_disk_that_it_shares_its_attachment_with(
+    programs, flavour, guest_files
+):
+    result = programs.run("usb", flavour, str(guest_files / "vmlinux"), timeout=200)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("flavour", ["address"])
 def test_a_machine_s_sockets_are_connected_listened_to_and_left(programs, flavour, guest_files, monkeypatch):
     monkeypatch.setenv("APPLEVZ_QEMU", str(Path(__file__).with_name("scripted_qemu.py")))
     monkeypatch.setenv("SCRIPTED_QEMU", json.dumps({}))

@@ -8,20 +8,37 @@ API_AVAILABLE(macos(14.0))
 /// Tells of one USB disk that a server gives out.
 API_AVAILABLE(macos(15.0))
 @interface AppleVZUSBDiskDelegate : NSObject <VZNetworkBlockDeviceStorageDeviceAttachmentDelegate>
+
+/// The attachment has the delegate again that it had before: it may be another disk's, too.
+- (void)leave;
+
 @end
 
 @implementation AppleVZUSBDiskDelegate {
     __weak AppleVZMachine *_machine;
     NSUUID *_uuid;
+    __weak VZNetworkBlockDeviceStorageDeviceAttachment *_attachment;
+    __weak id<VZNetworkBlockDeviceStorageDeviceAttachmentDelegate> _former;
 }
 
-- (instancetype)initWithMachine:(AppleVZMachine *)machine uuid:(NSUUID *)uuid {
+- (instancetype)initWithMachine:(AppleVZMachine *)machine
+                           uuid:(NSUUID *)uuid
+                     attachment:(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment {
     self = [super init];
     if (self != nil) {
         _machine = machine;
         _uuid = uuid;
+        _attachment = attachment;
+        _former = attachment.delegate;
+        attachment.delegate = self;
     }
     return self;
+}
+
+- (void)leave {
+    VZNetworkBlockDeviceStorageDeviceAttachment *attachment = _attachment;
+    if (attachment.delegate == self)
+        attachment.delegate = _former;
 }
 
 - (void)addEventOfKind:(enum applevz_event_kind)kind error:(NSError *)error {
@@ -150,16 +167,19 @@ API_AVAILABLE(macos(15.0))
     if (@available(macOS 15.0, *)) {
         if (![attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]])
             return NO;
-        AppleVZUSBDiskDelegate *delegate = [[AppleVZUSBDiskDelegate alloc] initWithMachine:self uuid:uuid];
         _usbDisks = _usbDisks ?: [NSMutableDictionary dictionary];
-        _usbDisks[uuid] = delegate;
-        ((VZNetworkBlockDeviceStorageDeviceAttachment *)attachment).delegate = delegate;
+        _usbDisks[uuid] = [[AppleVZUSBDiskDelegate alloc]
+            initWithMachine:self
+                       uuid:uuid
+                 attachment:(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment];
         return YES;
     }
     return NO;
 }
 
 - (void)forgetUSBDisk:(NSUUID *)uuid {
+    if (@available(macOS 15.0, *))
+        [(AppleVZUSBDiskDelegate *)_usbDisks[uuid] leave];
     [_usbDisks removeObjectForKey:uuid];
 }
 
