@@ -12,7 +12,7 @@ The environment's SCRIPTED_QEMU is a JSON object:
     after        what it does by command, after the answer: "close" (its connection, and lives on), "kill" (itself),
                  "stop" (itself, as SIGSTOP does), "exit" (with 0), "tell" (sends the events), "events" (sends them, and
                  exits with 0), "late events" (the same, two seconds later)
-    events       raw lines that "tell" and "events" send
+    events       raw lines that "tell" and "events" send; "%id" stands for the last "id" among a command's arguments
     commands     the path of a file to which the names of the commands go, a line each
     record       the path of a file that its arguments go to, as a JSON array
     places       the path of a file for where its fourth descriptor and those behind it stand in their files, likewise
@@ -49,8 +49,14 @@ def main() -> None:
     control.setblocking(True)
     greeting = {"QMP": {"version": {"qemu": {"major": major, "minor": minor, "micro": 0}}, "capabilities": []}}
     control.sendall(script.get("greeting", json.dumps(greeting) + "\r\n").encode())
+    identifier = ""
+
+    def send_events() -> None:
+        control.sendall("".join(event.replace("%id", identifier) + "\r\n" for event in script["events"]).encode())
+
     for line in control.makefile("r"):
         message = json.loads(line)
+        identifier = message.get("arguments", {}).get("id", identifier)
         command = message["execute"]
         if "commands" in script:
             with open(script["commands"], "a") as file:
@@ -71,10 +77,10 @@ def main() -> None:
             case "exit":
                 sys.exit(0)
             case "tell":
-                control.sendall("".join(event + "\r\n" for event in script["events"]).encode())
+                send_events()
             case "events" | "late events" as end:
                 time.sleep(2 if end == "late events" else 0)
-                control.sendall("".join(event + "\r\n" for event in script["events"]).encode())
+                send_events()
                 sys.exit(0)
 
 

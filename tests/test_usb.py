@@ -185,12 +185,16 @@ def test_the_server_of_a_disk_that_was_attached_is_told_of_until_the_disk_is_det
 @linux
 @pytest.mark.skipif(not shutil.which("qemu-nbd"), reason="there is no qemu-nbd (package qemu-utils)")
 def test_the_servers_of_a_configuration_s_usb_disks_are_told_by_the_disks_identifiers_at_each_start(machine, tmp_path):
-    with Server(tmp_path, "one", "--read-only") as one, Server(tmp_path, "two", "--read-only") as two:
-        sticks = [
+    with (
+        Server(tmp_path, "one", "--read-only") as one,
+        Server(tmp_path, "two", "--read-only") as two,
+        Server(tmp_path, "three", "--read-only") as three,
+    ):
+        *sticks, another = [
             applevz.USBMassStorageDeviceConfiguration(
                 applevz.NetworkBlockDeviceStorageDeviceAttachment(server.url, forced_read_only=True), identifier
             )
-            for server, identifier in ((one, FIRST), (two, SECOND))
+            for server, identifier in ((one, FIRST), (two, SECOND), (three, str(uuid.uuid4())))
         ]
         vm = machine(usb_controllers=[applevz.XHCIControllerConfiguration(sticks)])
         for _ in range(2):
@@ -200,6 +204,10 @@ def test_the_servers_of_a_configuration_s_usb_disks_are_told_by_the_disks_identi
                 (CONNECTED, uuid.UUID(FIRST)),
                 (CONNECTED, SECOND),
             }
+            # So is one that is attached at each start, and goes with the machine's end.
+            device = vm.usb_controllers[0].attach(another, timeout=PATIENCE)
+            event = next_event(vm, CONNECTED, FAILED)
+            assert (event.kind, event.usb_device) == (CONNECTED, device.uuid)
             # One that was detached comes with the next start, and is told of then as well.
             next(stick for stick in vm.usb_controllers[0].usb_devices if stick.uuid == SECOND).detach(timeout=PATIENCE)
             vm.stop(timeout=PATIENCE)
@@ -238,6 +246,23 @@ def test_what_cannot_be_attached_is_refused_in_words_and_leaves_nothing(guest, f
         holder.wait()
     controller.attach(held, timeout=PATIENCE).detach(timeout=PATIENCE)
     assert [open_files(folder / name) for name in ("new", "odd", "held")] == [0, 0, 0]
+
+
+@linux
+def test_a_disk_that_qemu_lets_go_of_too_late_stays_until_it_does(machine, script, folder, monkeypatch):
+    deleted = '{"event": "DEVICE_DELETED", "data": {"device": "%id", "path": "/"}, "timestamp": {}}'
+    script(after={"stop": "tell"}, events=[deleted])
+    vm = machine(usb_controllers=[applevz.XHCIControllerConfiguration([stick(folder / "late")])])
+    vm.start(timeout=PATIENCE)
+    (device,) = vm.usb_controllers[0].usb_devices
+    monkeypatch.setenv("APPLEVZ_QEMU_TIMEOUT", "2")
+    with pytest.raises(applevz.InternalError, match=r"QEMU did not let it go within 2 s"):
+        device.detach(timeout=PATIENCE)
+    assert device.attached
+    monkeypatch.delenv("APPLEVZ_QEMU_TIMEOUT")
+    vm.pause(timeout=PATIENCE)
+    assert eventually(lambda: not device.attached)
+    assert vm.usb_controllers[0].usb_devices == ()
 
 
 @linux
