@@ -141,6 +141,7 @@ def test_qemu_s_helper_makes_the_port_for_a_process_that_may_not_and_its_refusal
     privileged.chmod(0o4755)
     program = """
 from pathlib import Path
+from processes import workers_end
 etc = Path(sys.argv[4])
 subprocess.run(["cp", "-a", "/etc/.", etc], check=True)
 (etc / "qemu").mkdir(exist_ok=True)
@@ -155,6 +156,7 @@ with machine:
     (tap,) = set(links()) - set(before)
     assert tap.startswith("tap")
     assert "master br0" in ip("link", "show", tap)
+    assert workers_end()
     descriptors = len(os.listdir("/proc/self/fd"))
     machine.stop(timeout=PATIENCE)
     assert eventually(lambda: links() == before)
@@ -171,11 +173,83 @@ with machine:
     assert links() == before
     rules.write_text("allow br0\\n")
     machine.start(timeout=PATIENCE)
+    assert workers_end()
     assert len(os.listdir("/proc/self/fd")) == descriptors
 """
     etc = tmp_path / "etc"
     etc.mkdir()
     run(WITHOUT_PRIVILEGE + program, *files, privileged, etc, mounts=True)
+
+
+@linux
+@pytest.mark.skipif(os.geteuid() != 0, reason="a helper with root's privileges is made by root")
+def test_a_machine_does_not_wait_for_the_helper(files, tmp_path):
+    helper = tmp_path / "helper"
+    # A descriptor is all that QEMU's own would send. This one ends without, when it is told to.
+    words = f"touch {tmp_path}/asked; until [ -e {tmp_path}/go ]; do sleep 0.02; done; touch {tmp_path}/told; exit 1"
+    helper.write_text(f"#!/bin/sh\n{words}\n")
+    helper.chmod(0o4755)
+    program = """
+from pathlib import Path
+os.environ["APPLEVZ_BRIDGE_HELPER"] = sys.argv[3]
+asked, go, told = (Path(sys.argv[3]).with_name(name) for name in ("asked", "go", "told"))
+bridged = applevz.BridgedNetworkDeviceAttachment("br0")
+
+# One that had been waited for would have been given up, and killed, before it is told to go on.
+def answers_meanwhile(action):
+    assert eventually(asked.exists)
+    action()
+    go.touch()
+    assert eventually(told.exists)
+    for path in (asked, go, told):
+        path.unlink()
+
+def is_starting():
+    try:
+        machine.request_stop()
+    except applevz.InvalidVirtualMachineStateError as error:
+        assert "the virtual machine is starting" in str(error), error
+    else:
+        raise AssertionError("not refused")
+
+failures = []
+def start():
+    try:
+        machine.start(timeout=PATIENCE)
+    except applevz.NetworkError as error:
+        failures.append(error)
+
+machine = applevz.VirtualMachine(configuration(bridged))
+starting = threading.Thread(target=start)
+starting.start()
+answers_meanwhile(is_starting)
+starting.join(PATIENCE)
+assert "helper\\" says: nothing" in failures[0].failure_reason, failures
+
+with applevz.VirtualMachine(configuration(applevz.NATNetworkDeviceAttachment())) as machine:
+    (card,) = machine.network_devices
+    guest = Guest(machine).start()
+    card.attachment = bridged
+    def obeys():
+        # There is no network yet, and no cable.
+        assert guest.run("cat /sys/class/net/eth0/carrier") == "0"
+        machine.pause(timeout=PATIENCE)
+        machine.resume(timeout=PATIENCE)
+    guest.run("ifconfig eth0 up")
+    answers_meanwhile(obeys)
+    assert eventually(lambda: card.attachment is None)
+    event = next(event for event in machine.events if event.kind is applevz.EventKind.NETWORK_DISCONNECTED)
+    assert "says: nothing" in str(event.error), event
+    # What comes after has its way.
+    card.attachment = bridged
+    assert eventually(asked.exists)
+    card.attachment = applevz.NATNetworkDeviceAttachment()
+    go.touch()
+    assert eventually(told.exists)
+    assert eventually(lambda: guest.run("cat /sys/class/net/eth0/carrier") == "1")
+    assert card.connected
+"""
+    run(WITHOUT_PRIVILEGE + program, *files, helper)
 
 
 @linux

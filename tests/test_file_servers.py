@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -253,6 +254,34 @@ def test_a_host_without_virtiofsd_says_which_package_to_install(configure, monke
     with pytest.raises(applevz.NotSupportedError, match="APPLEVZ_VIRTIOFSD is"):
         configure(directory_sharing_devices=[device("share", single(tmp_path))]).validate()
     configure().validate()
+
+
+@linux
+def test_a_machine_answers_while_virtiofsd_is_asked_for_its_version(machine, script, tmp_path):
+    asked, told = tmp_path / "asked", tmp_path / "told"
+    script(
+        f'[ "$1" = --version ] || exit 1; touch {asked}\n'
+        f'until [ -e {tmp_path}/go ]; do sleep 0.02; done; touch {told}; echo "virtiofsd 1.10.0"'
+    )
+    vm = machine(directory_sharing_devices=[device("share", single(tmp_path))])
+    failures: list[applevz.Error] = []
+
+    def start() -> None:
+        with pytest.raises(applevz.InternalError) as caught:
+            vm.start(timeout=PATIENCE)
+        failures.append(caught.value)
+
+    starting = threading.Thread(target=start)
+    starting.start()
+    assert eventually(asked.exists)
+    with pytest.raises(applevz.InvalidVirtualMachineStateError, match="the virtual machine is starting"):
+        vm.request_stop()
+    # It is asked for no longer than some seconds: one that had held up the machine would be gone by now.
+    (tmp_path / "go").touch()
+    assert eventually(told.exists)
+    starting.join(PATIENCE)
+    assert vm.state is State.STOPPED
+    assert "ended with exit status 1" in str(failures[0])
 
 
 # ---- Hosts with less privilege ----

@@ -50,8 +50,9 @@ class NetworkDevice(MachineDevice):
 
         It can be set at any time, to None or to another attachment; the guest sees the cable go and come. What cannot
         be connected raises `NetworkError`, and leaves the card without a cable, which is an event of
-        `EventKind.NETWORK_DISCONNECTED`; so is an attachment that fails later. One that is set stays for later starts,
-        until `POWEROFF` has to let go of the machine.
+        `EventKind.NETWORK_DISCONNECTED`; so is an attachment that fails later, and a bridge that QEMU's helper refuses
+        to a machine that is not stopped. One that is set stays for later starts, until `POWEROFF` has to let go of the
+        machine.
         """
         present = self._present()
         if not present:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMU/QEMUNetwork.h"
+#import "QEMU/QEMUTap.h"
 #import "VZConfiguration+Private.h"
 #import "VZErrors+Private.h"
 #import "VZVirtualMachine+Private.h"
@@ -7,17 +8,22 @@
 @implementation VZNetworkDevice {
     QEMUInstance *_instance;
     NSUInteger _index;
+    dispatch_queue_t _queue;
     NSInteger _frameCapacity;                   // of the card, which was told the guest once
     VZNetworkDeviceAttachment *_configured;     // what QEMU starts with
     VZNetworkDeviceAttachment *_attachment;
     VZNetworkDeviceAttachment *_inPlace;        // what QEMU has, or has been told to have; nil while there is no QEMU
     NSUInteger _exchanges;                      // by which the last is known
+    BOOL _isOpening;                            // what is in place is not there yet, and a cable must not be
 }
 
-- (instancetype)initWithIndex:(NSUInteger)index attachment:(VZNetworkDeviceAttachment *)attachment {
+- (instancetype)initWithIndex:(NSUInteger)index
+                   attachment:(VZNetworkDeviceAttachment *)attachment
+                        queue:(dispatch_queue_t)queue {
     self = [super init];
     if (self != nil) {
         _index = index;
+        _queue = queue;
         _frameCapacity = attachment.frameCapacity;
         _configured = attachment;
         _attachment = attachment;
@@ -68,13 +74,12 @@
 - (void)bringAbout {
     if (_instance != nil && _attachment != nil && _attachment != _inPlace)
         [self exchange];
-    [self tellLink];
+    else
+        [self tellLink];
 }
 
 /// Takes the network from its place and puts another one there. QEMU obeys in order, so nothing of it has to be waited for.
 - (void)exchange {
-    NSError *error = nil;
-    NSString *name = [NSString stringWithFormat:@"network%lu-descriptor", (unsigned long)_index];
     // The guest is to notice, and to ask for another address; and nothing of it may come while there is no network: a frame that
     // the hub keeps holds up the card for good (net/hub.c).
     [self tellLink:NO];
@@ -83,10 +88,42 @@
     // Whatever becomes of it, nothing is there any more that another call could leave as it is.
     _inPlace = _attachment;
     NSUInteger exchange = ++_exchanges;
-    QEMUNetwork *network = [QEMUNetwork networkOf:_attachment index:_index error:&error];
+    NSUInteger index = _index;
+    VZNetworkDeviceAttachment *attachment = _attachment;
+    _isOpening = [attachment isKindOfClass:[VZBridgedNetworkDeviceAttachment class]] && QEMUTapTakesHelper();
+    if (!_isOpening) {
+        NSError *error = nil;
+        QEMUNetwork *network = [QEMUNetwork networkOf:attachment index:index error:&error];
+        [self put:network error:error exchange:exchange];
+        return;
+    }
+    // The queue does not wait for a program.
+    dispatch_queue_t queue = _queue;
+    __weak QEMUInstance *weak_instance = _instance;
+    __weak VZNetworkDevice *weak_self = self;
+    dispatch_async(dispatch_get_global_queue(QOS_CLASS_USER_INITIATED, 0), ^{
+        NSError *error = nil;
+        QEMUNetwork *network;
+        @autoreleasepool {
+            network = [QEMUNetwork networkOf:attachment index:index error:&error];
+        }
+        dispatch_async(queue, ^{
+            VZNetworkDevice *device = weak_self;
+            QEMUInstance *instance = weak_instance;
+            if (device != nil && instance != nil && device->_instance == instance && device->_exchanges == exchange)
+                [device put:network error:error exchange:exchange];
+        });
+    });
+}
+
+- (void)put:(nullable QEMUNetwork *)network error:(nullable NSError *)error exchange:(NSUInteger)exchange {
+    NSString *name = [NSString stringWithFormat:@"network%lu-descriptor", (unsigned long)_index];
+    _isOpening = NO;
     if (network == nil) {
         _inPlace = nil;
-        [self loseAttachmentWithError:error];
+        // Taken away meanwhile, it is not lost.
+        if (_attachment != nil)
+            [self loseAttachmentWithError:error];
         return;
     }
     if (network.descriptor != nil)
@@ -95,6 +132,7 @@
     [_instance execute:@"netdev_add" arguments:[network optionsWithDescriptor:name]
             completion:[self completionOfExchange:exchange]];
     [_instance execute:@"netdev_add" arguments:QEMUNetworkPort(_index) completion:[self completionOfExchange:exchange]];
+    [self tellLink];
 }
 
 - (void)remove:(NSString *)name {
@@ -121,7 +159,7 @@
 }
 
 - (void)tellLink {
-    [self tellLink:_attachment != nil];
+    [self tellLink:_attachment != nil && !_isOpening];
 }
 
 - (void)tellLink:(BOOL)isUp {
@@ -143,6 +181,7 @@
 - (void)instanceEnded {
     _instance = nil;
     _inPlace = nil;
+    _isOpening = NO;
 }
 
 @end

@@ -18,7 +18,9 @@
                                configuration:(VZVirtioConsoleDeviceConfiguration *)configuration]];
     index = 0;
     for (VZNetworkDeviceConfiguration *configuration in _configuration.networkDevices) {
-        VZNetworkDevice *device = [[VZNetworkDevice alloc] initWithIndex:index++ attachment:configuration.attachment];
+        VZNetworkDevice *device = [[VZNetworkDevice alloc] initWithIndex:index++
+                                                                attachment:configuration.attachment
+                                                                     queue:self.queue];
         device.disconnectionHandler = ^(VZNetworkDevice *disconnected, NSError *error) {
             VZVirtualMachine *machine = weak_self;
             id<VZVirtualMachineDelegate> delegate = machine.delegate;

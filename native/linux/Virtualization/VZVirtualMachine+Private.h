@@ -51,6 +51,13 @@ NS_ASSUME_NONNULL_BEGIN
          from:(NSString *)states
         state:(VZVirtualMachineState)state
    completion:(void (^)(NSError *_Nullable error))completion;
+/// Files are read and written at the disk's pace, and programs are waited for; the machine's queue stays free, and has the
+/// completion, with nil for YES. The block holds what it uses: the machine may go meanwhile.
+- (void)doOffQueue:(BOOL (^)(NSError **error))action completion:(void (^)(NSError *_Nullable error))completion;
+/// Makes what QEMU is started with, off the queue; nil, with an error, where that cannot be.
+- (void)makeCommandLine:(nullable QEMUExpandedKernel *)kernel
+             savedState:(nullable QEMUSavedState *)state
+             completion:(void (^)(QEMUCommandLine *_Nullable commandLine, NSError *_Nullable error))completion;
 /// Ends the verb under way. The state changes before the completion is called, which may begin the next verb.
 - (void)finishInState:(VZVirtualMachineState)state error:(nullable NSError *)error;
 /// Starts QEMU as _instance, which is nil again where that fails. From success on its end is taken care of.
@@ -154,7 +161,9 @@ NSString *VZNameOfState(VZVirtualMachineState state);
 @end
 
 @interface VZNetworkDevice () <VZRuntimeDevice>
-- (instancetype)initWithIndex:(NSUInteger)index attachment:(nullable VZNetworkDeviceAttachment *)attachment;
+- (instancetype)initWithIndex:(NSUInteger)index
+                   attachment:(nullable VZNetworkDeviceAttachment *)attachment
+                        queue:(dispatch_queue_t)queue;
 /// Called when its attachment could not stay, on the machine's queue.
 @property (nullable, copy) void (^disconnectionHandler)(VZNetworkDevice *device, NSError *error);
 @end

@@ -109,7 +109,7 @@ typedef void (^Completion)(NSError *_Nullable error);
                 strong_self->_stream = stream;
             done(error != nil ? QEMUSaveError(error.localizedFailureReason, nil, error) : nil);
         });
-    [self doWithFiles:^(NSError **error) {
+    [self doOffQueue:^(NSError **error) {
         return [writer writeMemoryWithError:error];
     } completion:done];
 }
@@ -127,7 +127,7 @@ typedef void (^Completion)(NSError *_Nullable error);
     QEMUInstance *instance = _instance;
     NSArray<NSArray<NSString *> *> *fields = QEMUFingerprint(_configuration, instance.commandLine);
     __weak VZVirtualMachine *weak_self = self;
-    [self doWithFiles:^(NSError **error) {
+    [self doOffQueue:^(NSError **error) {
         if (failure == nil)
             return [writer finishWithStream:stream version:instance.version fields:fields error:error];
         [writer giveUp];
@@ -139,22 +139,6 @@ typedef void (^Completion)(NSError *_Nullable error);
         strong_self->_isHandedOver = handingOver && error == nil;
         [strong_self finishInState:VZVirtualMachineStatePaused error:error];
     }];
-}
-
-/// Files are read and written at the disk's pace; the machine's queue stays free, and has the completion.
-- (void)doWithFiles:(BOOL (^)(NSError **error))action completion:(Completion)completion {
-    dispatch_queue_t queue = self.queue;
-    dispatch_async(dispatch_get_global_queue(QOS_CLASS_USER_INITIATED, 0), ^{
-        NSError *error = nil;
-        BOOL done;
-        @autoreleasepool {
-            done = action(&error);
-        }
-        NSError *failure = done ? nil : error;
-        dispatch_async(queue, ^{
-            completion(failure);
-        });
-    });
 }
 
 #pragma mark Restoring
@@ -183,7 +167,7 @@ typedef void (^Completion)(NSError *_Nullable error);
         _formerMemory = nil;
     __block QEMUSavedState *state = nil;
     __weak VZVirtualMachine *weak_self = self;
-    [self doWithFiles:^(NSError **error) {
+    [self doOffQueue:^(NSError **error) {
         NSString *reason = nil;
         NSString *path = VZPathOfFileURL(saveFileURL, &reason);
         if (path == nil)
@@ -200,30 +184,37 @@ typedef void (^Completion)(NSError *_Nullable error);
 }
 
 - (void)launchFrom:(QEMUSavedState *)state error:(NSError *)error {
-    if (state == nil || !QEMUExpandsKernelForSavedState(state)) {
-        [self launchFrom:state kernel:nil error:error];
+    if (error != nil) {
+        [self finishInState:VZVirtualMachineStateStopped error:[self restoreErrorOf:error]];
+        return;
+    }
+    if (!QEMUExpandsKernelForSavedState(state)) {
+        [self launchFrom:state kernel:nil];
         return;
     }
     __weak VZVirtualMachine *weak_self = self;
     [QEMUExpandedKernel kernelOfConfiguration:_configuration
                                         queue:self.queue
                                    completion:^(QEMUExpandedKernel *kernel) {
-                                       [weak_self launchFrom:state kernel:kernel error:nil];
+                                       [weak_self launchFrom:state kernel:kernel];
                                    }];
 }
 
-- (void)launchFrom:(QEMUSavedState *)state kernel:(QEMUExpandedKernel *)kernel error:(NSError *)error {
+- (void)launchFrom:(QEMUSavedState *)state kernel:(QEMUExpandedKernel *)kernel {
     _kernel = kernel;
-    QEMUCommandLine *commandLine = nil;
-    if (state != nil)
-        commandLine = [[QEMUCommandLine alloc] initWithConfiguration:_configuration
-                                                              kernel:kernel
-                                                          savedState:state
-                                                               error:&error];
+    __weak VZVirtualMachine *weak_self = self;
+    [self makeCommandLine:kernel
+               savedState:state
+               completion:^(QEMUCommandLine *commandLine, NSError *error) {
+                   [weak_self launch:commandLine from:state error:error];
+               }];
+}
+
+- (void)launch:(QEMUCommandLine *)commandLine from:(QEMUSavedState *)state error:(NSError *)error {
     if (commandLine != nil)
         error = [state errorOfFields:QEMUFingerprint(_configuration, commandLine)
                               exempt:[self fieldsOfExchangeableCards:commandLine]];
-    if (commandLine == nil || error != nil) {
+    if (error != nil) {
         [self finishInState:VZVirtualMachineStateStopped error:[self restoreErrorOf:error]];
         return;
     }
@@ -247,7 +238,7 @@ typedef void (^Completion)(NSError *_Nullable error);
     // First what takes longer.
     QEMUDescriptor *memory = state.isMapped ? nil : commandLine.memory;
     if (state.hasMemory)
-        [self doWithFiles:^(NSError **failure) {
+        [self doOffQueue:^(NSError **failure) {
             return [state takeMemoryTo:memory error:failure];
         } completion:ready];
     [self launch:commandLine completion:ready];

@@ -145,6 +145,21 @@ static void set_up_observing(void) {
     return YES;
 }
 
+- (void)doOffQueue:(BOOL (^)(NSError **error))action completion:(Completion)completion {
+    dispatch_queue_t queue = _queue;
+    dispatch_async(dispatch_get_global_queue(QOS_CLASS_USER_INITIATED, 0), ^{
+        NSError *error = nil;
+        BOOL done;
+        @autoreleasepool {
+            done = action(&error);
+        }
+        NSError *failure = done ? nil : error;
+        dispatch_async(queue, ^{
+            completion(failure);
+        });
+    });
+}
+
 - (void)finishInState:(VZVirtualMachineState)state error:(NSError *)error {
     Completion completion = _verbCompletion;
     _verbCompletion = nil;
@@ -177,35 +192,57 @@ static void set_up_observing(void) {
 }
 
 - (void)start {
-    NSError *error = nil;
-    // Again: what was there when the machine was made may have gone, and QEMU would say so in its own words.
-    if (![_configuration validateWithError:&error]) {
-        [self finishInState:_stateBeforeStart error:error];
-        return;
-    }
     __weak VZVirtualMachine *weak_self = self;
-    [QEMUExpandedKernel kernelOfConfiguration:_configuration
-                                        queue:_queue
-                                   completion:^(QEMUExpandedKernel *kernel) {
-                                       [weak_self startWithKernel:kernel];
-                                   }];
+    VZVirtualMachineConfiguration *configuration = _configuration;
+    // Again: what was there when the machine was made may have gone, and QEMU would say so in its own words.
+    [self doOffQueue:^(NSError **error) {
+        return [configuration validateWithError:error];
+    } completion:^(NSError *error) {
+        VZVirtualMachine *strong_self = weak_self;
+        if (strong_self == nil)
+            return;
+        if (error != nil) {
+            [strong_self launchedWithError:error];
+            return;
+        }
+        [QEMUExpandedKernel kernelOfConfiguration:configuration
+                                            queue:strong_self->_queue
+                                       completion:^(QEMUExpandedKernel *kernel) {
+                                           [weak_self startWithKernel:kernel];
+                                       }];
+    }];
 }
 
 - (void)startWithKernel:(QEMUExpandedKernel *)kernel {
-    NSError *error = nil;
     _kernel = kernel;
-    QEMUCommandLine *commandLine = [[QEMUCommandLine alloc] initWithConfiguration:_configuration
-                                                                           kernel:kernel
-                                                                            error:&error];
-    if (commandLine == nil) {
-        [self finishInState:_stateBeforeStart error:error];
-        return;
-    }
     __weak VZVirtualMachine *weak_self = self;
-    [self launch:commandLine
-        completion:^(NSError *failure) {
-            [weak_self launchedWithError:failure];
-        }];
+    Completion completion = ^(NSError *error) {
+        [weak_self launchedWithError:error];
+    };
+    [self makeCommandLine:kernel
+               savedState:nil
+               completion:^(QEMUCommandLine *commandLine, NSError *error) {
+                   if (commandLine != nil)
+                       [weak_self launch:commandLine completion:completion];
+                   else
+                       completion(error);
+               }];
+}
+
+- (void)makeCommandLine:(QEMUExpandedKernel *)kernel
+             savedState:(QEMUSavedState *)state
+             completion:(void (^)(QEMUCommandLine *, NSError *))completion {
+    __block QEMUCommandLine *commandLine = nil;
+    VZVirtualMachineConfiguration *configuration = _configuration;
+    [self doOffQueue:^(NSError **error) {
+        commandLine = [[QEMUCommandLine alloc] initWithConfiguration:configuration
+                                                              kernel:kernel
+                                                          savedState:state
+                                                               error:error];
+        return (BOOL)(commandLine != nil);
+    } completion:^(NSError *error) {
+        completion(commandLine, error);
+    }];
 }
 
 - (void)launch:(QEMUCommandLine *)commandLine completion:(Completion)completion {

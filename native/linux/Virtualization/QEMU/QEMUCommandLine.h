@@ -25,18 +25,15 @@ NS_ASSUME_NONNULL_BEGIN
 /// taken apart again: it is an argument of its own, a value in JSON, or goes by QMP.
 @interface QEMUCommandLine : NSObject
 
-/// The configuration must be valid. nil, with an error, where a file it names can no longer be opened.
-/// With an expanded kernel the machine starts with that, which is the configuration's own.
-- (nullable instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration
-                                        kernel:(nullable QEMUExpandedKernel *)kernel
-                                         error:(NSError **)error;
-- (instancetype)init NS_UNAVAILABLE;
-
-/// The same, for a machine that waits for the saved state before it can run. The state was made by such a machine.
+/// The configuration must be valid. nil, with an error, where a file it names can no longer be opened. Opens files and asks
+/// programs, which takes its time: on any thread.
+/// With an expanded kernel the machine starts with that, which is the configuration's own. With a saved state, which such a
+/// machine made, it waits for that before it can run.
 - (nullable instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration
                                         kernel:(nullable QEMUExpandedKernel *)kernel
                                     savedState:(nullable QEMUSavedState *)savedState
                                          error:(NSError **)error NS_DESIGNATED_INITIALIZER;
+- (instancetype)init NS_UNAVAILABLE;
 
 /// Without the program's name.
 @property (readonly) NSArray<NSString *> *arguments;

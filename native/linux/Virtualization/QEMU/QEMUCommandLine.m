@@ -24,12 +24,6 @@
 
 - (instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration
                                kernel:(QEMUExpandedKernel *)kernel
-                                error:(NSError **)error {
-    return [self initWithConfiguration:configuration kernel:kernel savedState:nil error:error];
-}
-
-- (instancetype)initWithConfiguration:(VZVirtualMachineConfiguration *)configuration
-                               kernel:(QEMUExpandedKernel *)kernel
                            savedState:(QEMUSavedState *)savedState
                                 error:(NSError **)error {
     self = [super init];

@@ -25,6 +25,8 @@ static pid_t number_of_process(int pidfd) {
     NSUInteger _index;
     NSString *_tag;
     VZDirectoryShare *_share;
+    NSString *_path;
+    NSArray<NSString *> *_arguments;
     QEMUDescriptor *_listener; // until the process has it
     QEMUProcess *_process;
     BOOL _hasUserNamespace;
@@ -41,6 +43,11 @@ static pid_t number_of_process(int pidfd) {
     _index = index;
     _tag = configuration.tag;
     _share = configuration.share;
+    QEMUFileServerProgram *program = [QEMUFileServerProgram programWithError:error];
+    if (program == nil)
+        return nil;
+    _path = program.path;
+    _arguments = [program argumentsForSocket:SOCKET_DESCRIPTOR];
     NSError *cause = nil;
     NSArray<QEMUDescriptor *> *pair = [QEMUDescriptor listeningPairWithError:&cause];
     if (pair == nil) {
@@ -97,10 +104,6 @@ static pid_t number_of_process(int pidfd) {
 }
 
 - (nullable NSError *)start {
-    NSError *error = nil;
-    QEMUFileServerProgram *program = [QEMUFileServerProgram programWithError:&error];
-    if (program == nil)
-        return error;
     NSDictionary<NSString *, VZSharedDirectory *> *directories = QEMUDirectoriesOfShare(_share);
     NSArray<NSString *> *names = nil;
     qemu_user_maps maps = QEMUMapsOfUser();
@@ -110,8 +113,8 @@ static pid_t number_of_process(int pidfd) {
                                 .group_map = maps.group,
                                 .failed = directories.count};
     qemu_process_failure failure;
-    _process = [[QEMUProcess alloc] initWithPath:program.path
-                                       arguments:[program argumentsForSocket:SOCKET_DESCRIPTOR]
+    _process = [[QEMUProcess alloc] initWithPath:_path
+                                       arguments:_arguments
                                      descriptors:@[ _listener ]
                                          prepare:qemu_make_share_mounts
                                          context:&mounts
@@ -120,9 +123,9 @@ static pid_t number_of_process(int pidfd) {
     if (_process == nil) {
         if (mounts.failed < names.count)
             return [self errorOfDirectory:names[mounts.failed] in:directories number:failure.number step:failure.step];
-        return [self startErrorWithReason:[NSString stringWithFormat:@"%@ could not be run: %@ (%s)", program.path,
+        return [self startErrorWithReason:[NSString stringWithFormat:@"%@ could not be run: %@ (%s)", _path,
                                                                      VZSystemCallErrorText(failure.number), failure.step]
-                                    cause:VZSystemCallError(failure.number, program.path)];
+                                    cause:VZSystemCallError(failure.number, _path)];
     }
     _hasUserNamespace = mounts.has_user_namespace;
     return nil;

@@ -63,6 +63,10 @@ static BOOL may_administer_networks(void) {
     return syscall(SYS_capget, &header, sets) == 0 && (sets[0].effective & (1U << CAP_NET_ADMIN)) != 0;
 }
 
+BOOL QEMUTapTakesHelper(void) {
+    return access(Device.fileSystemRepresentation, R_OK | W_OK) != 0 || !may_administer_networks();
+}
+
 NSError *QEMUTapMissingError(void) {
     int device = open(Device.fileSystemRepresentation, O_RDWR | O_CLOEXEC);
     int number = errno;
