@@ -186,8 +186,8 @@ with machine:
 def test_a_machine_does_not_wait_for_the_helper(files, tmp_path):
     helper = tmp_path / "helper"
     # A descriptor is all that QEMU's own would send. This one ends without, when it is told to.
-    words = f"touch {tmp_path}/asked; until [ -e {tmp_path}/go ]; do sleep 0.02; done; touch {tmp_path}/told; exit 1"
-    helper.write_text(f"#!/bin/sh\n{words}\n")
+    wait = "for i in $(seq 500); do [ ! -e go ] || break; sleep 0.02; done"
+    helper.write_text(f"#!/bin/sh\ncd {tmp_path}; touch asked; {wait}; touch told; exit 1\n")
     helper.chmod(0o4755)
     program = """
 from pathlib import Path
@@ -229,13 +229,15 @@ assert "helper\\" says: nothing" in failures[0].failure_reason, failures
 with applevz.VirtualMachine(configuration(applevz.NATNetworkDeviceAttachment())) as machine:
     (card,) = machine.network_devices
     guest = Guest(machine).start()
+    guest.run("ifconfig eth0 up")
+    # There is no network yet, and no cable.
+    card.attachment = bridged
+    answers_meanwhile(lambda: guest.run("until [ $(cat /sys/class/net/eth0/carrier) = 0 ]; do :; done"))
+    assert eventually(lambda: card.attachment is None)
     card.attachment = bridged
     def obeys():
-        # There is no network yet, and no cable.
-        assert guest.run("cat /sys/class/net/eth0/carrier") == "0"
         machine.pause(timeout=PATIENCE)
         machine.resume(timeout=PATIENCE)
-    guest.run("ifconfig eth0 up")
     answers_meanwhile(obeys)
     assert eventually(lambda: card.attachment is None)
     event = next(event for event in machine.events if event.kind is applevz.EventKind.NETWORK_DISCONNECTED)

@@ -139,6 +139,10 @@ static Class own_error_class;
     own_error_class = self;
 }
 
+- (id)copyWithZone:(NSZone *)zone {
+    return self; // as immutable as every error
+}
+
 @end
 
 NSError *applevz_error(NSString *domain, NSInteger code, NSString *description, NSString *reason,

@@ -9,16 +9,13 @@ API_AVAILABLE(macos(14.0))
 API_AVAILABLE(macos(15.0))
 @interface AppleVZUSBDiskDelegate : NSObject <VZNetworkBlockDeviceStorageDeviceAttachmentDelegate>
 
-/// The attachment has the delegate again that it had before: it may be another disk's, too.
-- (void)leave;
+@property (readonly, weak) VZNetworkBlockDeviceStorageDeviceAttachment *attachment;
 
 @end
 
 @implementation AppleVZUSBDiskDelegate {
     __weak AppleVZMachine *_machine;
     NSUUID *_uuid;
-    __weak VZNetworkBlockDeviceStorageDeviceAttachment *_attachment;
-    __weak id<VZNetworkBlockDeviceStorageDeviceAttachmentDelegate> _former;
 }
 
 - (instancetype)initWithMachine:(AppleVZMachine *)machine
@@ -29,16 +26,9 @@ API_AVAILABLE(macos(15.0))
         _machine = machine;
         _uuid = uuid;
         _attachment = attachment;
-        _former = attachment.delegate;
         attachment.delegate = self;
     }
     return self;
-}
-
-- (void)leave {
-    VZNetworkBlockDeviceStorageDeviceAttachment *attachment = _attachment;
-    if (attachment.delegate == self)
-        attachment.delegate = _former;
 }
 
 - (void)addEventOfKind:(enum applevz_event_kind)kind error:(NSError *)error {
@@ -178,9 +168,18 @@ API_AVAILABLE(macos(15.0))
 }
 
 - (void)forgetUSBDisk:(NSUUID *)uuid {
-    if (@available(macOS 15.0, *))
-        [(AppleVZUSBDiskDelegate *)_usbDisks[uuid] leave];
-    [_usbDisks removeObjectForKey:uuid];
+    if (@available(macOS 15.0, *)) {
+        AppleVZUSBDiskDelegate *delegate = _usbDisks[uuid];
+        VZNetworkBlockDeviceStorageDeviceAttachment *attachment = delegate.attachment;
+        [_usbDisks removeObjectForKey:uuid];
+        if (delegate == nil || attachment.delegate != delegate)
+            return;
+        // It may be another disk's, too.
+        attachment.delegate = [self storageDeviceOf:attachment] != NSNotFound ? self : nil;
+        for (AppleVZUSBDiskDelegate *other in _usbDisks.objectEnumerator)
+            if (other.attachment == attachment)
+                attachment.delegate = other;
+    }
 }
 
 @end

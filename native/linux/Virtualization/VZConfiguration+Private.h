@@ -158,7 +158,7 @@ extern BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSErr
 @end
 
 @interface VZEFIVariableStore () <VZConfigurationPart>
-/*! The file's absolute path without symbolic links; nil while there is no such file. */
+/*! The file's absolute path without symbolic links. */
 @property (readonly, nullable) NSString *resolvedPath;
 
 /*! The file, which is a whole store; nil with an error whose reason begins with property. */
@@ -203,7 +203,7 @@ extern BOOL VZCannotBeReopened(int descriptor);
 @end
 
 @interface VZDiskImageStorageDeviceAttachment ()
-/*! The image's absolute path without symbolic links; nil while there is no such file. */
+/*! The image's absolute path without symbolic links. */
 @property (readonly, nullable) NSString *resolvedPath;
 
 /*! The image, opened as it will be used; nil with an error of VZErrorInvalidDiskImage whose reason begins with

@@ -109,7 +109,7 @@ static int nameNewFile(const char *temporary, const char *path)
                               @"Stop that machine first, or give another name.", EBUSY, path);
     }
     // A symbolic link stays, and what it leads to is replaced.
-    NSString *target = (old ? self.resolvedPath : nil) ?: path;
+    NSString *target = old ? self.resolvedPath : path;
     NSString *temporary = [NSString stringWithFormat:@"%@/.applevz-%@", target.stringByDeletingLastPathComponent,
                                                      [NSUUID UUID].UUIDString];
     NSError *cause = nil;

@@ -20,7 +20,8 @@ extern NSString *VZQuoted(NSString *_Nullable string);
 extern NSString *_Nullable VZPathOfFileURL(NSURL *_Nullable url,
                                               NSString *_Nullable __autoreleasing *_Nonnull reason);
 
-/*! The path of what url means in the end, past symbolic links; nil where that is not there. */
+/*! The absolute path of what url means in the end, past symbolic links; where that is not there, or no longer, the path
+    that url means. nil if it means none. */
 extern NSString *_Nullable VZResolvedPathOfFileURL(NSURL *_Nullable url);
 
 /*! A file that was looked at and can be opened as asked. */

@@ -78,7 +78,7 @@ NSString *VZResolvedPathOfFileURL(NSURL *url)
     char *resolved = path ? realpath(path.UTF8String, NULL) : NULL;
     NSString *result = resolved ? [NSString stringWithUTF8String:resolved] : nil;
     free(resolved);
-    return result;
+    return result ?: path;
 }
 
 static NSString *kindOfFile(mode_t mode)

@@ -90,11 +90,12 @@
     NSUInteger exchange = ++_exchanges;
     NSUInteger index = _index;
     VZNetworkDeviceAttachment *attachment = _attachment;
-    _isOpening = [attachment isKindOfClass:[VZBridgedNetworkDeviceAttachment class]] && QEMUTapTakesHelper();
+    NSError *refusal = nil;
+    QEMUNetwork *present = [QEMUNetwork networkOf:attachment index:index askingHelper:NO error:&refusal];
+    _isOpening = present == nil && [attachment isKindOfClass:[VZBridgedNetworkDeviceAttachment class]] &&
+                 QEMUTapMayTakeHelper(refusal);
     if (!_isOpening) {
-        NSError *error = nil;
-        QEMUNetwork *network = [QEMUNetwork networkOf:attachment index:index error:&error];
-        [self put:network error:error exchange:exchange];
+        [self put:present error:refusal exchange:exchange];
         return;
     }
     // The queue does not wait for a program.
@@ -105,7 +106,7 @@
         NSError *error = nil;
         QEMUNetwork *network;
         @autoreleasepool {
-            network = [QEMUNetwork networkOf:attachment index:index error:&error];
+            network = [QEMUNetwork networkOf:attachment index:index askingHelper:YES error:&error];
         }
         dispatch_async(queue, ^{
             VZNetworkDevice *device = weak_self;

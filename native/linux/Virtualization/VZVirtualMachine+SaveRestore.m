@@ -176,7 +176,7 @@ typedef void (^Completion)(NSError *_Nullable error);
         if ([configuration validateWithError:error])
             state = [[QEMUSavedState alloc] initWithPath:path error:error];
         state.isMapped = mapped;
-        state.formerMemory = state.hasMemory ? memory : nil;
+        state.formerMemory = memory;
         return (BOOL)(state != nil);
     } completion:^(NSError *error) {
         [weak_self launchFrom:state error:error];

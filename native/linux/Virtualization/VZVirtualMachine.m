@@ -234,7 +234,11 @@ static void set_up_observing(void) {
              completion:(void (^)(QEMUCommandLine *, NSError *))completion {
     __block QEMUCommandLine *commandLine = nil;
     VZVirtualMachineConfiguration *configuration = _configuration;
+    __weak VZVirtualMachine *weak_self = self;
     [self doOffQueue:^(NSError **error) {
+        // A file that is opened may be emptied by it, and whoever let go of the machine has a right to that not being so.
+        if (weak_self == nil)
+            return NO;
         commandLine = [[QEMUCommandLine alloc] initWithConfiguration:configuration
                                                               kernel:kernel
                                                           savedState:state

@@ -14,7 +14,7 @@
 }
 
 - (BOOL)addNetwork:(VZNetworkDeviceAttachment *)attachment index:(NSUInteger)index error:(NSError **)error {
-    QEMUNetwork *network = [QEMUNetwork networkOf:attachment index:index error:error];
+    QEMUNetwork *network = [QEMUNetwork networkOf:attachment index:index askingHelper:YES error:error];
     if (network == nil)
         return NO;
     NSString *descriptor = nil;

@@ -24,7 +24,8 @@ static pid_t number_of_process(int pidfd) {
 @implementation QEMUFileServer {
     NSUInteger _index;
     NSString *_tag;
-    VZDirectoryShare *_share;
+    VZVirtioFileSystemDeviceConfiguration *_configuration;
+    VZDirectoryShare *_share; // what it serves
     NSString *_path;
     NSArray<NSString *> *_arguments;
     QEMUDescriptor *_listener; // until the process has it
@@ -42,7 +43,7 @@ static pid_t number_of_process(int pidfd) {
         return nil;
     _index = index;
     _tag = configuration.tag;
-    _share = configuration.share;
+    _configuration = configuration;
     QEMUFileServerProgram *program = [QEMUFileServerProgram programWithError:error];
     if (program == nil)
         return nil;
@@ -104,6 +105,8 @@ static pid_t number_of_process(int pidfd) {
 }
 
 - (nullable NSError *)start {
+    // As it is now: it may have been set since this was made.
+    _share = _configuration.share;
     NSDictionary<NSString *, VZSharedDirectory *> *directories = QEMUDirectoriesOfShare(_share);
     NSArray<NSString *> *names = nil;
     qemu_user_maps maps = QEMUMapsOfUser();

@@ -16,11 +16,14 @@ enum qemu_memory_haste {
     QEMU_MEMORY_BESIDE_A_START,
 };
 
-/// Copies the first `length` bytes of a file that holds a guest's memory to one that becomes that long, and has nothing else
-/// afterwards: it may be another guest's. Pages that hold nothing, and those that were never written, are holes in it: the time
-/// does not grow with memory that the guest does not use. Gives the checksum of what was copied; where that is NULL, nothing is looked at, and pages that hold nothing
+/// Copies the first `length` bytes of a file that holds a guest's memory to one without data, which becomes that long. Pages
+/// that hold nothing, and those that were never written, are holes in it: the time does not grow with memory that the guest
+/// does not use. Gives the checksum of what was copied; where that is NULL, nothing is looked at, and pages that hold nothing
 /// but are no holes are copied, too.
 int qemu_copy_memory(int from, off_t length, int to, enum qemu_memory_haste haste, uint64_t *checksum);
+
+/// The same, to a file in memory that may hold another guest's: it has nothing else than the copy afterwards.
+int qemu_overwrite_memory(int from, off_t length, int to, enum qemu_memory_haste haste, uint64_t *checksum);
 
 /// Gives the checksum alone: that of a copy of it.
 int qemu_check_memory(int file, off_t length, enum qemu_memory_haste haste, uint64_t *checksum);

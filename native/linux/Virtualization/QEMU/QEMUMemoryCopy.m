@@ -10,7 +10,6 @@
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -86,27 +85,29 @@ static int clear_range(memory_walk *walk, off_t start, off_t end) {
     return fallocate(walk->to, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start, end - start) == 0 ? 0 : errno;
 }
 
-/// Writes the pages that hold something, as many at a time as stand together. They are whole: guests' memory is.
+/// Writes the pages that hold something, and clears the others, as many at a time as stand together. They are whole: guests'
+/// memory is.
 static int take_pages(memory_walk *walk, const char *bytes, size_t length, off_t position) {
     size_t start = 0;
     uint64_t checksum = 0;
+    // From `start` on all pages are of one kind.
+    bool holds = false;
     for (size_t end = 0; end <= length; end += PAGE_LENGTH) {
-        if (end < length && !is_zero(bytes + end, PAGE_LENGTH)) {
+        bool next = end < length && !is_zero(bytes + end, PAGE_LENGTH);
+        if (next) {
             uint64_t number = (uint64_t)(position + (off_t)end) / PAGE_LENGTH;
             checksum += qemu_saved_state_page_checksum(number, bytes + end);
+        }
+        if (next == holds && end < length)
             continue;
-        }
-        if (start < end && walk->to >= 0) {
-            int failure = write_part(walk, bytes + start, end - start, position + (off_t)start);
-            if (failure != 0)
-                return failure;
-        }
-        if (end < length) {
-            int failure = clear_range(walk, position + (off_t)end, position + (off_t)end + PAGE_LENGTH);
-            if (failure != 0)
-                return failure;
-        }
-        start = end + PAGE_LENGTH;
+        off_t begin = position + (off_t)start;
+        int failure = !holds ? clear_range(walk, begin, position + (off_t)end)
+                      : walk->to >= 0 ? write_part(walk, bytes + start, end - start, begin)
+                                      : 0;
+        if (failure != 0)
+            return failure;
+        start = end;
+        holds = next;
     }
     atomic_fetch_add_explicit(&walk->checksum, checksum, memory_order_relaxed);
     return 0;
@@ -190,18 +191,13 @@ static bool takes_reservations(int file) {
     return fstatfs(file, &system) == 0 && system.f_type == EXT4_SUPER_MAGIC;
 }
 
-static bool has_data(int file) {
-    struct stat status;
-    return fstat(file, &status) != 0 || status.st_blocks > 0;
-}
-
-static int take_memory(int from, off_t length, int to, enum qemu_memory_haste haste, uint64_t *checksum) {
+static int take_memory(int from, off_t length, int to, bool clears, enum qemu_memory_haste haste, uint64_t *checksum) {
     memory_walk walk = {
         .from = from,
         .looks = checksum != NULL,
         .to = to,
         .reserves = to >= 0 && takes_reservations(to),
-        .clears = to >= 0 && has_data(to),
+        .clears = clears,
     };
     int failure = find_data(&walk, length);
     if (failure == 0) {
@@ -217,9 +213,15 @@ static int take_memory(int from, off_t length, int to, enum qemu_memory_haste ha
 int qemu_copy_memory(int from, off_t length, int to, enum qemu_memory_haste haste, uint64_t *checksum) {
     if (ftruncate(to, length) != 0)
         return errno;
-    return take_memory(from, length, to, haste, checksum);
+    return take_memory(from, length, to, false, haste, checksum);
+}
+
+int qemu_overwrite_memory(int from, off_t length, int to, enum qemu_memory_haste haste, uint64_t *checksum) {
+    if (ftruncate(to, length) != 0)
+        return errno;
+    return take_memory(from, length, to, true, haste, checksum);
 }
 
 int qemu_check_memory(int file, off_t length, enum qemu_memory_haste haste, uint64_t *checksum) {
-    return take_memory(file, length, -1, haste, checksum);
+    return take_memory(file, length, -1, false, haste, checksum);
 }

@@ -19,8 +19,12 @@ NSDictionary *QEMUNetworkPort(NSUInteger index);
 /// What makes an attachment a network of QEMU's, once.
 @interface QEMUNetwork : NSObject
 
-/// nil, with an error, where its descriptor cannot be handed over or no tap device made.
-+ (nullable instancetype)networkOf:(VZNetworkDeviceAttachment *)attachment index:(NSUInteger)index error:(NSError **)error;
+/// nil, with an error, where its descriptor cannot be handed over or no tap device made. For that QEMU's helper may be asked,
+/// which is waited for (QEMUTap.h).
++ (nullable instancetype)networkOf:(VZNetworkDeviceAttachment *)attachment
+                             index:(NSUInteger)index
+                      askingHelper:(BOOL)askingHelper
+                             error:(NSError **)error;
 
 /// What QEMU has to be handed; nil where it makes the network by itself.
 @property (readonly, nullable) QEMUDescriptor *descriptor;

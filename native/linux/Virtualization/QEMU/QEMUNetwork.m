@@ -33,7 +33,10 @@ NSDictionary *QEMUNetworkPort(NSUInteger index) {
     NSUInteger _index;
 }
 
-+ (instancetype)networkOf:(VZNetworkDeviceAttachment *)attachment index:(NSUInteger)index error:(NSError **)error {
++ (instancetype)networkOf:(VZNetworkDeviceAttachment *)attachment
+                    index:(NSUInteger)index
+             askingHelper:(BOOL)askingHelper
+                    error:(NSError **)error {
     QEMUNetwork *network = [[self alloc] init];
     network->_index = index;
     network->_type = @"user";
@@ -49,7 +52,8 @@ NSDictionary *QEMUNetworkPort(NSUInteger index) {
         }
     } else if ([attachment isKindOfClass:[VZBridgedNetworkDeviceAttachment class]]) {
         network->_type = @"tap";
-        network->_descriptor = QEMUOpenTap([(VZBridgedNetworkDeviceAttachment *)attachment interface].identifier, error);
+        NSString *bridge = [(VZBridgedNetworkDeviceAttachment *)attachment interface].identifier;
+        network->_descriptor = QEMUOpenTap(bridge, askingHelper, error);
         if (network.descriptor == nil)
             return nil;
     }

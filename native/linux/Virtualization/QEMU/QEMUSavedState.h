@@ -19,11 +19,12 @@ NS_ASSUME_NONNULL_BEGIN
 /// Whether a machine is to run on the memory in the file itself, mapped privately, rather than on a copy.
 @property BOOL isMapped;
 
-/// The memory that the machine had when it ran last, to be overwritten; nil for a new one. Where the pages are there already,
-/// a copy takes a fraction of the time.
-@property (nullable) QEMUDescriptor *formerMemory;
+/// The memory that the machine had when it ran last, to be overwritten where that is faster than to copy to a new one: pages
+/// that are there already take less than half of the time. Where there are many more than the state has, to give those back
+/// takes longer.
+@property (nullable, nonatomic) QEMUDescriptor *formerMemory;
 
-/// Copies the memory to a file, which has nothing else afterwards, and checks it; or, where that is nil, only checks it. The memory of a file that
+/// Copies the memory to a file without data, or to the former memory, and checks it; or, where that is nil, only checks it. The memory of a file that
 /// this process wrote, or checked before, and that is as it was then, is not checked again. NO, with an error of
 /// VZErrorRestore.
 - (BOOL)takeMemoryTo:(nullable QEMUDescriptor *)memory error:(NSError **)error;

@@ -7,6 +7,7 @@
 #import "QEMUSoundFiles.h"
 #import <errno.h>
 #import <string.h>
+#import <sys/stat.h>
 #import <unistd.h>
 
 NSError *QEMURestoreError(NSString *reason, NSString *suggestion, NSError *underlying) {
@@ -122,6 +123,16 @@ static BOOL is_field(id object) {
     return YES;
 }
 
+static off_t data_length(QEMUDescriptor *file) {
+    struct stat status;
+    return fstat(file.number, &status) == 0 ? (off_t)status.st_blocks * 512 : 0;
+}
+
+- (void)setFormerMemory:(QEMUDescriptor *)memory {
+    BOOL pays = memory != nil && self.hasMemory && data_length(memory) <= data_length(_file) / 2 * 3;
+    _formerMemory = pays ? memory : nil;
+}
+
 - (BOOL)hasMemory {
     return _trailer.memory_length > 0;
 }
@@ -133,9 +144,12 @@ static BOOL is_field(id object) {
         return YES;
     off_t length = (off_t)_trailer.memory_length;
     uint64_t checksum = _trailer.memory_checksum;
-    int failure = memory != nil ? qemu_copy_memory(_file.number, length, memory.number,
-                                                   QEMU_MEMORY_BESIDE_A_START, sound ? NULL : &checksum)
-                                : qemu_check_memory(_file.number, length, QEMU_MEMORY_BESIDE_A_START, &checksum);
+    int failure = 0;
+    if (memory == nil)
+        failure = qemu_check_memory(_file.number, length, QEMU_MEMORY_BESIDE_A_START, &checksum);
+    else
+        failure = (memory == _formerMemory ? qemu_overwrite_memory : qemu_copy_memory)(
+            _file.number, length, memory.number, QEMU_MEMORY_BESIDE_A_START, sound ? NULL : &checksum);
     if (failure != 0)
         return VZRefuse(error, QEMURestoreError([NSString stringWithFormat:@"The memory cannot be %@: %@.",
                                                                            memory != nil ? @"copied" : @"read",

@@ -13,11 +13,11 @@ NSError *QEMUNoBridgeError(void);
 /// Why no tap device can be connected to a bridge from here; nil where one can, as far as that can be told without making one.
 NSError *_Nullable QEMUTapMissingError(void);
 
-/// Whether making one takes qemu-bridge-helper.
-BOOL QEMUTapTakesHelper(void);
+/// A new tap device that is a port of the bridge. Made by this process where it may, otherwise, if that is asked for, by
+/// qemu-bridge-helper, which is waited for. nil with an error, which says what was tried.
+QEMUDescriptor *_Nullable QEMUOpenTap(NSString *bridge, BOOL askingHelper, NSError **error);
 
-/// A new tap device that is a port of the bridge. Made by this process where it may, otherwise by qemu-bridge-helper, which is
-/// waited for. nil with an error, which says what was tried.
-QEMUDescriptor *_Nullable QEMUOpenTap(NSString *bridge, NSError **error);
+/// Whether the helper may do what this process was not allowed to, with that error.
+BOOL QEMUTapMayTakeHelper(NSError *error);
 
 NS_ASSUME_NONNULL_END

@@ -63,10 +63,6 @@ static BOOL may_administer_networks(void) {
     return syscall(SYS_capget, &header, sets) == 0 && (sets[0].effective & (1U << CAP_NET_ADMIN)) != 0;
 }
 
-BOOL QEMUTapTakesHelper(void) {
-    return access(Device.fileSystemRepresentation, R_OK | W_OK) != 0 || !may_administer_networks();
-}
-
 NSError *QEMUTapMissingError(void) {
     int device = open(Device.fileSystemRepresentation, O_RDWR | O_CLOEXEC);
     int number = errno;
@@ -148,7 +144,12 @@ static QEMUDescriptor *open_tap(NSString *bridge, int *number, NSString **step) 
     return *number == 0 ? device : nil;
 }
 
-QEMUDescriptor *QEMUOpenTap(NSString *bridge, NSError **error) {
+BOOL QEMUTapMayTakeHelper(NSError *error) {
+    NSError *cause = error.userInfo[NSUnderlyingErrorKey];
+    return [cause.domain isEqualToString:NSPOSIXErrorDomain] && (cause.code == EACCES || cause.code == EPERM);
+}
+
+QEMUDescriptor *QEMUOpenTap(NSString *bridge, BOOL askingHelper, NSError **error) {
     int number = 0;
     NSString *step = nil;
     QEMUDescriptor *tap = open_tap(bridge, &number, &step);
@@ -156,7 +157,7 @@ QEMUDescriptor *QEMUOpenTap(NSString *bridge, NSError **error) {
         return tap;
     NSString *reason = [NSString stringWithFormat:@"%@: %@", step, VZSystemCallErrorText(number)];
     // What another program may do with more privileges.
-    if (number == EACCES || number == EPERM) {
+    if (askingHelper && (number == EACCES || number == EPERM)) {
         NSString *words = QEMUBridgeHelperMissingReason();
         tap = words == nil ? QEMUBridgeHelperOpenTap(bridge, &words) : nil;
         if (tap != nil)
