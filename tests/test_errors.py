@@ -292,3 +292,21 @@ def test_one_file_names_the_native_error_type() -> None:
     assert [path.name for path in package.glob("*.py") if "CFErrorRef" in path.read_text()] == ["errors.py"]
     imports = [path.name for path in package.glob("*.py") if "from ._applevz import" in path.read_text()]
     assert imports == ["_native.py"]
+
+
+def test_a_reason_that_is_made_when_it_is_asked_for_is_read_like_any_other():
+    def error(number: int) -> Error:
+        with pytest.raises(applevz.InvalidArgumentError) as caught:
+            errors.check(lib.applevz_capability_check(number))
+        return caught.value
+
+    reason = "There is no capability with the number 1000."
+    assert error(1000).failure_reason == reason
+    assert error(1000).error.user_info == {
+        "NSLocalizedDescription": "Unknown capability.",
+        "NSLocalizedFailureReason": reason,
+        "NSLocalizedRecoverySuggestion": "Use a value of enum applevz_capability.",
+    }
+    assert str(error(1000)).endswith(f": Unknown capability. {reason} Use a value of enum applevz_capability.")
+    assert error(1000).error == error(1000).error != error(1001).error
+    assert pickle.loads(pickle.dumps(error(1000))).failure_reason == reason

@@ -96,9 +96,9 @@ CFErrorRef applevz_capability_check(enum applevz_capability capability) {
                                  @"Mac's programs.",
                                  @"Use a console or screenshots, or what the guest offers on its network.");
         }
-        return applevz_invalid_argument(
-            @"Unknown capability.", [NSString stringWithFormat:@"There is no capability with the number %d.", capability],
-            @"Use a value of enum applevz_capability.");
+        return applevz_explained_invalid_argument(@"Unknown capability.", @"Use a value of enum applevz_capability.", ^{
+            return [NSString stringWithFormat:@"There is no capability with the number %d.", capability];
+        });
     });
 }
 

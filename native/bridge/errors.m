@@ -27,17 +27,17 @@ _Static_assert((int)APPLEVZ_ERROR_NOT_SUPPORTED == (int)VZErrorNotSupported, "")
 @end
 
 @implementation AppleVZErrorTexts {
+@public
     NSString *_description, *_reason, *_suggestion;
+    NSString *(^_explanation)(void); // in place of a reason
 }
 
-- (instancetype)initWithDescription:(NSString *)description reason:(NSString *)reason suggestion:(NSString *)suggestion {
-    self = [super init];
-    if (self != nil) {
-        _description = description.length > 0 ? description : nil;
-        _reason = reason.length > 0 ? reason : nil;
-        _suggestion = suggestion.length > 0 ? suggestion : nil;
-    }
-    return self;
+- (BOOL)hasReason {
+    return _explanation != nil || _reason != nil;
+}
+
+- (nullable NSString *)reason {
+    return _explanation != nil ? _explanation() : _reason;
 }
 
 - (id)copyWithZone:(NSZone *)zone {
@@ -45,14 +45,14 @@ _Static_assert((int)APPLEVZ_ERROR_NOT_SUPPORTED == (int)VZErrorNotSupported, "")
 }
 
 - (NSUInteger)count {
-    return (_description != nil) + (_reason != nil) + (_suggestion != nil);
+    return (_description != nil) + self.hasReason + (_suggestion != nil);
 }
 
 - (id)objectForKey:(id)key {
     if (key == NSLocalizedDescriptionKey)
         return _description;
     if (key == NSLocalizedFailureReasonErrorKey)
-        return _reason;
+        return self.reason;
     if (key == NSLocalizedRecoverySuggestionErrorKey)
         return _suggestion;
     if (key == NSUnderlyingErrorKey)
@@ -60,7 +60,7 @@ _Static_assert((int)APPLEVZ_ERROR_NOT_SUPPORTED == (int)VZErrorNotSupported, "")
     if ([key isEqual:NSLocalizedDescriptionKey])
         return _description;
     if ([key isEqual:NSLocalizedFailureReasonErrorKey])
-        return _reason;
+        return self.reason;
     return [key isEqual:NSLocalizedRecoverySuggestionErrorKey] ? _suggestion : nil;
 }
 
@@ -68,7 +68,7 @@ _Static_assert((int)APPLEVZ_ERROR_NOT_SUPPORTED == (int)VZErrorNotSupported, "")
     NSMutableArray *keys = [NSMutableArray arrayWithCapacity:3];
     if (_description != nil)
         [keys addObject:NSLocalizedDescriptionKey];
-    if (_reason != nil)
+    if (self.hasReason)
         [keys addObject:NSLocalizedFailureReasonErrorKey];
     if (_suggestion != nil)
         [keys addObject:NSLocalizedRecoverySuggestionErrorKey];
@@ -145,19 +145,38 @@ static Class own_error_class;
 
 @end
 
-NSError *applevz_error(NSString *domain, NSInteger code, NSString *description, NSString *reason,
-                       NSString *suggestion) {
-    AppleVZErrorTexts *texts = [[AppleVZErrorTexts alloc] initWithDescription:description
-                                                                       reason:reason
-                                                                   suggestion:suggestion];
+static NSError *error_of(NSString *domain, NSInteger code, AppleVZErrorTexts *texts) {
     AppleVZError *error = [[AppleVZError alloc] initWithDomain:domain code:code userInfo:texts];
     enum applevz_error_domain number = domain_number(domain);
     error->_kind = kind_of(number, code, own_posix_code(number, code));
     return error;
 }
 
+NSError *applevz_error(NSString *domain, NSInteger code, NSString *description, NSString *reason,
+                       NSString *suggestion) {
+    AppleVZErrorTexts *texts = [[AppleVZErrorTexts alloc] init];
+    texts->_description = description;
+    texts->_reason = reason;
+    texts->_suggestion = suggestion;
+    return error_of(domain, code, texts);
+}
+
 NSError *applevz_invalid_argument(NSString *description, NSString *reason, NSString *suggestion) {
     return applevz_error(AppleVZErrorDomain, APPLEVZ_BRIDGE_ERROR_INVALID_ARGUMENT, description, reason, suggestion);
+}
+
+NSError *applevz_explained_invalid_argument(NSString *description, NSString *suggestion, NSString *(^explanation)(void)) {
+    AppleVZErrorTexts *texts = [[AppleVZErrorTexts alloc] init];
+    texts->_description = description;
+    texts->_explanation = explanation;
+    texts->_suggestion = suggestion;
+    return error_of(AppleVZErrorDomain, APPLEVZ_BRIDGE_ERROR_INVALID_ARGUMENT, texts);
+}
+
+NSError *applevz_no_such_index(NSString *description, size_t index, NSUInteger count, NSString *suggestion) {
+    return applevz_explained_invalid_argument(description, suggestion, ^{
+        return [NSString stringWithFormat:@"index is %zu; the machine has %lu.", index, (unsigned long)count];
+    });
 }
 
 NSError *applevz_refused_without_reason(void) {
@@ -189,7 +208,9 @@ CFErrorRef applevz_error_create(const char *domain, size_t domain_length, int64_
         NSString *suggestion_text = applevz_text(suggestion, suggestion_length, @"suggestion", &refusal);
         if (refusal != nil)
             return refusal;
-        return applevz_error(domain_text, (NSInteger)code, description_text, reason_text, suggestion_text);
+        // Texts without words are none.
+        return applevz_error(domain_text, (NSInteger)code, description_length > 0 ? description_text : nil,
+                             reason_length > 0 ? reason_text : nil, suggestion_length > 0 ? suggestion_text : nil);
     });
 }
 

@@ -544,7 +544,11 @@ def check(reference: Reference) -> None:
     """Raises the exception for `reference`, the `CFErrorRef` that a native function returned; NULL is success."""
     if reference:
         kind = _kind(reference)
-        raise (_classes_of_kinds.get(kind) or _class_of_kind(kind))(CFError(reference))
+        try:
+            found = _classes_of_kinds[kind]
+        except KeyError:
+            found = _class_of_kind(kind)
+        raise found(CFError(reference))
 
 
 def make(kind: type[Error], description: str, reason: str = "", suggestion: str = "") -> Error:

@@ -97,10 +97,8 @@ static NSError *access_device(applevz_machine *machine, size_t index,
         NSArray<VZDirectorySharingDevice *> *devices = object.directorySharingDevices;
         if (index < devices.count)
             return block((VZVirtioFileSystemDevice *)devices[index]);
-        return applevz_invalid_argument(
-            @"There is no such directory sharing device.",
-            [NSString stringWithFormat:@"index is %zu; the machine has %lu.", index, (unsigned long)devices.count],
-            @"Add a directory sharing device to the configuration.");
+        return applevz_no_such_index(@"There is no such directory sharing device.", index, devices.count,
+                                     @"Add a directory sharing device to the configuration.");
     }];
 }
 

@@ -52,10 +52,8 @@ CFErrorRef applevz_machine_display_size(applevz_machine *machine, size_t index, 
     return applevz_guard(^NSError *_Nullable {
         return access_displays(machine, ^NSError *(NSArray<NSValue *> *sizes) {
             if (index >= sizes.count)
-                return applevz_invalid_argument(
-                    @"There is no such display.",
-                    [NSString stringWithFormat:@"index is %zu; the machine has %lu.", index, (unsigned long)sizes.count],
-                    @"Add a graphics device to the configuration.");
+                return applevz_no_such_index(@"There is no such display.", index, sizes.count,
+                                             @"Add a graphics device to the configuration.");
             *size = (applevz_display_size){.width = (int64_t)sizes[index].sizeValue.width,
                                            .height = (int64_t)sizes[index].sizeValue.height};
             return nil;

@@ -21,10 +21,8 @@ static NSError *access_balloon(applevz_machine *machine, size_t index,
         NSArray<VZMemoryBalloonDevice *> *balloons = object.memoryBalloonDevices;
         if (index < balloons.count)
             return block((VZVirtioTraditionalMemoryBalloonDevice *)balloons[index]);
-        return applevz_invalid_argument(
-            @"There is no such memory balloon.",
-            [NSString stringWithFormat:@"index is %zu; the machine has %lu.", index, (unsigned long)balloons.count],
-            @"Add a memory balloon to the configuration.");
+        return applevz_no_such_index(@"There is no such memory balloon.", index, balloons.count,
+                                     @"Add a memory balloon to the configuration.");
     }];
 }
 

@@ -69,10 +69,8 @@ static NSError *access_device(applevz_machine *machine, size_t index,
         NSArray<VZNetworkDevice *> *devices = object.networkDevices;
         if (index < devices.count)
             return block(devices[index]);
-        return applevz_invalid_argument(
-            @"There is no such network device.",
-            [NSString stringWithFormat:@"index is %zu; the machine has %lu.", index, (unsigned long)devices.count],
-            @"Add a network device to the configuration.");
+        return applevz_no_such_index(@"There is no such network device.", index, devices.count,
+                                     @"Add a network device to the configuration.");
     }];
 }
 

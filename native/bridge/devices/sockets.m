@@ -43,10 +43,8 @@ static VZVirtioSocketDevice *device_of(VZVirtualMachine *machine, size_t index, 
     NSArray<VZSocketDevice *> *devices = machine.socketDevices;
     if (index < devices.count)
         return (VZVirtioSocketDevice *)devices[index];
-    *error = applevz_invalid_argument(
-        @"There is no such socket device.",
-        [NSString stringWithFormat:@"index is %zu; the machine has %lu.", index, (unsigned long)devices.count],
-        @"Add a socket device to the configuration.");
+    *error = applevz_no_such_index(@"There is no such socket device.", index, devices.count,
+                                   @"Add a socket device to the configuration.");
     return nil;
 }
 
