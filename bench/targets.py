@@ -51,7 +51,6 @@ UNLIKE = [
     ("suspend to disk, 256 MiB", LIBVIRT, "save, 256 MiB", 1 / 50),
     ("suspend to disk, memory handed over, 256 MiB", LIBVIRT, "save, 256 MiB", 1 / 50),
     ("restore to running, another machine, 256 MiB", LIBVIRT, "restore to running, 256 MiB", 1 / 8),
-    ("restore to running, another machine, 256 MiB", BARE, "restore to running, 256 MiB", 1.3),
     ("restore to running, private, 256 MiB", LIBVIRT, "restore to running, 256 MiB", 1 / 8),
     ("restore to running, private, 256 MiB", BARE, "restore to running, 256 MiB", 1.3),
 ]
