@@ -17,13 +17,10 @@ static BOOL responds_but_for_connections(id object, SEL self_selector, SEL asked
 }
 
 static applevz_machine *machine_create(const char *kernel, bool with_network) {
-    applevz_configuration *configuration = NULL;
+    applevz_configuration *configuration = configuration_create(kernel);
     applevz_network_device_attachment *network = NULL;
     applevz_machine *machine = NULL;
     const char *address = "52:54:00:0a:0b:0c";
-    SUCCEED(applevz_configuration_create(&configuration));
-    SUCCEED(applevz_configuration_set_memory_size(configuration, UINT64_C(256) << 20));
-    SUCCEED(applevz_configuration_set_linux_boot_loader(configuration, kernel, strlen(kernel), NULL, 0, "quiet", 5, true));
     if (with_network) {
         SUCCEED(applevz_network_device_attachment_create_with_nat(&network));
         SUCCEED(applevz_configuration_add_virtio_network_device(configuration, network, address, strlen(address)));

@@ -7,7 +7,6 @@
 #import "bridge_support.h"
 #import <pthread.h>
 #import <stdlib.h>
-#import <string.h>
 #import <unistd.h>
 
 static const char *kernel;
@@ -23,15 +22,11 @@ static void refused(CFErrorRef error, int64_t code, int line) {
 #define REFUSED(call, code) refused((call), (code), __LINE__)
 
 static applevz_machine *machine_create(void) {
-    applevz_configuration *configuration = NULL;
+    applevz_configuration *configuration = configuration_create(kernel);
     applevz_serial_port_attachment *port = NULL;
     applevz_machine *machine = NULL;
     int ends[2];
     CHECK(pipe(ends) == 0);
-    SUCCEED(applevz_configuration_create(&configuration));
-    SUCCEED(applevz_configuration_set_cpu_count(configuration, 1));
-    SUCCEED(applevz_configuration_set_memory_size(configuration, UINT64_C(256) << 20));
-    SUCCEED(applevz_configuration_set_linux_boot_loader(configuration, kernel, strlen(kernel), NULL, 0, "quiet", 5, true));
     SUCCEED(applevz_serial_port_attachment_create_with_file_handles(ends[0], ends[1], &port));
     close(ends[0]);
     close(ends[1]);

@@ -5,18 +5,13 @@
 #import "bridge_support.h"
 #import <Virtualization/Virtualization.h>
 #import <stdlib.h>
-#import <string.h>
 #import <sys/socket.h>
 #import <unistd.h>
 
 static applevz_machine *machine_create(const char *kernel) {
-    applevz_configuration *configuration = NULL;
+    applevz_configuration *configuration = configuration_create(kernel);
     applevz_network_device_attachment *network = NULL;
     applevz_machine *machine = NULL;
-    SUCCEED(applevz_configuration_create(&configuration));
-    SUCCEED(applevz_configuration_set_cpu_count(configuration, 1));
-    SUCCEED(applevz_configuration_set_memory_size(configuration, UINT64_C(256) << 20));
-    SUCCEED(applevz_configuration_set_linux_boot_loader(configuration, kernel, strlen(kernel), NULL, 0, "", 0, true));
     SUCCEED(applevz_network_device_attachment_create_with_nat(&network));
     SUCCEED(applevz_configuration_add_virtio_network_device(configuration, network, NULL, 0));
     SUCCEED(applevz_machine_create(configuration, &machine));

@@ -6,7 +6,6 @@
 #import "bridge_support.h"
 #import "unix_transport.h"
 #import <stdlib.h>
-#import <string.h>
 #import <unistd.h>
 
 static int64_t result_of(applevz_operation *operation, int line) {
@@ -26,11 +25,8 @@ static int64_t code_of(CFErrorRef error) {
 }
 
 static applevz_machine *machine_create(const char *kernel) {
-    applevz_configuration *configuration = NULL;
+    applevz_configuration *configuration = configuration_create(kernel);
     applevz_machine *machine = NULL;
-    SUCCEED(applevz_configuration_create(&configuration));
-    SUCCEED(applevz_configuration_set_memory_size(configuration, UINT64_C(256) << 20));
-    SUCCEED(applevz_configuration_set_linux_boot_loader(configuration, kernel, strlen(kernel), NULL, 0, "", 0, true));
     SUCCEED(applevz_configuration_add_virtio_socket_device(configuration));
     SUCCEED(applevz_machine_create(configuration, &machine));
     applevz_configuration_release(configuration);

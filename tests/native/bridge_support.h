@@ -7,6 +7,7 @@
 #include "runtime_checks.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static inline void succeed(CFErrorRef error, int line) {
     if (error == NULL)
@@ -30,6 +31,16 @@ static inline CFErrorRef perform(CFErrorRef (*verb)(applevz_machine *, applevz_o
     applevz_operation *operation = NULL;
     CFErrorRef error = verb(machine, &operation);
     return error ? error : error_of(operation);
+}
+
+/// Of the least machine that boots that kernel.
+static inline applevz_configuration *configuration_create(const char *kernel) {
+    applevz_configuration *configuration = NULL;
+    SUCCEED(applevz_configuration_create(&configuration));
+    SUCCEED(applevz_configuration_set_cpu_count(configuration, 1));
+    SUCCEED(applevz_configuration_set_memory_size(configuration, UINT64_C(256) << 20));
+    SUCCEED(applevz_configuration_set_linux_boot_loader(configuration, kernel, strlen(kernel), NULL, 0, "quiet", 5, true));
+    return configuration;
 }
 
 #endif

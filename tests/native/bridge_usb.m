@@ -4,17 +4,12 @@
 // Arguments: a kernel.
 #import "bridge_support.h"
 #import <Virtualization/Virtualization.h>
-#import <string.h>
 
 static const char url[] = "nbd://localhost/disk", uuid[] = "b28c5e2e-cf6c-4c0a-8f9e-5d4a1a3d5b11";
 
 static applevz_machine *machine_create(const char *kernel, applevz_storage_device_attachment *attachment) {
-    applevz_configuration *configuration = NULL;
+    applevz_configuration *configuration = configuration_create(kernel);
     applevz_machine *machine = NULL;
-    SUCCEED(applevz_configuration_create(&configuration));
-    SUCCEED(applevz_configuration_set_cpu_count(configuration, 1));
-    SUCCEED(applevz_configuration_set_memory_size(configuration, UINT64_C(256) << 20));
-    SUCCEED(applevz_configuration_set_linux_boot_loader(configuration, kernel, strlen(kernel), NULL, 0, "", 0, true));
     SUCCEED(applevz_configuration_add_xhci_controller(configuration));
     SUCCEED(applevz_configuration_add_device_to_usb_controller(configuration, 0, attachment, uuid, sizeof uuid - 1));
     SUCCEED(applevz_machine_create(configuration, &machine));
