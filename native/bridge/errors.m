@@ -145,7 +145,14 @@ static Class own_error_class;
 
 @end
 
-static NSError *error_of(NSString *domain, NSInteger code, AppleVZErrorTexts *texts) {
+/// With a reason, or what makes one.
+static NSError *error_of(NSString *domain, NSInteger code, NSString *description, NSString *reason,
+                         NSString *(^explanation)(void), NSString *suggestion) {
+    AppleVZErrorTexts *texts = [[AppleVZErrorTexts alloc] init];
+    texts->_description = description;
+    texts->_reason = reason;
+    texts->_explanation = explanation;
+    texts->_suggestion = suggestion;
     AppleVZError *error = [[AppleVZError alloc] initWithDomain:domain code:code userInfo:texts];
     enum applevz_error_domain number = domain_number(domain);
     error->_kind = kind_of(number, code, own_posix_code(number, code));
@@ -154,11 +161,7 @@ static NSError *error_of(NSString *domain, NSInteger code, AppleVZErrorTexts *te
 
 NSError *applevz_error(NSString *domain, NSInteger code, NSString *description, NSString *reason,
                        NSString *suggestion) {
-    AppleVZErrorTexts *texts = [[AppleVZErrorTexts alloc] init];
-    texts->_description = description;
-    texts->_reason = reason;
-    texts->_suggestion = suggestion;
-    return error_of(domain, code, texts);
+    return error_of(domain, code, description, reason, nil, suggestion);
 }
 
 NSError *applevz_invalid_argument(NSString *description, NSString *reason, NSString *suggestion) {
@@ -166,11 +169,7 @@ NSError *applevz_invalid_argument(NSString *description, NSString *reason, NSStr
 }
 
 NSError *applevz_explained_invalid_argument(NSString *description, NSString *suggestion, NSString *(^explanation)(void)) {
-    AppleVZErrorTexts *texts = [[AppleVZErrorTexts alloc] init];
-    texts->_description = description;
-    texts->_explanation = explanation;
-    texts->_suggestion = suggestion;
-    return error_of(AppleVZErrorDomain, APPLEVZ_BRIDGE_ERROR_INVALID_ARGUMENT, texts);
+    return error_of(AppleVZErrorDomain, APPLEVZ_BRIDGE_ERROR_INVALID_ARGUMENT, description, nil, explanation, suggestion);
 }
 
 NSError *applevz_no_such_index(NSString *description, size_t index, NSUInteger count, NSString *suggestion) {

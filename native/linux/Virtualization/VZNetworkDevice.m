@@ -95,7 +95,7 @@
     _isOpening = present == nil && [attachment isKindOfClass:[VZBridgedNetworkDeviceAttachment class]] &&
                  QEMUTapMayTakeHelper(refusal);
     if (!_isOpening) {
-        [self put:present error:refusal exchange:exchange];
+        [self put:present error:refusal];
         return;
     }
     // The queue does not wait for a program.
@@ -112,12 +112,14 @@
             VZNetworkDevice *device = weak_self;
             QEMUInstance *instance = weak_instance;
             if (device != nil && instance != nil && device->_instance == instance && device->_exchanges == exchange)
-                [device put:network error:error exchange:exchange];
+                [device put:network error:error];
         });
     });
 }
 
-- (void)put:(nullable QEMUNetwork *)network error:(nullable NSError *)error exchange:(NSUInteger)exchange {
+/// The last exchange's.
+- (void)put:(nullable QEMUNetwork *)network error:(nullable NSError *)error {
+    NSUInteger exchange = _exchanges;
     NSString *name = [NSString stringWithFormat:@"network%lu-descriptor", (unsigned long)_index];
     _isOpening = NO;
     if (network == nil) {

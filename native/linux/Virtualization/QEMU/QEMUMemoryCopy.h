@@ -2,6 +2,7 @@
 #ifndef QEMU_MEMORY_COPY_H
 #define QEMU_MEMORY_COPY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -16,14 +17,11 @@ enum qemu_memory_haste {
     QEMU_MEMORY_BESIDE_A_START,
 };
 
-/// Copies the first `length` bytes of a file that holds a guest's memory to one without data, which becomes that long. Pages
-/// that hold nothing, and those that were never written, are holes in it: the time does not grow with memory that the guest
-/// does not use. Gives the checksum of what was copied; where that is NULL, nothing is looked at, and pages that hold nothing
-/// but are no holes are copied, too.
-int qemu_copy_memory(int from, off_t length, int to, enum qemu_memory_haste haste, uint64_t *checksum);
-
-/// The same, to a file in memory that may hold another guest's: it has nothing else than the copy afterwards.
-int qemu_overwrite_memory(int from, off_t length, int to, enum qemu_memory_haste haste, uint64_t *checksum);
+/// Copies the first `length` bytes of a file that holds a guest's memory to another one, which becomes that long. Pages that
+/// hold nothing, and those that were never written, are holes in it: the time does not grow with memory that the guest does not
+/// use. One in memory may have data, even another guest's: it has nothing else than the copy afterwards. Gives the checksum of
+/// what was copied; where that is NULL, nothing is looked at, and pages that hold nothing but are no holes are copied, too.
+int qemu_copy_memory(int from, off_t length, int to, bool has_data, enum qemu_memory_haste haste, uint64_t *checksum);
 
 /// Gives the checksum alone: that of a copy of it.
 int qemu_check_memory(int file, off_t length, enum qemu_memory_haste haste, uint64_t *checksum);

@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,16 +209,10 @@ static int take_memory(int from, off_t length, int to, bool clears, enum qemu_me
     return failure;
 }
 
-int qemu_copy_memory(int from, off_t length, int to, enum qemu_memory_haste haste, uint64_t *checksum) {
+int qemu_copy_memory(int from, off_t length, int to, bool has_data, enum qemu_memory_haste haste, uint64_t *checksum) {
     if (ftruncate(to, length) != 0)
         return errno;
-    return take_memory(from, length, to, false, haste, checksum);
-}
-
-int qemu_overwrite_memory(int from, off_t length, int to, enum qemu_memory_haste haste, uint64_t *checksum) {
-    if (ftruncate(to, length) != 0)
-        return errno;
-    return take_memory(from, length, to, true, haste, checksum);
+    return take_memory(from, length, to, has_data, haste, checksum);
 }
 
 int qemu_check_memory(int file, off_t length, enum qemu_memory_haste haste, uint64_t *checksum) {

@@ -24,9 +24,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// takes longer.
 @property (nullable, nonatomic) QEMUDescriptor *formerMemory;
 
-/// Copies the memory to a file without data, or to the former memory, and checks it; or, where that is nil, only checks it. The memory of a file that
-/// this process wrote, or checked before, and that is as it was then, is not checked again. NO, with an error of
-/// VZErrorRestore.
+/// Copies the memory to a file without data, or to the former memory, and checks it; or, where that is nil, only checks it. The
+/// memory of a file that this process wrote, or checked before, and that is as it was then, is not checked again. NO, with an
+/// error of VZErrorRestore.
 - (BOOL)takeMemoryTo:(nullable QEMUDescriptor *)memory error:(NSError **)error;
 
 /// The version of the QEMU that wrote it: "7.2".

@@ -144,12 +144,9 @@ static off_t data_length(QEMUDescriptor *file) {
         return YES;
     off_t length = (off_t)_trailer.memory_length;
     uint64_t checksum = _trailer.memory_checksum;
-    int failure = 0;
-    if (memory == nil)
-        failure = qemu_check_memory(_file.number, length, QEMU_MEMORY_BESIDE_A_START, &checksum);
-    else
-        failure = (memory == _formerMemory ? qemu_overwrite_memory : qemu_copy_memory)(
-            _file.number, length, memory.number, QEMU_MEMORY_BESIDE_A_START, sound ? NULL : &checksum);
+    int failure = memory != nil ? qemu_copy_memory(_file.number, length, memory.number, memory == _formerMemory,
+                                                   QEMU_MEMORY_BESIDE_A_START, sound ? NULL : &checksum)
+                                : qemu_check_memory(_file.number, length, QEMU_MEMORY_BESIDE_A_START, &checksum);
     if (failure != 0)
         return VZRefuse(error, QEMURestoreError([NSString stringWithFormat:@"The memory cannot be %@: %@.",
                                                                            memory != nil ? @"copied" : @"read",

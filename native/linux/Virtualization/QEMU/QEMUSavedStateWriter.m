@@ -195,7 +195,7 @@ static BOOL is_in_file_system_of(QEMUDescriptor *file, NSString *folder) {
         return (int)cause.code;
     if (_memory == nil)
         return 0;
-    return qemu_copy_memory(_memory.number, (off_t)_memoryLength, _file.number, QEMU_MEMORY_ALONE, &_memoryChecksum);
+    return qemu_copy_memory(_memory.number, (off_t)_memoryLength, _file.number, false, QEMU_MEMORY_ALONE, &_memoryChecksum);
 }
 
 /// EXDEV where the file cannot have a name in that folder.

@@ -144,9 +144,14 @@ static QEMUDescriptor *open_tap(NSString *bridge, int *number, NSString **step) 
     return *number == 0 ? device : nil;
 }
 
+/// What another program may do with more privileges.
+static BOOL is_not_allowed(NSInteger number) {
+    return number == EACCES || number == EPERM;
+}
+
 BOOL QEMUTapMayTakeHelper(NSError *error) {
     NSError *cause = error.userInfo[NSUnderlyingErrorKey];
-    return [cause.domain isEqualToString:NSPOSIXErrorDomain] && (cause.code == EACCES || cause.code == EPERM);
+    return [cause.domain isEqualToString:NSPOSIXErrorDomain] && is_not_allowed(cause.code);
 }
 
 QEMUDescriptor *QEMUOpenTap(NSString *bridge, BOOL askingHelper, NSError **error) {
@@ -156,8 +161,7 @@ QEMUDescriptor *QEMUOpenTap(NSString *bridge, BOOL askingHelper, NSError **error
     if (tap != nil)
         return tap;
     NSString *reason = [NSString stringWithFormat:@"%@: %@", step, VZSystemCallErrorText(number)];
-    // What another program may do with more privileges.
-    if (askingHelper && (number == EACCES || number == EPERM)) {
+    if (askingHelper && is_not_allowed(number)) {
         NSString *words = QEMUBridgeHelperMissingReason();
         tap = words == nil ? QEMUBridgeHelperOpenTap(bridge, &words) : nil;
         if (tap != nil)
