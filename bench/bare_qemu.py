@@ -33,14 +33,18 @@ class BareMachine(Machine):
         backend = {"qom-type": "memory-backend-file", "id": "memory", "size": self.memory << 20}
         backend |= {"mem-path": str(file), "share": share}
         words = f"{COMMAND_LINE} {applevz.command_line_additions()}".strip()
+        accelerated = applevz.capabilities.hardware_acceleration
+        machine = "microvm,acpi=on,rtc=on,isa-serial=off,auto-kernel-cmdline=off"
+        # Emulated, an interrupt of the PIC's may end a boot.
+        machine += "" if accelerated else ",pic=off"
         self.qemu = subprocess.Popen(
             [
                 *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-S"),
-                *("-machine", "microvm,acpi=on,rtc=on,isa-serial=off,auto-kernel-cmdline=off,memory-backend=memory"),
+                *("-machine", f"{machine},memory-backend=memory"),
                 *("-global", "virtio-mmio.force-legacy=false"),
                 *(
                     ("-accel", "kvm", "-cpu", "host")
-                    if applevz.capabilities.hardware_acceleration
+                    if accelerated
                     else ("-accel", "tcg", "-cpu", "max,la57=off,erms=off,fsrm=off,svm=off")
                 ),
                 *("-smp", "1", "-m", f"{self.memory}M", "-object", json.dumps(backend)),
@@ -56,7 +60,9 @@ class BareMachine(Machine):
         console.close()
         self.control = ours
         self.answers = ours.makefile("rb")
-        self.answers.readline()
+        version = json.loads(self.answers.readline())["QMP"]["version"]["qemu"]
+        # Where "fd:" is for sockets and pipes alone.
+        self.takes_files = (version["major"], version["minor"]) >= (9, 1)
         self.execute("qmp_capabilities")
 
     def execute(self, command: str, descriptor: int | None = None, **arguments: object) -> object:
@@ -72,12 +78,16 @@ class BareMachine(Machine):
             if "error" in answer:
                 raise RuntimeError(f"{command}: {answer['error']['desc']}")
 
-    def migrate(self, command: str, stream: int) -> None:
+    def migrate(self, command: str, path: Path, mode: str) -> None:
         capabilities = [{"capability": name, "state": True} for name in ("x-ignore-shared", "events")]
         self.execute("migrate-set-capabilities", capabilities=capabilities)
         self.execute("migrate-set-parameters", **{"max-bandwidth": 1 << 40})
-        self.execute("getfd", stream, fdname="state")
-        self.execute(command, uri="fd:state")
+        if self.takes_files:
+            self.execute(command, uri=f"file:{path}")
+        else:
+            with path.open(mode) as stream:
+                self.execute("getfd", stream.fileno(), fdname="state")
+            self.execute(command, uri="fd:state")
         while True:
             event = json.loads(self.answers.readline())
             if event.get("event") == "MIGRATION" and event["data"]["status"] in ("completed", "failed"):
@@ -107,8 +117,7 @@ class BareMachine(Machine):
         return self.execute("query-status")
 
     def save(self, path: Path) -> None:
-        with path.open("wb") as stream:
-            self.migrate("migrate", stream.fileno())
+        self.migrate("migrate", path, "wb")
 
     def suspend(self, path: Path) -> None:
         self.pause()
@@ -116,11 +125,10 @@ class BareMachine(Machine):
         self.stop()
 
     def restore(self, path: Path, private: bool) -> None:
-        with path.open("rb") as stream:
-            # The memory that was saved is the machine's again.
-            self.launch("-incoming", "defer", file=self.file, share=True)
-            self.migrate("migrate-incoming", stream.fileno())
-            self.execute("cont")
+        # The memory that was saved is the machine's again.
+        self.launch("-incoming", "defer", file=self.file, share=True)
+        self.migrate("migrate-incoming", path, "rb")
+        self.execute("cont")
 
     def stop(self) -> None:
         if self.qemu:
@@ -131,6 +139,8 @@ class BareMachine(Machine):
                 end.close()
 
     def process(self) -> int:
+        if self.qemu is None:
+            raise LookupError("this machine does not run")
         return self.qemu.pid
 
 

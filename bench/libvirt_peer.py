@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
@@ -34,13 +34,13 @@ stdio_handler = "file"
 class LibvirtMachine(Machine):
     def __init__(self, connection: libvirt.virConnect, description: str, name: str) -> None:
         self.connection, self.description, self.name = connection, description, name
-        self.domain: libvirt.virDomain | None = None
+        self.domain: Any = None  # a virDomain while it runs
         self.console = -1
 
     def open_console(self) -> None:
         self.close_console()
-        source = ET.fromstring(self.domain.XMLDesc()).find(".//console/source")
-        self.console = os.open(source.get("path"), os.O_RDWR | os.O_NOCTTY)
+        source = ET.fromstring(self.domain.XMLDesc()).findall(".//console/source")[0]
+        self.console = os.open(source.attrib["path"], os.O_RDWR | os.O_NOCTTY)
         with suppress(termios.error):
             tty.setraw(self.console)
 

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-from processes import children
 from subject import COMMAND_LINE, Guest, Machine, Subject
 
 import applevz
 from applevz._native import lib
 from applevz.errors import check
+from processes import children
 
 PATIENCE = 120.0
 NO_CAPABILITY = 1000
@@ -76,13 +76,18 @@ class Ours(Subject):
 
     @contextmanager
     def machine(
-        self, memory: int, kernel: Path | None = None, memory_folder: Path | None = None
+        self, memory: int, kernel: Path | None = None, memory_folder: Path | None = None, disk: Path | None = None
     ) -> Iterator[OurMachine]:
+        disks = []
+        if disk is not None:
+            attachment = applevz.DiskImageStorageDeviceAttachment(disk, ephemeral=True, overlay_directory=self.folder)
+            disks = [applevz.VirtioBlockDeviceConfiguration(attachment)]
         configuration = applevz.VirtualMachineConfiguration(
             applevz.LinuxBootLoader(kernel or self.guest.kernel, self.guest.initrd, COMMAND_LINE),
             memory_size=memory << 20,
             platform=self.platform,
             memory_directory=memory_folder,
+            storage_devices=disks,
         )
         with applevz.VirtualMachine(configuration) as vm:
             yield OurMachine(vm)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The figures as a table, as JSON, and as a part of the README."""
+"""The figures as tables, as JSON, and as a part of docs/benchmark.md."""
 
 from __future__ import annotations
 

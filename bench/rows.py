@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from subject import READY, Machine, Subject
+from subject import READY, Machine, Named, Subject
 
 import applevz
 
@@ -32,6 +33,12 @@ class Sizes:
     boots: int
     machines: int
     large: int
+    # Of what is done inside the guest: commands in turn and at once, MiB of a stream and of a file, files of a tree.
+    commands: int
+    commands_at_once: int
+    stream_size: int
+    file_size: int
+    files: int
 
 
 @dataclass
@@ -42,7 +49,7 @@ class Row:
     unit: str
     figures: dict[str, list[float]] = field(default_factory=dict)
 
-    def add(self, subject: Subject, value: float) -> None:
+    def add(self, subject: Named, value: float) -> None:
         self.figures.setdefault(subject.name, []).append(value)
 
     def median(self, subject: str) -> float | None:
@@ -70,7 +77,16 @@ def microseconds_each(action: Callable[[], object], count: int) -> float:
     return (time.perf_counter() - begin) * 1e6 / count
 
 
-def measure(subjects: list[Subject], sizes: Sizes, progress: Callable[[str], None]) -> list[Row]:
+# What is measured beside this library in guests of a peer's own.
+Beside = Callable[[Rows, Subject, Sizes], None]
+
+
+def measure(
+    subjects: list[Subject], beside: list[Beside], sizes: Sizes, only: str, progress: Callable[[str], None]
+) -> list[Row]:
+    from disks import disks
+    from inside import inside
+
     rows = Rows()
     parts: list[tuple[str, Callable[[], object]]] = [
         ("import, errors", lambda: without_machines(rows, subjects, sizes)),
@@ -78,14 +94,19 @@ def measure(subjects: list[Subject], sizes: Sizes, progress: Callable[[str], Non
         ("boot, pause, resume", lambda: boots(rows, subjects, sizes)),
         (f"save and restore, {SMALL} MiB", lambda: states(rows, subjects, sizes, SMALL)),
         (f"save and restore, {sizes.large} MiB", lambda: states(rows, subjects, sizes, sizes.large)),
-        ("memory handed over", lambda: [handed_over(rows, subjects, sizes, size) for size in (SMALL, sizes.large)]),
+        (f"memory handed over, {SMALL} MiB", lambda: handed_over(rows, subjects, sizes, SMALL)),
+        (f"memory handed over, {sizes.large} MiB", lambda: handed_over(rows, subjects, sizes, sizes.large)),
+        ("disks", lambda: disks(rows, subjects, sizes)),
         ("clones", lambda: clones(rows, subjects, sizes)),
+        ("inside the guest", lambda: inside(rows, subjects, sizes)),
+        *((f"inside a peer's guest: {peer.__name__}", partial(peer, rows, subjects[0], sizes)) for peer in beside),
         (f"{sizes.machines} machines", lambda: many(rows, subjects, sizes)),
         (f"{sizes.boots} boots", lambda: all_boots(rows, subjects[0], sizes)),
     ]
     for name, part in parts:
-        progress(f"bench: {name} …")
-        part()
+        if only in name:
+            progress(f"bench: {name} …")
+            part()
     return list(rows.rows.values())
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 READY = b"applevz guest: ready"
 COMMAND_LINE = "console=hvc0 quiet"
@@ -21,6 +21,12 @@ class Guest:
     packaged_kernel: Path
     """The same, as a distribution's package has it."""
     initrd: Path
+
+
+class Named(Protocol):
+    """Whatever has figures of its own."""
+
+    name: str
 
 
 class Machine(ABC):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from rows import Row
 
-OURS, BARE, LIBVIRT = "applevz", "bare QEMU", "libvirt"
+OURS, BARE, LIBVIRT, QUICKSAND = "applevz", "bare QEMU", "libvirt", "quick-sandbox"
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ ABSOLUTE = [
     ("8 private clones to their output", 1200),
     ("memory of a clone's own", 35),
     ("threads of the host process per machine", 0),
+    ("restore to a command's result, private, 256 MiB", 60),
 ]
 
 # Row, to whose figure, the most that the ratio may be.
@@ -43,6 +44,17 @@ RATIOS = [
     ("restore to running, 256 MiB", LIBVIRT, 1 / 8),
     ("restore to running, 256 MiB", BARE, 1.3),
     ("stop", LIBVIRT, 1 / 50),
+    ("Alpine, boot to a command's result", QUICKSAND, 1),
+    ("Alpine, command", QUICKSAND, 1 / 10),
+    ("Alpine, tree into the guest, 500 files", QUICKSAND, 1 / 10),
+]
+
+# Beginnings of rows inside the guest, to the same through the bare port, the most that the ratio may be.
+INSIDE = [
+    ("output of a command, ", 2),
+    ("input of a command, ", 2),
+    ("file into the guest, ", 2),
+    ("file out of the guest, ", 2),
 ]
 
 # Row, to whose figure in which other row, the most that the ratio may be: the others restore in one way only, and what
@@ -53,6 +65,8 @@ UNLIKE = [
     ("restore to running, another machine, 256 MiB", LIBVIRT, "restore to running, 256 MiB", 1 / 8),
     ("restore to running, private, 256 MiB", LIBVIRT, "restore to running, 256 MiB", 1 / 8),
     ("restore to running, private, 256 MiB", BARE, "restore to running, 256 MiB", 1.3),
+    ("restore to running, disk of 2 GiB, private, 256 MiB", OURS, "restore to running, no disk, private, 256 MiB", 1.5),
+    ("restore to running, disk of 2 GiB, 256 MiB", OURS, "restore to running, no disk, 256 MiB", 1.5),
 ]
 
 
@@ -69,6 +83,7 @@ def judge(rows: dict[str, Row]) -> list[Target]:
         ours, theirs = median(name, OURS), median(name, peer)
         if ours is not None and theirs:
             found.append(Target(f"{name}, ratio to {peer}", ours / theirs, limit))
+    found += inside(rows)
     found += growth(rows)
     for name, peer, theirs_name, limit in UNLIKE:
         ours, theirs = median(name, OURS), median(theirs_name, peer)
@@ -82,6 +97,24 @@ def judge(rows: dict[str, Row]) -> list[Target]:
     return found
 
 
+def inside(rows: dict[str, Row]) -> list[Target]:
+    """A command takes no longer than in the guest's own shell, but for a millisecond; bytes no longer than twice what
+    they take through a port with nothing behind it; and what comes from many commands at once is all there."""
+    found = []
+    for name, row in rows.items():
+        ours, bare = row.median(OURS), row.median(BARE)
+        if name == "command in the guest" and ours is not None and bare is not None:
+            found.append(Target("command in the guest, more than in its own shell (ms)", ours - bare, 1))
+        for begin, limit in INSIDE:
+            if name.startswith(begin) and ours is not None and bare:
+                found.append(Target(f"{name}, ratio to a bare port", ours / bare, limit))
+        if ours is not None and re.fullmatch(
+            r"answers of \d+ commands at once that were lost|\d+ commands .*: more (threads|descriptors)", name
+        ):
+            found.append(Target(name, ours, 0))
+    return found
+
+
 def growth(rows: dict[str, Row]) -> list[Target]:
     """Saving does not grow with the guest's memory, only with what the guest keeps in it: of that a larger one keeps
     more, for its kernel's tables of pages."""
@@ -92,7 +125,7 @@ def growth(rows: dict[str, Row]) -> list[Target]:
             continue
         times = row.median(OURS), rows["save, 256 MiB"].median(OURS)
         data = [rows[f"data in the saved file, {size}"].median(OURS) for size in (other, "256 MiB")]
-        if None not in times and None not in data:
-            each = times[0] / data[0], times[1] / data[1]
+        each = [time / size for time, size in zip(times, data, strict=True) if time is not None and size is not None]
+        if len(each) == 2:
             found.append(Target(f"save, {other}, ratio to 256 MiB, each per MiB of data", each[0] / each[1], 1.1))
     return found

@@ -15,7 +15,8 @@ HEADER = Path(__file__).resolve().parent / "include" / "applevz.h"
 
 
 def declarations(clang: str) -> str:
-    """The header's declarations, as text that cffi reads."""
+    """The header's declarations, as text that cffi reads. They are the same for every processor and every SDK; and a
+    compiler that is told to build for several processors refuses to preprocess."""
     command = [clang, "-E", "-P", "-x", "c", "-DAPPLEVZ_BINDING", str(HEADER)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 

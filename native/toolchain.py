@@ -3,8 +3,9 @@
 
 Used by setup.py from a plain checkout, by the tests and by the Makefile; needs nothing but the standard library.
 
-On macOS the compiler is the one of the command line tools and the frameworks are Apple's. Elsewhere it is clang with
-GNUstep's Foundation, GCC's libobjc, and native/linux for the rest of what the bridge takes for macOS.
+On macOS the compiler is the one of the command line tools and the frameworks are Apple's, of the SDK that SDKROOT or
+xcrun names. Elsewhere it is clang with GNUstep's Foundation, GCC's libobjc, and native/linux for the rest of what the
+bridge takes for macOS.
 """
 
 from __future__ import annotations
@@ -12,20 +13,32 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import hashlib
+import itertools
+import json
 import os
 import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 NATIVE = Path(__file__).resolve().parent
 LINUX = NATIVE / "linux"
-LINUX_PARTS = ("runtime", "CoreFoundation", "dispatch", "Virtualization")
+# What others say is read and shown by the same files everywhere: below the bridge and below the VZ classes.
+MESSAGES = NATIVE / "messages"
+# Where the files of the bridge find headers. Imports name a folder below these, but for one of the file's own folder.
+BRIDGE_INCLUDES = tuple(
+    word for folder in (NATIVE / "include", NATIVE / "bridge", MESSAGES) for word in ("-I", str(folder))
+)
+VIRTUALIZATION = LINUX / "Virtualization"
+PUBLIC_HEADERS = VIRTUALIZATION / "include" / "Virtualization"
+LINUX_PARTS = ("runtime", "CoreFoundation", "dispatch", "messages", "Security", "Virtualization")
 CLANG_NAMES = ("clang", *(f"clang-{version}" for version in range(22, 13, -1)))
-MACOS_TARGETS = ("arm64-apple-macos13", "x86_64-apple-macos13")
-WARNINGS = ("-Wall", "-Wextra")
+# The oldest macOS that the library runs on, whatever Python was built for: older ones lack most of what it is about.
+OLDEST_MACOS = "13.0"
+WARNINGS = ("-Wall", "-Wextra", "-Werror=implicit-function-declaration", "-Wundeclared-selector")
 
 
 class MissingTools(Exception):  # noqa: N818 - it says what is missing, not what went wrong
@@ -36,14 +49,19 @@ class CompilationError(Exception):
     """The compiler refused; the message is its command and its output."""
 
 
-def debian_packages(*sections: str) -> list[str]:
-    """The packages of the given sections of debian-packages.txt; of all sections if none is given."""
+def sources_in(folder: Path) -> list[Path]:
+    """The files of C and Objective-C below a folder, in a fixed order."""
+    return [file for file in sorted(folder.rglob("*")) if file.suffix in (".c", ".m")]
+
+
+def debian_packages(wanted: str) -> list[str]:
+    """The lines of a section of debian-packages.txt."""
     packages, section = [], ""
     for text in (NATIVE / "debian-packages.txt").read_text(encoding="utf-8").splitlines():
         line = text.partition("#")[0].strip()
         if line.startswith("["):
             section = line.strip("[]")
-        elif line and (not sections or section in sections):
+        elif line and section == wanted:
             packages.append(line)
     return packages
 
@@ -57,12 +75,109 @@ def _output(*command: str) -> str:
     return result.stdout.strip() if result.returncode == 0 else ""
 
 
-class Toolchain:
-    """A compiler that can build the native library on this machine. `Toolchain.find()` makes one."""
+def _xcrun(*words: str) -> str:
+    """What xcrun finds. Raises MissingTools with what it says where it finds nothing: only xcrun knows that a licence
+    is not accepted, or that the tools were lost in an update."""
+    command = shlex.join(["xcrun", *words])
+    try:
+        result = subprocess.run(["xcrun", *words], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise MissingTools(
+            f"`{command}` cannot be run ({error.strerror}): install Apple's command line tools with "
+            "`xcode-select --install`."
+        ) from None
+    found = result.stdout.strip()
+    if result.returncode != 0 or not found:
+        said = result.stderr.strip() or f"nothing, and ended with status {result.returncode}"
+        raise MissingTools(
+            f"`{command}` found nothing. It said: {said}\nIf Apple's command line tools are missing, "
+            "`xcode-select --install` installs them."
+        )
+    return found
 
-    def __init__(self, clang: str, includes: Sequence[str], libraries: Sequence[str], macos: bool) -> None:
+
+def release_of(version: str, name: str = "a version of macOS") -> tuple[int, ...]:
+    """A version such as 13.0, which `name` says, as numbers that can be compared. Raises MissingTools."""
+    try:
+        numbers = [int(part) for part in version.split(".")]
+    except ValueError:
+        raise MissingTools(f"{name} is {version!r}, which is no version: give one such as {OLDEST_MACOS}.") from None
+    return tuple(numbers + [0] * (3 - len(numbers)))
+
+
+def sdk_version(sdk: str | os.PathLike[str]) -> str | None:
+    """The version of macOS that an SDK says it is for; None where it says nothing."""
+    try:
+        settings = json.loads(Path(sdk, "SDKSettings.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    version = settings.get("Version") if isinstance(settings, dict) else None
+    return version if isinstance(version, str) else None
+
+
+def macos_sdk(chosen: str | None = None) -> str:
+    """The folder of the macOS SDK: the chosen one, else SDKROOT's, else xcrun's. Raises MissingTools."""
+    sdk = chosen or os.environ.get("SDKROOT", "")
+    if not os.path.isabs(sdk):
+        # SDKROOT, as Apple's tools read it, may also be a name, such as macosx14.2.
+        sdk = chosen or _xcrun("--sdk", sdk or "macosx", "--show-sdk-path")
+    frameworks = Path(sdk, "System", "Library", "Frameworks")
+    if not frameworks.is_dir():
+        named = f"{sdk}, which SDKROOT names," if sdk == os.environ.get("SDKROOT") else sdk
+        raise MissingTools(f"{named} is not a macOS SDK: it has no System/Library/Frameworks.")
+    version = sdk_version(sdk)
+    if version and release_of(version, f"The version of {sdk}") < release_of(OLDEST_MACOS):
+        raise MissingTools(
+            f"{sdk} is the SDK of macOS {version}: {OLDEST_MACOS} is the oldest one that has what the library needs. "
+            "Update Apple's command line tools, or name a later SDK in the environment variable SDKROOT."
+        )
+    if not (frameworks / "Virtualization.framework" / "Headers" / "Virtualization.h").is_file():
+        raise MissingTools(
+            f"{sdk} has no headers of the Virtualization framework: name the folder of a whole macOS SDK in the "
+            "environment variable SDKROOT."
+        )
+    return sdk
+
+
+def _deployment_target() -> str:
+    """The oldest macOS that the build is for: MACOSX_DEPLOYMENT_TARGET may ask for a later one than the library's."""
+    asked = os.environ.get("MACOSX_DEPLOYMENT_TARGET", "")
+    if asked and release_of(asked, "MACOSX_DEPLOYMENT_TARGET") > release_of(OLDEST_MACOS):
+        return asked
+    return OLDEST_MACOS
+
+
+def _architectures() -> list[str]:
+    """The processors to build for, as setuptools finds them for extensions: those of ARCHFLAGS, else those that Python
+    itself was built for. What was built for others than its library cannot load it."""
+    flags = os.environ.get("ARCHFLAGS")
+    words = shlex.split(str(sysconfig.get_config_var("CFLAGS") or "") if flags is None else flags)
+    return list(dict.fromkeys(name for word, name in itertools.pairwise(words) if word == "-arch"))
+
+
+class Toolchain:
+    """A compiler that can build the native library on this machine. `Toolchain.find()` makes one.
+
+    `platform_flags` are those that every compilation and every link needs, whichever compiler does it; `architectures`
+    the processors they name, none where the compiler's own choice is meant.
+    """
+
+    def __init__(
+        self,
+        clang: str,
+        includes: Sequence[str],
+        libraries: Sequence[str],
+        macos: bool,
+        sdk: str = "",
+        deployment_target: str = OLDEST_MACOS,
+        architectures: Sequence[str] = (),
+    ) -> None:
         self.clang = clang
         self.macos = macos
+        self.deployment_target = deployment_target
+        self.architectures = list(architectures)
+        self.platform_flags = ["-isysroot", sdk, f"-mmacosx-version-min={deployment_target}"] if macos else []
+        self.platform_flags += [word for name in architectures for word in ("-arch", name)]
         self._includes = list(includes)
         self._libraries = list(libraries)
 
@@ -73,17 +188,32 @@ class Toolchain:
 
     @classmethod
     def _find_macos(cls) -> Toolchain:
-        clang = os.environ.get("CLANG") or _output("xcrun", "--find", "clang")
-        if not clang or not shutil.which(clang):
-            raise MissingTools("clang is missing: install Apple's command line tools with `xcode-select --install`.")
-        frameworks = ("Foundation", "CoreFoundation", "Virtualization")
+        clang = cls.find_macos_clang()
+        sdk = macos_sdk()
+        frameworks = ("Foundation", "CoreFoundation", "Security", "Virtualization")
         libraries = [word for framework in frameworks for word in ("-framework", framework)]
-        return cls(clang, [], libraries, macos=True)
+        return cls(
+            clang,
+            [],
+            libraries,
+            macos=True,
+            sdk=sdk,
+            deployment_target=_deployment_target(),
+            architectures=_architectures(),
+        )
+
+    @staticmethod
+    def find_macos_clang() -> str:
+        """The compiler itself, behind the `clang` on PATH, which is a program that looks for it and for an SDK."""
+        chosen = os.environ.get("CLANG")
+        if chosen and not shutil.which(chosen):
+            raise MissingTools(f"The compiler {chosen} that CLANG names is missing.")
+        return chosen or _xcrun("--find", "clang")
 
     @classmethod
     def _find_linux(cls) -> Toolchain:
         chosen = os.environ.get("CLANG")
-        clang = cls._find_clang()
+        clang = cls.find_clang()
         headers = _gnustep_headers()
         # The headers of the Objective-C runtime are in native/linux/runtime; its library comes with Foundation's.
         has_runtime = not clang or os.path.isabs(_output(clang, "-print-file-name=libobjc.so.4"))
@@ -97,15 +227,19 @@ class Toolchain:
             packages = " ".join(debian_packages("build"))
             verb = "is" if len(missing) == 1 else "are"
             raise MissingTools(
-                f"{_enumeration(missing)} {verb} missing: on Debian or Ubuntu, `apt-get install {packages}` installs "
+                f"{enumeration(missing)} {verb} missing: on Debian or Ubuntu, `apt-get install {packages}` installs "
                 "what the build needs."
             )
-        includes = ["-I", str(LINUX / "runtime"), "-I", str(LINUX)]
+        includes = [
+            word
+            for folder in (LINUX / "runtime", LINUX, VIRTUALIZATION / "include", VIRTUALIZATION)
+            for word in ("-I", str(folder))
+        ]
         includes += [word for header in headers for word in ("-isystem", header)]
         return cls(clang, includes, ["-lgnustep-base", "-l:libobjc.so.4"], macos=False)
 
     @staticmethod
-    def _find_clang() -> str | None:
+    def find_clang() -> str | None:
         chosen = os.environ.get("CLANG")
         for name in [chosen] if chosen else CLANG_NAMES:
             path = shutil.which(name)
@@ -115,15 +249,14 @@ class Toolchain:
 
     def sources(self) -> list[str]:
         """The source files of the native library, in a fixed order."""
-        files = sorted((NATIVE / "bridge").rglob("*.m"))
-        if not self.macos:
-            files += self.linux_sources(*LINUX_PARTS)
+        files = [*sources_in(NATIVE / "bridge"), *self.linux_sources(*(("messages",) if self.macos else LINUX_PARTS))]
         return [str(file) for file in files]
 
     @staticmethod
     def linux_sources(*parts: str) -> list[Path]:
-        """The source files of some parts of native/linux."""
-        return [file for part in parts for file in sorted((LINUX / part).rglob("*")) if file.suffix in (".c", ".m")]
+        """The source files of some parts of native/linux, and of native/messages, which VZ classes need as well."""
+        folders = [MESSAGES if part == "messages" else LINUX / part for part in parts]
+        return [file for folder in folders for file in sources_in(folder)]
 
     def compile_flags(
         self, optimize: str = "-O2", sanitize: Iterable[str] = (), debug: bool = False, dwarf4: bool = False
@@ -133,8 +266,8 @@ class Toolchain:
         debug defines APPLEVZ_DEBUG=1 and keeps assertions; dwarf4 is for valgrind, which cannot read clang 19's
         DWARF 5.
         """
-        flags = [optimize, "-g", "-fPIC", "-pthread", "-fvisibility=hidden", "-fexceptions", "-fblocks", *WARNINGS]
-        flags += ["-I", str(NATIVE / "include"), *self._includes]
+        flags = [*self.platform_flags, optimize, "-g", "-fPIC", "-pthread", "-fvisibility=hidden", "-fexceptions"]
+        flags += ["-fblocks", *WARNINGS, *BRIDGE_INCLUDES, *self._includes]
         flags += ["-DAPPLEVZ_DEBUG=1"] if debug else ["-DNDEBUG"]
         if dwarf4:
             flags += ["-gdwarf-4"]
@@ -151,7 +284,7 @@ class Toolchain:
         # Without -fobjc-arc-exceptions a strong reference is leaked by an exception that passes it.
         flags = ["-std=gnu11", "-fobjc-arc", "-fobjc-exceptions", "-fobjc-arc-exceptions"]
         if self.macos:
-            return [*flags, "-mmacosx-version-min=13.0"]
+            return flags
         return [
             *flags,
             "-fobjc-runtime=gnustep-1.9",
@@ -167,7 +300,7 @@ class Toolchain:
         """The flags and libraries of a link, to be put behind the objects. `exports` says which names it shows on
         Linux; by default none of those to which clang gives default visibility whatever it was told (of selectors,
         classes and variables)."""
-        flags = [*self.link_libraries(), *_sanitizer_flags(sanitize)]
+        flags = [*self.platform_flags, *self.link_libraries(), *_sanitizer_flags(sanitize)]
         if not self.macos:
             # libobjc keeps pointers to the classes of every library: one that has classes can never be unloaded.
             flags += ["-Wl,-z,nodelete", "-Wl,--no-undefined", f"-Wl,--version-script={exports}"]
@@ -209,7 +342,7 @@ class Toolchain:
         record = output.with_name(output.name + ".command")
         if _is_current(output, objects, record, command):
             return output
-        _run(command)
+        run(command)
         record.write_text(shlex.join(command), encoding="utf-8")
         return output
 
@@ -225,6 +358,8 @@ class Toolchain:
         key = hashlib.sha256("\0".join([self.clang, *flags]).encode()).hexdigest()[:16]
         directory = Path(build_dir) / key
         directory.mkdir(parents=True, exist_ok=True)
+        if len(self.architectures) > 1:
+            precompiled = None  # it would be for one of them
         header = self._precompiled(precompiled, directory, flags) if precompiled else None
         with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
             return list(
@@ -250,12 +385,12 @@ class Toolchain:
         command = [*command, "-MMD", "-MF", str(dependencies), "-o", str(target)]
         known = _dependencies(dependencies)
         if not _is_current(target, None if known is None else [*known, *inputs], record, command):
-            _run(command)
+            run(command)
             record.write_text(shlex.join(command), encoding="utf-8")
         return target
 
 
-def _enumeration(words: Sequence[str]) -> str:
+def enumeration(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
 
 
@@ -271,7 +406,10 @@ def _gnustep_headers() -> list[str]:
 
 def _sanitizer_flags(sanitize: Iterable[str]) -> list[str]:
     names = ",".join(sanitize)
-    return [f"-fsanitize={names}", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all"] if names else []
+    if not names:
+        return []
+    # Methods are called as functions of other types, by Objective-C itself: later releases of clang look at that.
+    return [f"-fsanitize={names}", "-fno-sanitize=function", "-fno-omit-frame-pointer", "-fno-sanitize-recover=all"]
 
 
 def _dependencies(file: Path) -> list[Path] | None:
@@ -296,7 +434,7 @@ def _is_current(target: Path, inputs: Sequence[Path] | None, record: Path, comma
         return False
 
 
-def _run(command: Sequence[str]) -> None:
+def run(command: Sequence[str]) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode != 0:
         raise CompilationError(f"{shlex.join(command)}\n{result.stdout}{result.stderr}".rstrip())
@@ -304,48 +442,17 @@ def _run(command: Sequence[str]) -> None:
         sys.stderr.write(result.stderr)
 
 
-def typecheck_macos(sdk: str | None = None) -> None:
-    """Type-check native/bridge against a macOS SDK, for both processors. Raises MissingTools or CompilationError."""
-    sdk = sdk or _output("xcrun", "--sdk", "macosx", "--show-sdk-path")
-    if not sdk:
-        raise MissingTools("There is no macOS SDK on this machine: name one with `--sdk PATH`.")
-    if not (Path(sdk) / "System" / "Library" / "Frameworks").is_dir():
-        raise MissingTools(f"{sdk} is not a macOS SDK: it has no System/Library/Frameworks.")
-    clang = _output("xcrun", "--find", "clang") if sys.platform == "darwin" else Toolchain._find_clang()
-    if not clang:
-        raise MissingTools("clang is missing: install it, or name one in the environment variable CLANG.")
-    flags = ["-isysroot", sdk, "-fsyntax-only", "-std=gnu11", "-fobjc-arc", "-fblocks", "-fobjc-exceptions"]
-    flags += ["-fobjc-arc-exceptions", "-Werror", *WARNINGS, "-Wunguarded-availability", "-I", str(NATIVE / "include")]
-    jobs = [
-        [clang, "-target", target, *flags, str(source)]
-        for target in MACOS_TARGETS
-        for source in sorted((NATIVE / "bridge").rglob("*.m"))
-    ]
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        list(pool.map(_run, jobs))
-    print(f"{len(jobs) // len(MACOS_TARGETS)} files of native/bridge type-check for {_enumeration(MACOS_TARGETS)}")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description="The native library's compiler, flags and sources.")
     commands = parser.add_subparsers(dest="command", required=True)
-    check = commands.add_parser("typecheck-macos", help="type-check native/bridge for macOS 13")
-    check.add_argument("--sdk", help="folder of a macOS SDK; by default the one of this machine")
-    packages = commands.add_parser("packages", help="print the Debian packages of some sections")
-    packages.add_argument("section", nargs="*", choices=("build", "run", "test"))
     flags = commands.add_parser("flags", help="print the flags that compile an Objective-C file and link it")
     flags.add_argument("--sanitize", action="append", default=[])
     arguments = parser.parse_args()
     try:
-        if arguments.command == "typecheck-macos":
-            typecheck_macos(arguments.sdk)
-        elif arguments.command == "packages":
-            print("\n".join(debian_packages(*arguments.section)))
-        else:
-            toolchain = Toolchain.find()
-            sanitize = arguments.sanitize
-            print(shlex.join([*toolchain.language_flags("file.m"), *toolchain.compile_flags(sanitize=sanitize)]))
-            print(shlex.join(toolchain.link_flags(sanitize)))
+        toolchain = Toolchain.find()
+        sanitize = arguments.sanitize
+        print(shlex.join([*toolchain.language_flags("file.m"), *toolchain.compile_flags(sanitize=sanitize)]))
+        print(shlex.join(toolchain.link_flags(sanitize)))
     except (MissingTools, CompilationError) as error:
         print(error, file=sys.stderr)
         return 1

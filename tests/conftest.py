@@ -7,18 +7,17 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from guest_machine import Guest
 
 import applevz
-
-ROOT = Path(__file__).resolve().parent.parent
-
+from fixtures import Boot, Configure, MakeMachine, Script
+from guest_machine import Guest
+from places import GUEST_FILES, PREPARE_GUEST, SCRIPTED_QEMU
 
 # The files that take longest, in this order: begun last, one of them would be waited for alone.
 LONG = ("test_boots", "test_stateful", "test_embedding", "test_saved_states", "test_native_runtime")
@@ -30,9 +29,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def guest_files() -> Path:
-    """The folder of the default guest's files."""
-    subprocess.run([sys.executable, ROOT / "tests" / "guest" / "prepare.py", "--all"], check=True)
-    return ROOT / "build" / "guest"
+    """The folder of the default guest's files. A Mac cannot make them."""
+    if sys.platform == "darwin":
+        pytest.skip("the default guest is made on Debian only")
+    subprocess.run([sys.executable, PREPARE_GUEST, "--all"], check=True)
+    return GUEST_FILES
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ def interruptible() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def configure(guest_files: Path) -> Callable[..., applevz.VirtualMachineConfiguration]:
+def configure(guest_files: Path) -> Configure:
     """Makes a configuration of the default guest; what is given is added to it or replaces it."""
 
     def make(
@@ -62,26 +63,24 @@ def configure(guest_files: Path) -> Callable[..., applevz.VirtualMachineConfigur
 
 
 @pytest.fixture
-def machine(
-    configure: Callable[..., applevz.VirtualMachineConfiguration],
-) -> Iterator[Callable[..., applevz.VirtualMachine]]:
+def machine(configure: Configure) -> Iterator[MakeMachine]:
     """Makes a machine of `configure`'s configuration, stopped at first, and stops it at the test's end."""
     with ExitStack() as stack:
         yield lambda **fields: stack.enter_context(applevz.VirtualMachine(configure(**fields)))
 
 
 @pytest.fixture
-def boot(machine: Callable[..., applevz.VirtualMachine]) -> Callable[..., Guest]:
+def boot(machine: MakeMachine) -> Boot:
     """Boots a machine of `configure`'s configuration."""
     return lambda **fields: Guest(machine(**fields)).start()
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+def script(monkeypatch: pytest.MonkeyPatch) -> Script:
     """Has machines run on a QEMU that follows a script."""
 
     def use(**script: Any) -> None:
-        monkeypatch.setenv("APPLEVZ_QEMU", str(Path(__file__).with_name("scripted_qemu.py")))
-        monkeypatch.setenv("SCRIPTED_QEMU", json.dumps(script))
+        monkeypatch.setenv("APPLEVZ_QEMU", str(SCRIPTED_QEMU))
+        monkeypatch.setenv("APPLEVZ_QEMU_SCRIPT", json.dumps(script))
 
     return use

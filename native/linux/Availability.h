@@ -17,8 +17,26 @@
 #define __MAC_OS_X_VERSION_MIN_REQUIRED __MAC_13_0
 #endif
 
+// The attributes are the compiler's own: nothing looks at them here, where every declaration is for every host, but a
+// program that is type-checked for a Mac (-target arm64-apple-macos13 -Wunguarded-availability) is told of a missing
+// @available.
 #ifndef API_AVAILABLE
-#define API_AVAILABLE(...)
+#define _APPLEVZ_INTRODUCED_macos(_version) __attribute__((availability(macos, introduced = _version)))
+#define _APPLEVZ_INTRODUCED_ios(_version)
+#define _APPLEVZ_INTRODUCED_macCatalyst(_version)
+#define _APPLEVZ_INTRODUCED_tvos(_version)
+#define _APPLEVZ_INTRODUCED_visionos(_version)
+#define _APPLEVZ_INTRODUCED_watchos(_version)
+#define _APPLEVZ_AVAILABLE_1(_1) _APPLEVZ_INTRODUCED_##_1
+#define _APPLEVZ_AVAILABLE_2(_1, _2) _APPLEVZ_AVAILABLE_1(_1) _APPLEVZ_AVAILABLE_1(_2)
+#define _APPLEVZ_AVAILABLE_3(_1, _2, _3) _APPLEVZ_AVAILABLE_2(_1, _2) _APPLEVZ_AVAILABLE_1(_3)
+#define _APPLEVZ_AVAILABLE_4(_1, _2, _3, _4) _APPLEVZ_AVAILABLE_3(_1, _2, _3) _APPLEVZ_AVAILABLE_1(_4)
+#define _APPLEVZ_AVAILABLE_5(_1, _2, _3, _4, _5) _APPLEVZ_AVAILABLE_4(_1, _2, _3, _4) _APPLEVZ_AVAILABLE_1(_5)
+#define _APPLEVZ_AVAILABLE_6(_1, _2, _3, _4, _5, _6) _APPLEVZ_AVAILABLE_5(_1, _2, _3, _4, _5) _APPLEVZ_AVAILABLE_1(_6)
+#define _APPLEVZ_SEVENTH(_1, _2, _3, _4, _5, _6, _7, ...) _7
+#define API_AVAILABLE(...)                                                                                             \
+    _APPLEVZ_SEVENTH(__VA_ARGS__, _APPLEVZ_AVAILABLE_6, _APPLEVZ_AVAILABLE_5, _APPLEVZ_AVAILABLE_4,                    \
+                     _APPLEVZ_AVAILABLE_3, _APPLEVZ_AVAILABLE_2, _APPLEVZ_AVAILABLE_1, )(__VA_ARGS__)
 #endif
 #ifndef API_UNAVAILABLE
 #define API_UNAVAILABLE(...)

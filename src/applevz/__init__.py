@@ -14,290 +14,48 @@
 Importing the package starts no thread and no process, and changes nothing in the process.
 """
 
-from __future__ import annotations
-
-from .capabilities import Capabilities, Capability, capabilities
-from .errors import (
-    CFError,
-    DeviceAlreadyAttachedError,
-    DeviceInitializationFailureError,
-    DeviceNotFoundError,
-    EndOfConsoleError,
-    Error,
-    ForeignExceptionError,
-    ForkedError,
-    InternalError,
-    InvalidArgumentError,
-    InvalidArgumentTypeError,
-    InvalidDiskImageError,
-    InvalidStateError,
-    InvalidVirtualMachineConfigurationError,
-    InvalidVirtualMachineStateError,
-    InvalidVirtualMachineStateTransitionError,
-    NetworkBlockDeviceDisconnectedError,
-    NetworkBlockDeviceNegotiationFailedError,
-    NetworkError,
-    NotSupportedError,
-    OperationCancelledError,
-    OutOfDiskSpaceError,
-    POSIXError,
-    RestoreError,
-    SaveError,
-    TimeoutError,
-    USBControllerNotFoundError,
-    VirtualMachineLimitExceededError,
-)
+from ._host.capabilities import Capabilities as Capabilities
+from ._host.capabilities import Capability as Capability
+from ._host.capabilities import capabilities as capabilities
+from ._public import public_names as _public_names
+from .errors import *
 
 # typing's own name and value for it: importing `typing` would be a quarter of this package's import, and only checkers
 # of types need what it has.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Final
-
-    from ._console_devices import VirtioConsoleDevice, VirtioConsolePort, VirtioConsolePorts
-    from ._directory_sharing_devices import VirtioFileSystemDevice
-    from ._disk_images import create_disk_image
-    from ._displays import VirtioGraphicsScanout
-    from ._events import Event, EventCause, EventKind, EventPort
-    from ._identifiers import command_line_additions
-    from ._keys import Key, PointerButton
-    from ._limits import Limits, limits
-    from ._machine import ShutdownPolicy, VirtualMachineState
-    from ._memory_balloons import VirtioTraditionalMemoryBalloonDevice
-    from ._network_devices import NetworkDevice, bridged_network_interfaces
-    from .configuration import (
-        BridgedNetworkDeviceAttachment,
-        BridgedNetworkInterface,
-        DiskBlockDeviceStorageDeviceAttachment,
-        DiskImageCachingMode,
-        DiskImageStorageDeviceAttachment,
-        DiskImageSynchronizationMode,
-        DiskSynchronizationMode,
-        EFIBootLoader,
-        EFIVariableStore,
-        FileHandleNetworkDeviceAttachment,
-        FileHandleSerialPortAttachment,
-        FileSerialPortAttachment,
-        GenericMachineIdentifier,
-        GenericPlatformConfiguration,
-        LinuxBootLoader,
-        MACAddress,
-        MultipleDirectoryShare,
-        NATNetworkDeviceAttachment,
-        NetworkBlockDeviceStorageDeviceAttachment,
-        NVMExpressControllerDeviceConfiguration,
-        PseudoTerminalSerialPortAttachment,
-        SharedDirectory,
-        SingleDirectoryShare,
-        SpiceAgentPortAttachment,
-        USBKeyboardConfiguration,
-        USBMassStorageDeviceConfiguration,
-        USBScreenCoordinatePointingDeviceConfiguration,
-        VirtioBlockDeviceConfiguration,
-        VirtioConsoleDeviceConfiguration,
-        VirtioConsoleDeviceSerialPortConfiguration,
-        VirtioConsolePortConfiguration,
-        VirtioEntropyDeviceConfiguration,
-        VirtioFileSystemDeviceConfiguration,
-        VirtioGraphicsDeviceConfiguration,
-        VirtioGraphicsScanoutConfiguration,
-        VirtioNetworkDeviceConfiguration,
-        VirtioSocketDeviceConfiguration,
-        VirtioTraditionalMemoryBalloonDeviceConfiguration,
-        VirtualMachineConfiguration,
-        XHCIControllerConfiguration,
-    )
-    from .console import Console
-    from .events import Events
-    from .input_devices import Keyboard, Pointer
-    from .machine import VirtualMachine
-    from .sockets import SocketListener, VirtioSocketDevice
-    from .usb import USBController, USBMassStorageDevice
+    from ._blocking import *
+    from ._exports import *
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "BridgedNetworkDeviceAttachment",
-    "BridgedNetworkInterface",
-    "CFError",
-    "Capabilities",
-    "Capability",
-    "Console",
-    "DeviceAlreadyAttachedError",
-    "DeviceInitializationFailureError",
-    "DeviceNotFoundError",
-    "DiskBlockDeviceStorageDeviceAttachment",
-    "DiskImageCachingMode",
-    "DiskImageStorageDeviceAttachment",
-    "DiskImageSynchronizationMode",
-    "DiskSynchronizationMode",
-    "EFIBootLoader",
-    "EFIVariableStore",
-    "EndOfConsoleError",
-    "Error",
-    "Event",
-    "EventCause",
-    "EventKind",
-    "EventPort",
-    "Events",
-    "FileHandleNetworkDeviceAttachment",
-    "FileHandleSerialPortAttachment",
-    "FileSerialPortAttachment",
-    "ForeignExceptionError",
-    "ForkedError",
-    "GenericMachineIdentifier",
-    "GenericPlatformConfiguration",
-    "InternalError",
-    "InvalidArgumentError",
-    "InvalidArgumentTypeError",
-    "InvalidDiskImageError",
-    "InvalidStateError",
-    "InvalidVirtualMachineConfigurationError",
-    "InvalidVirtualMachineStateError",
-    "InvalidVirtualMachineStateTransitionError",
-    "Key",
-    "Keyboard",
-    "Limits",
-    "LinuxBootLoader",
-    "MACAddress",
-    "MultipleDirectoryShare",
-    "NATNetworkDeviceAttachment",
-    "NVMExpressControllerDeviceConfiguration",
-    "NetworkBlockDeviceDisconnectedError",
-    "NetworkBlockDeviceNegotiationFailedError",
-    "NetworkBlockDeviceStorageDeviceAttachment",
-    "NetworkDevice",
-    "NetworkError",
-    "NotSupportedError",
-    "OperationCancelledError",
-    "OutOfDiskSpaceError",
-    "POSIXError",
-    "Pointer",
-    "PointerButton",
-    "PseudoTerminalSerialPortAttachment",
-    "RestoreError",
-    "SaveError",
-    "SharedDirectory",
-    "ShutdownPolicy",
-    "SingleDirectoryShare",
-    "SocketListener",
-    "SpiceAgentPortAttachment",
-    "TimeoutError",
-    "USBController",
-    "USBControllerNotFoundError",
-    "USBKeyboardConfiguration",
-    "USBMassStorageDevice",
-    "USBMassStorageDeviceConfiguration",
-    "USBScreenCoordinatePointingDeviceConfiguration",
-    "VirtioBlockDeviceConfiguration",
-    "VirtioConsoleDevice",
-    "VirtioConsoleDeviceConfiguration",
-    "VirtioConsoleDeviceSerialPortConfiguration",
-    "VirtioConsolePort",
-    "VirtioConsolePortConfiguration",
-    "VirtioConsolePorts",
-    "VirtioEntropyDeviceConfiguration",
-    "VirtioFileSystemDevice",
-    "VirtioFileSystemDeviceConfiguration",
-    "VirtioGraphicsDeviceConfiguration",
-    "VirtioGraphicsScanout",
-    "VirtioGraphicsScanoutConfiguration",
-    "VirtioNetworkDeviceConfiguration",
-    "VirtioSocketDevice",
-    "VirtioSocketDeviceConfiguration",
-    "VirtioTraditionalMemoryBalloonDevice",
-    "VirtioTraditionalMemoryBalloonDeviceConfiguration",
-    "VirtualMachine",
-    "VirtualMachineConfiguration",
-    "VirtualMachineLimitExceededError",
-    "VirtualMachineState",
-    "XHCIControllerConfiguration",
-    "__version__",
-    "bridged_network_interfaces",
-    "capabilities",
-    "command_line_additions",
-    "create_disk_image",
-    "limits",
-]
 
-# What is imported when it is first asked for: a program that only may come to use machines, as a test runner's plug-in,
-# should not wait for them. The native library and the errors come at once, so that an installation that does not work
-# says so at the import.
-_LATER: Final[dict[str, str]] = {
-    name: module
-    for module, names in {
-        "_console_devices": ("VirtioConsoleDevice", "VirtioConsolePort", "VirtioConsolePorts"),
-        "_directory_sharing_devices": ("VirtioFileSystemDevice",),
-        "_disk_images": ("create_disk_image",),
-        "_displays": ("VirtioGraphicsScanout",),
-        "_events": ("Event", "EventCause", "EventKind", "EventPort"),
-        "_identifiers": ("command_line_additions",),
-        "_keys": ("Key", "PointerButton"),
-        "_limits": ("Limits", "limits"),
-        "_machine": ("ShutdownPolicy", "VirtualMachineState"),
-        "_memory_balloons": ("VirtioTraditionalMemoryBalloonDevice",),
-        "_network_devices": ("NetworkDevice", "bridged_network_interfaces"),
-        "configuration": (
-            "VirtioSocketDeviceConfiguration",
-            "BridgedNetworkDeviceAttachment",
-            "BridgedNetworkInterface",
-            "DiskBlockDeviceStorageDeviceAttachment",
-            "DiskImageCachingMode",
-            "DiskImageStorageDeviceAttachment",
-            "DiskImageSynchronizationMode",
-            "DiskSynchronizationMode",
-            "EFIBootLoader",
-            "EFIVariableStore",
-            "FileHandleNetworkDeviceAttachment",
-            "FileHandleSerialPortAttachment",
-            "FileSerialPortAttachment",
-            "GenericMachineIdentifier",
-            "GenericPlatformConfiguration",
-            "LinuxBootLoader",
-            "MACAddress",
-            "MultipleDirectoryShare",
-            "NATNetworkDeviceAttachment",
-            "NVMExpressControllerDeviceConfiguration",
-            "NetworkBlockDeviceStorageDeviceAttachment",
-            "PseudoTerminalSerialPortAttachment",
-            "SharedDirectory",
-            "SingleDirectoryShare",
-            "SpiceAgentPortAttachment",
-            "USBKeyboardConfiguration",
-            "USBMassStorageDeviceConfiguration",
-            "USBScreenCoordinatePointingDeviceConfiguration",
-            "VirtioBlockDeviceConfiguration",
-            "VirtioConsoleDeviceConfiguration",
-            "VirtioConsoleDeviceSerialPortConfiguration",
-            "VirtioConsolePortConfiguration",
-            "VirtioEntropyDeviceConfiguration",
-            "VirtioFileSystemDeviceConfiguration",
-            "VirtioGraphicsDeviceConfiguration",
-            "VirtioGraphicsScanoutConfiguration",
-            "VirtioNetworkDeviceConfiguration",
-            "VirtioTraditionalMemoryBalloonDeviceConfiguration",
-            "VirtualMachineConfiguration",
-            "XHCIControllerConfiguration",
-        ),
-        "console": ("Console",),
-        "events": ("Events",),
-        "input_devices": ("Keyboard", "Pointer"),
-        "machine": ("VirtualMachine",),
-        "sockets": ("SocketListener", "VirtioSocketDevice"),
-        "usb": ("USBController", "USBMassStorageDevice"),
-    }.items()
-    for name in names
-}
+def _later() -> dict[str, object]:
+    """The public names that are imported when the first of them is asked for.
+
+    A program that may never use a machine, as a test runner's plug-in, should not wait for them. The native library and
+    the errors come at once, so that an installation that does not work says so at the import.
+    """
+    from . import _blocking, _exports
+
+    return {name: vars(module)[name] for module in (_exports, _blocking) for name in vars(module)["__all__"]}
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LATER:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
+# A checker of types sees the imports above.
+if not TYPE_CHECKING:
 
-    value = globals()[name] = getattr(import_module(f".{_LATER[name]}", __name__), name)
-    return value
+    def __getattr__(name):
+        if name == "__all__":
+            at_once = {*_public_names(globals()), "__version__"} - {"TYPE_CHECKING"}
+            value = sorted({*at_once, *_later()})
+        else:
+            # A name of the system's own, as `__path__` or `__wrapped__`, is asked for by programs that use no machine.
+            names = {} if name.startswith("_") else _later()
+            if name not in names:
+                raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            value = names[name]
+        globals()[name] = value
+        return value
 
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    def __dir__():
+        return sorted({*globals(), *__getattr__("__all__")})

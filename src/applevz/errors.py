@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can go wrong, as exceptions.
+"""The exceptions of this package.
 
-Each exception keeps the native error that it tells of, a `CFError`, as `error`. The tree, with the builtin that each
-class also derives from:
+`Error` is the root of all. Each exception has its native error, a `CFError`, as `error`. The tree, with the builtin
+that each class also derives from:
 
     Error
     ├── of VZErrorDomain, the framework's own
@@ -13,6 +13,7 @@ class also derives from:
     │   ├── InvalidDiskImageError                       ValueError
     │   ├── VirtualMachineLimitExceededError            RuntimeError
     │   ├── NetworkError                                OSError
+    │   │   └── DownloadError                           OSError
     │   ├── OutOfDiskSpaceError                         OSError
     │   ├── OperationCancelledError                     RuntimeError
     │   ├── NotSupportedError                           NotImplementedError
@@ -27,17 +28,26 @@ class also derives from:
     ├── of the domain "applevz", this package's own
     │   ├── ForeignExceptionError                       RuntimeError
     │   ├── InvalidArgumentError                        ValueError
-    │   │   └── InvalidArgumentTypeError                TypeError
+    │   │   ├── InvalidArgumentTypeError                TypeError
+    │   │   └── ImageNotFoundError                      LookupError
     │   ├── TimeoutError                                TimeoutError
     │   ├── ForkedError                                 RuntimeError
-    │   └── InvalidStateError                           RuntimeError
-    │       └── EndOfConsoleError                       EOFError
+    │   ├── InvalidStateError                           RuntimeError
+    │   │   └── EndOfConsoleError                       EOFError
+    │   ├── GuestUnreachableError                       ConnectionError
+    │   │   └── GuestNotAnsweringError                  TimeoutError
+    │   └── GuestConnectionLostError                    ConnectionError
+    │       └── GuestPanickedError                      ConnectionError
     └── POSIXError, of NSPOSIXErrorDomain               OSError
 
-An error that the operating system caused (its domain is NSPOSIXErrorDomain, or that of an error in its chain of
-underlying ones is) is also the builtin that Python has for that condition: a missing kernel is an
-`InvalidVirtualMachineConfigurationError` and a `FileNotFoundError`, no memory is a `MemoryError`, any other an
-`OSError`, with `errno` and, where the error names a file, `filename`. Such classes are made when they are first needed.
+An error that the operating system caused is also the builtin that Python has for that condition. A missing kernel is an
+`InvalidVirtualMachineConfigurationError` and a `FileNotFoundError`. Exhausted memory is a `MemoryError`. Every other
+condition is an `OSError`, with `errno` and, if the error names a file, `filename`.
+
+The condition is found in the error's domain and code, or in those of an error beneath it. The code of
+NSPOSIXErrorDomain is errno itself. The codes about files of NSCocoaErrorDomain and NSOSStatusErrorDomain have an errno
+each. If the framework refuses a file and names no condition, this package looks at the file, and puts what it finds
+beneath the framework's error. Such classes are made when they are first needed.
 
 An error of any other domain is an `Error` and nothing more.
 """
@@ -48,11 +58,11 @@ import builtins
 import errno
 import os
 
-from ._native import Reference, ffi, lib, take_text
+from ._native import Pointer, Reference, adopt_error, errors, ffi, lib, set_up_references, take_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
     from typing import Any, Final
 else:
     # As an annotation that is looked up at run time: whatever it is.
@@ -63,10 +73,16 @@ __all__ = [
     "DeviceAlreadyAttachedError",
     "DeviceInitializationFailureError",
     "DeviceNotFoundError",
+    "DownloadError",
     "EndOfConsoleError",
     "Error",
     "ForeignExceptionError",
     "ForkedError",
+    "GuestConnectionLostError",
+    "GuestNotAnsweringError",
+    "GuestPanickedError",
+    "GuestUnreachableError",
+    "ImageNotFoundError",
     "InternalError",
     "InvalidArgumentError",
     "InvalidArgumentTypeError",
@@ -93,29 +109,35 @@ VIRTUALIZATION_DOMAIN: Final = "VZErrorDomain"
 BRIDGE_DOMAIN: Final = "applevz"
 POSIX_DOMAIN: Final = "NSPOSIXErrorDomain"
 
+# First of all: no function of the library is there before.
+set_up_references(lambda: make(InvalidStateError, "The object was closed.", "What it stood for was given back."))
+
+# An error that is its own cause ends the chain too: nobody nests causes deeper than this.
+_DEEPEST: Final = 16
+
 # Looked up once: an error's whole life is a few microseconds, and an attribute of `lib` is a part of that.
-_gc = ffi.gc
-_CFRelease = lib.CFRelease
 _kind = lib.applevz_error_kind
 
 
 class CFError:
     """A native error: a `CFErrorRef` on macOS and Linux alike.
 
-    It adopts one reference, which its finalizer gives back with `CFRelease`, once, on whatever thread it runs. The
-    attributes are read when they are asked for and are those of Apple's `CFError` (Core Foundation's documentation).
-    Two errors are equal if everything that can be read of them is. A copy is the same object; a pickled error comes
-    back with the same attributes and no native reference.
+    The attributes are those of Apple's `CFError` (Core Foundation's documentation). They are read when they are asked
+    for. Two errors are equal if all their attributes are. A copy is the same object. A pickled error comes back with
+    the same attributes, and without a native reference.
+
+    The object has one reference, which is given back with `CFRelease`, once, on whatever thread the last object goes
+    that can read from it.
     """
 
     __slots__ = ("_reference", "_values")
 
-    _reference: Reference
+    _reference: Reference | None
     _values: dict[str, Any]
 
     def __init__(self, reference: Reference) -> None:
-        """Adopts `reference`, a `CFErrorRef` that the caller owns and no longer may end."""
-        self._reference = _gc(reference, _CFRelease)
+        """The error whose `CFErrorRef` that is."""
+        self._reference = reference
 
     @classmethod
     def _of_values(cls, values: dict[str, Any]) -> CFError:
@@ -131,7 +153,9 @@ class CFError:
             values = self._values = {}
         # Two threads may both read a value for the first time: they store the same.
         if name not in values:
-            values[name] = _READERS[name](self._reference)
+            # One without a reference has all values; so has one that was read before a fork.
+            read = _read_before_fork.get(self._reference) if _read_before_fork else None
+            values[name] = read[name] if read else _READERS[name](self._reference)  # type: ignore[arg-type]
         return values[name]
 
     @property
@@ -146,7 +170,7 @@ class CFError:
 
     @property
     def localized_description(self) -> str:
-        """What happened. Never empty: an error without words of its own is described by domain and code."""
+        """The sentence that says what happened. Never empty: without words of its own it has domain and code."""
         return self._value("localized_description")  # type: ignore[no-any-return]
 
     @property
@@ -156,12 +180,12 @@ class CFError:
 
     @property
     def recovery_suggestion(self) -> str | None:
-        """What would do."""
+        """What would fix it."""
         return self._value("recovery_suggestion")  # type: ignore[no-any-return]
 
     @property
     def user_info(self) -> dict[str, Any]:
-        """The dictionary of the error. What is not text, a number, an array or a dictionary is its description."""
+        """The dictionary of the error. A value that is no text, number, array or dictionary is its description."""
         return dict(self._value("user_info"))
 
     @property
@@ -236,7 +260,52 @@ def _read_user_info(reference: Reference) -> dict[str, Any]:
 
 def _read_underlying(reference: Reference) -> CFError | None:
     underlying = lib.applevz_error_copy_underlying(reference)
-    return CFError(underlying) if underlying else None
+    return None if underlying is None else CFError(underlying)
+
+
+# An error's values are native, and nothing native can be read in a forked child. So they are read before the fork.
+_read_before_fork: dict[Reference | None, dict[str, Any]] = {}
+_read_by_this_fork: list[Reference] = []
+
+
+def _before_fork() -> None:
+    for reference in errors():
+        if reference in _read_before_fork:
+            continue  # by the process that this one was forked from
+        _read_by_this_fork.append(reference)
+        try:
+            error: CFError | None = CFError(reference)
+            values = error._all_values()  # type: ignore[union-attr]
+            for _ in range(_DEEPEST):
+                error = error.underlying  # type: ignore[union-attr]
+                if error is None:
+                    break
+                error._all_values()
+        except Error:
+            continue  # it was given back meanwhile
+        _read_before_fork[reference] = values
+
+
+def _after_fork_in_parent() -> None:
+    for reference in _read_by_this_fork:
+        _read_before_fork.pop(reference, None)
+    _read_by_this_fork.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_read_by_this_fork.clear,
+    )
+
+
+def _read_posix_code(reference: Reference) -> int:
+    return lib.applevz_error_posix_code(reference)  # type: ignore[no-any-return]
+
+
+def _read_file(reference: Reference) -> str | None:
+    return _text(reference, lib.APPLEVZ_ERROR_TEXT_FILE)
 
 
 _READERS: Final = {
@@ -247,11 +316,14 @@ _READERS: Final = {
     "recovery_suggestion": _read_recovery_suggestion,
     "user_info": _read_user_info,
     "underlying": _read_underlying,
+    # Of the error and all beneath it, for the exception.
+    "posix_code": _read_posix_code,
+    "file": _read_file,
 }
 
 
 class Error(Exception):
-    """The root of this package's exceptions. Its one argument is the `CFError` that it tells of.
+    """The root of this package's exceptions. Its one argument is its `CFError`.
 
     The argument is kept where every exception keeps its arguments, and the class has no initializer: an error is made,
     raised, caught and dropped in a few microseconds.
@@ -274,7 +346,7 @@ class Error(Exception):
 
     @property
     def localized_description(self) -> str:
-        """What happened."""
+        """The sentence that says what happened."""
         return self.error.localized_description
 
     @property
@@ -284,7 +356,7 @@ class Error(Exception):
 
     @property
     def recovery_suggestion(self) -> str | None:
-        """What would do."""
+        """What would fix it."""
         return self.error.recovery_suggestion
 
     def __str__(self) -> str:
@@ -317,7 +389,7 @@ class InvalidVirtualMachineConfigurationError(Error, ValueError):
 
 
 class InvalidVirtualMachineStateError(Error, RuntimeError):
-    """The machine is in a state in which it cannot be used so."""
+    """The machine's present state does not allow the call."""
 
 
 class InvalidVirtualMachineStateTransitionError(Error, RuntimeError):
@@ -325,7 +397,7 @@ class InvalidVirtualMachineStateTransitionError(Error, RuntimeError):
 
 
 class InvalidDiskImageError(Error, ValueError):
-    """The image is not one that a machine can have as its disk."""
+    """The image cannot be a machine's disk."""
 
 
 class VirtualMachineLimitExceededError(Error, RuntimeError):
@@ -336,12 +408,12 @@ class NetworkError(Error, OSError):
     """A network device failed."""
 
 
-class OutOfDiskSpaceError(Error, OSError):
-    """The host's disk is full."""
+class DownloadError(NetworkError):
+    """An image cannot be had from where it is given out: `failure_reason` says what each server did."""
 
 
 class OperationCancelledError(Error, RuntimeError):
-    """What was under way was given up, as when its machine was discarded."""
+    """The call was given up while it was under way, as when its machine was discarded."""
 
 
 class NotSupportedError(Error, NotImplementedError):
@@ -361,7 +433,7 @@ class NetworkBlockDeviceNegotiationFailedError(Error, OSError):
 
 
 class NetworkBlockDeviceDisconnectedError(Error, OSError):
-    """The server of a network block device is gone, and what the guest wants of the disk fails."""
+    """The server of a network block device is gone. The guest's reads and writes of the disk fail."""
 
 
 class USBControllerNotFoundError(Error, LookupError):
@@ -381,23 +453,35 @@ class DeviceNotFoundError(Error, LookupError):
 
 
 class ForeignExceptionError(Error, RuntimeError):
-    """An `NSException` was raised in the native library; its name and reason are in the error."""
+    """An `NSException` was raised in the native library. Its name and reason are in the error."""
 
 
 class InvalidArgumentError(Error, ValueError):
-    """A value that no machine could be given."""
+    """The value of an argument cannot be used."""
 
 
 class InvalidArgumentTypeError(InvalidArgumentError, TypeError):
-    """A value of a type that no machine could be given."""
+    """The type of an argument cannot be used."""
+
+
+class ImageNotFoundError(InvalidArgumentError, LookupError):
+    """There is no image of that name."""
 
 
 class TimeoutError(Error, builtins.TimeoutError):
-    """The time that was allowed is over. What was under way goes on."""
+    """The time that was allowed is over. The call that was under way goes on."""
 
 
 class ForkedError(Error, RuntimeError):
-    """The machine belongs to the process that this one was forked from."""
+    """The machine belongs to the process that this one was forked from.
+
+    Every call that can fail raises it in a child that was forked after the first machine was made, even if the call
+    were wrong for another reason. A machine's `state` stays what it was at the fork. What the child drops or closes is
+    not touched. For machines of its own, start a new process: by `multiprocessing`'s method "spawn", or `subprocess`.
+
+    Before the first machine, a process may be forked on Linux. On a Mac it should not be forked even then: Apple's
+    frameworks do not promise to work in a process that was forked and did not start another program, and may end it.
+    """
 
 
 class InvalidStateError(Error, RuntimeError):
@@ -405,40 +489,62 @@ class InvalidStateError(Error, RuntimeError):
 
 
 class EndOfConsoleError(InvalidStateError, EOFError):
-    """The machine stopped, so its console says nothing more."""
+    """The machine stopped. Its console has no more output."""
+
+
+class GuestUnreachableError(Error, ConnectionError):
+    """No agent can be spoken to in the guest, and nothing was begun there."""
+
+
+class GuestNotAnsweringError(GuestUnreachableError, TimeoutError):
+    """No agent answered in the guest within the time that was allowed, and nothing was begun there."""
+
+
+class GuestConnectionLostError(Error, ConnectionError):
+    """The guest's agent went, or its machine stopped, while something was under way: how that ended is not known."""
+
+
+class GuestPanickedError(GuestConnectionLostError):
+    """The guest's kernel panicked. What was under way there ended with it."""
 
 
 class _SystemError(Error):
-    """What an error that the operating system caused has beside the rest."""
+    """The attributes of an error that the operating system caused."""
 
-    def _causes(self) -> Iterator[CFError]:
-        error: CFError | None = self.error
-        # An error that is its own cause ends the chain too: nobody nests causes deeper than this.
-        for _ in range(16):
-            if error is None:
-                return
-            yield error
-            error = error.underlying
+    if TYPE_CHECKING:
+        # To a type checker they are OSError's own. With properties no error could be a FileExistsError, too.
+        errno: int | None
+        strerror: str | None
+        filename: Any
+    else:
 
-    @property
-    def errno(self) -> int | None:
-        """The number of the condition, as in the module `errno`."""
-        return next((cause.code for cause in self._causes() if cause.domain == POSIX_DOMAIN), None)
+        @property
+        def errno(self) -> int | None:
+            """The number of the condition, as in the module `errno`."""
+            return self.error._value("posix_code") or None
 
-    @property
-    def strerror(self) -> str | None:
-        """The system's words for `errno`."""
-        number = self.errno
-        return os.strerror(number) if number is not None and number in errno.errorcode else None
+        @property
+        def strerror(self) -> str | None:
+            """The system's words for `errno`."""
+            number = self.errno
+            return os.strerror(number) if number is not None and number in errno.errorcode else None
 
-    @property
-    def filename(self) -> str | None:
-        """The file, where the error or one that caused it names it."""
-        paths = (cause.user_info.get("NSFilePath") for cause in self._causes())
-        return next((path for path in paths if isinstance(path, str)), None)
+        @property
+        def filename(self) -> str | None:
+            """The file that the error, or one that caused it, names; None if none does."""
+            file: str | None = self.error._value("file")
+            if file is not None and file.startswith("file:"):
+                from ._values.file_urls import path_of_url  # what it needs is slow to import
+
+                return path_of_url(file)
+            return file
 
 
-class POSIXError(_SystemError, OSError):  # type: ignore[override]  # OSError's attributes, read when they are asked for
+class OutOfDiskSpaceError(_SystemError, OSError):
+    """The host's disk is full."""
+
+
+class POSIXError(_SystemError, OSError):
     """A condition of the operating system."""
 
 
@@ -468,6 +574,9 @@ _BRIDGE_CLASSES: Final[dict[int, type[Error]]] = {
     lib.APPLEVZ_BRIDGE_ERROR_TIMED_OUT: TimeoutError,
     lib.APPLEVZ_BRIDGE_ERROR_FORKED: ForkedError,
     lib.APPLEVZ_BRIDGE_ERROR_INVALID_STATE: InvalidStateError,
+    lib.APPLEVZ_BRIDGE_ERROR_GUEST_UNREACHABLE: GuestUnreachableError,
+    lib.APPLEVZ_BRIDGE_ERROR_GUEST_CONNECTION_LOST: GuestConnectionLostError,
+    lib.APPLEVZ_BRIDGE_ERROR_GUEST_PANICKED: GuestPanickedError,
 }
 # For each domain the classes of its codes, and that of its other codes.
 _CLASSES: Final[dict[int, tuple[dict[int, type[Error]], type[Error]]]] = {
@@ -499,10 +608,10 @@ def _combine(base: type[Error], builtin: type[Exception]) -> type[Error]:
         return _combined[base, builtin]
     except KeyError:
         pass
-    # POSIXError is an OSError already and _SystemError a base of it: naming them again would have no order.
-    bases = tuple(
-        candidate for candidate in (base, _SystemError, builtin) if candidate is base or not issubclass(base, candidate)
-    )
+    # Error is a base of _SystemError, and _SystemError and OSError are bases of POSIXError: naming them again would
+    # have no order.
+    candidates = (_SystemError, builtin) if base is Error else (base, _SystemError, builtin)
+    bases = tuple(one for one in candidates if one is base or not issubclass(base, one))
     combination = type(base.__name__, bases, {"__module__": base.__module__, "_combination": (base, builtin)})
     # Of two threads that come here at once, both go on with the class that was there first.
     return _combined.setdefault((base, builtin), combination)
@@ -536,13 +645,19 @@ def _class_of(reference: Reference) -> type[Error]:
 
 
 def exception_of(reference: Reference) -> Error:
-    """The exception for `reference`, a `CFErrorRef` that is adopted here."""
+    """The exception for an error."""
     return _class_of(reference)(CFError(reference))
 
 
-def check(reference: Reference) -> None:
-    """Raises the exception for `reference`, the `CFErrorRef` that a native function returned; NULL is success."""
-    if reference:
+def exception_in(pointer: Pointer) -> Error | None:
+    """The exception for a `CFErrorRef` that came in a structure, whose reference is taken over; None for NULL."""
+    reference = adopt_error(pointer)
+    return None if reference is None else exception_of(reference)
+
+
+def check(reference: Reference | None) -> None:
+    """Raises the exception for the error that a native function gave; None is success."""
+    if reference is not None:
         kind = _kind(reference)
         try:
             found = _classes_of_kinds[kind]
@@ -551,8 +666,25 @@ def check(reference: Reference) -> None:
         raise found(CFError(reference))
 
 
+def check_in(field: str, reference: Reference | None) -> None:
+    """As `check`, with an exception that names `field`: the framework knows only its own part of it."""
+    if reference is not None:
+        name = field.encode("utf-8", "backslashreplace")
+        raise exception_of(lib.applevz_error_create_in_field(reference, name, len(name)))
+
+
+def handle_of(function: Callable[..., Any], *arguments: object, field: str = "") -> Any:
+    """The handle that a native function makes; None if it makes none.
+
+    Raises the exception for its error, which names `field` if that is given.
+    """
+    error, handle = function(*arguments)
+    check_in(field, error) if field else check(error)
+    return handle
+
+
 def make(kind: type[Error], description: str, reason: str = "", suggestion: str = "") -> Error:
-    """An exception of this package's own finding: `kind`, with a native error of its domain and code."""
+    """An exception for what this package finds itself: `kind`, with a native error of its domain and code."""
     domain, code = next(_DOMAINS_AND_CODES[base] for base in kind.__mro__ if base in _DOMAINS_AND_CODES)
     reference = _create(domain, code, description, reason, suggestion)
     # In a forked process the native library makes an error that says so, whatever it was asked for.
@@ -560,12 +692,15 @@ def make(kind: type[Error], description: str, reason: str = "", suggestion: str 
     return (kind if issubclass(kind, found) else found)(CFError(reference))
 
 
-def make_posix(cause: OSError, description: str, suggestion: str = "") -> Error:
-    """The exception for what the operating system refused this package."""
-    return exception_of(_create(POSIX_DOMAIN, cause.errno or 0, description, f"{cause.strerror}.", suggestion))
+def make_posix(cause: OSError, description: str, suggestion: str = "", path: bytes | None = None) -> Error:
+    """The exception for an `OSError` that this package met, about the file at `path`."""
+    reference = _create(POSIX_DOMAIN, cause.errno or 0, description, f"{cause.strerror}.", suggestion)
+    if path is not None:
+        reference = lib.applevz_error_create_with_file(reference, path, len(path))
+    return exception_of(reference)
 
 
 def _create(domain: str, code: int, description: str, reason: str, suggestion: str) -> Reference:
     data = [text.encode("utf-8", "backslashreplace") for text in (domain, description, reason, suggestion)]
     name, *texts = [argument for text in data for argument in (text, len(text))]
-    return lib.applevz_error_create(name, texts[0], code, *texts[1:])
+    return lib.applevz_error_create(name, texts[0], code, *texts[1:])  # type: ignore[no-any-return]

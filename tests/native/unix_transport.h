@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Guests' sockets without the kernel's vhost_vsock: abstract Unix sockets, whose names have the guest's number and port in them.
-// What the kernel's family itself does, and what QEMU makes of it, is not tested by what stands on this.
-#import <Virtualization/QEMU/QEMUSocketTransport.h>
+// Guests' sockets without the kernel's vhost_vsock: abstract Unix sockets, whose names have the guest's number and port
+// in them. What the kernel's family itself does, and what QEMU makes of it, is not tested by what stands on this.
+#import "QEMU/program/QEMUSocketTransport.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,17 +12,15 @@
 // The number of every machine's guest.
 enum { UNIX_GUEST = 7 };
 
-static inline struct sockaddr_un address_of(const char *kind, uint32_t number, uint32_t port, socklen_t *length)
-{
+static inline struct sockaddr_un address_of(const char *kind, uint32_t number, uint32_t port, socklen_t *length) {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int count = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "applevz-%d-%s-%u-%u", getpid(), kind, number,
-                         port);
+    int count = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "applevz-%d-%s-%u-%u", getpid(), kind,
+                         number, port);
     *length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)count);
     return address;
 }
 
-static inline int unix_socket(const char *kind, uint32_t number, uint32_t port, int flags)
-{
+static inline int unix_socket(const char *kind, uint32_t number, uint32_t port, int flags) {
     socklen_t length = 0;
     struct sockaddr_un address = address_of(kind, number, port, &length);
     int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
@@ -35,14 +33,13 @@ static inline int unix_socket(const char *kind, uint32_t number, uint32_t port, 
     return descriptor;
 }
 
-static inline int connect_to(int descriptor, const char *kind, uint32_t number, uint32_t port)
-{
+static inline int connect_to(int descriptor, const char *kind, uint32_t number, uint32_t port) {
     socklen_t length = 0;
     struct sockaddr_un address = address_of(kind, number, port, &length);
     return connect(descriptor, (struct sockaddr *)&address, length);
 }
 
-static QEMUDescriptor *stalledEnd;
+static HostDescriptor *stalledEnd;
 
 @interface UnixTransport : QEMUSocketTransport
 @property BOOL isStalled; // what is about to be connected stays so
@@ -50,30 +47,26 @@ static QEMUDescriptor *stalledEnd;
 
 @implementation UnixTransport
 
-- (NSError *)missingError
-{
+- (NSError *)missingError {
     return nil;
 }
 
-static inline QEMUDescriptor *adopted(int descriptor, NSError **error)
-{
+static inline HostDescriptor *adopted(int descriptor, NSError **error) {
     if (descriptor < 0) {
         *error = [NSError errorWithDomain:NSPOSIXErrorDomain code:errno userInfo:nil];
         return nil;
     }
-    return [[QEMUDescriptor alloc] initWithDescriptor:descriptor];
+    return [[HostDescriptor alloc] initWithDescriptor:descriptor];
 }
 
-- (QEMUDescriptor *)deviceForNewGuest:(uint32_t *)guest error:(NSError **)error
-{
+- (HostDescriptor *)deviceForNewGuest:(uint32_t *)guest error:(NSError **)error {
     *guest = UNIX_GUEST;
-    return [QEMUDescriptor openPath:@"/dev/null" flags:O_RDWR error:error];
+    return [HostDescriptor openPath:@"/dev/null" flags:O_RDWR error:error];
 }
 
-- (QEMUDescriptor *)socketConnectingToGuest:(uint32_t)guest port:(uint32_t)port error:(NSError **)error
-{
+- (HostDescriptor *)socketConnectingToGuest:(uint32_t)guest port:(uint32_t)port error:(NSError **)error {
     if (self.isStalled) {
-        NSArray<QEMUDescriptor *> *pair = [QEMUDescriptor socketPairWithError:error];
+        NSArray<HostDescriptor *> *pair = [HostDescriptor socketPairWithError:error];
         char bytes[4096] = {0};
         while (write(pair[0].number, bytes, sizeof bytes) > 0) {
         }
@@ -90,8 +83,7 @@ static inline QEMUDescriptor *adopted(int descriptor, NSError **error)
     return adopted(descriptor, error);
 }
 
-- (QEMUDescriptor *)socketListeningOnPort:(uint32_t)port error:(NSError **)error
-{
+- (HostDescriptor *)socketListeningOnPort:(uint32_t)port error:(NSError **)error {
     int descriptor = unix_socket("host", 0, port, SOCK_NONBLOCK);
     if (descriptor >= 0) {
         listen(descriptor, 16);
@@ -99,8 +91,7 @@ static inline QEMUDescriptor *adopted(int descriptor, NSError **error)
     return adopted(descriptor, error);
 }
 
-- (int)acceptFrom:(QEMUDescriptor *)socket guest:(uint32_t *)guest port:(uint32_t *)port
-{
+- (int)acceptFrom:(HostDescriptor *)socket guest:(uint32_t *)guest port:(uint32_t *)port {
     struct sockaddr_un address = {0};
     socklen_t length = sizeof address;
     int descriptor = accept4(socket.number, (struct sockaddr *)&address, &length, SOCK_CLOEXEC);
@@ -111,19 +102,15 @@ static inline QEMUDescriptor *adopted(int descriptor, NSError **error)
     return descriptor;
 }
 
-- (uint32_t)portOfSocket:(int)descriptor
-{
+- (uint32_t)portOfSocket:(int)descriptor {
     (void)descriptor;
     return 4711;
 }
 
-
-
 @end
 
 // A guest: its number, and what it does.
-static inline int guest_listens(uint32_t guest, uint32_t port)
-{
+static inline int guest_listens(uint32_t guest, uint32_t port) {
     int descriptor = unix_socket("guest", guest, port, 0);
     if (descriptor < 0 || listen(descriptor, 16) != 0) {
         perror("a guest's port");
@@ -132,8 +119,7 @@ static inline int guest_listens(uint32_t guest, uint32_t port)
     return descriptor;
 }
 
-static inline int guest_connects(uint32_t guest, uint32_t from, uint32_t to)
-{
+static inline int guest_connects(uint32_t guest, uint32_t from, uint32_t to) {
     int descriptor = unix_socket("caller", guest, from, 0);
     if (descriptor < 0) {
         perror("a guest's socket");

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#import "../descriptors.h"
-#import "../errors.h"
-#import "../guard.h"
-#import "../ownership.h"
-#import "../text.h"
+#import "boundary/descriptors.h"
+#import "boundary/errors.h"
+#import "boundary/files.h"
+#import "boundary/guard.h"
+#import "boundary/ownership.h"
+#import "boundary/refusals.h"
+#import "boundary/text.h"
 #import "applevz.h"
 #import <Virtualization/Virtualization.h>
 
@@ -38,8 +40,15 @@ CFErrorRef applevz_serial_port_attachment_create_with_file(const char *path, siz
         VZFileSerialPortAttachment *object = [[VZFileSerialPortAttachment alloc] initWithURL:url
                                                                                       append:append
                                                                                        error:&error];
-        if (object == nil)
-            return error ?: applevz_refused_without_error(@"serial port attachment");
+        if (object == nil) {
+            applevz_note_refusal(error);
+            AppleVZNamedFile *file = [[AppleVZNamedFile alloc] initWithPath:path
+                                                                     length:path_length
+                                                                      field:@"URL"
+                                                                        use:AppleVZFileIsWritten | AppleVZFileIsMade];
+            return applevz_refusal_of_files(error ?: applevz_refused_without_error(@"serial port attachment"), file,
+                                            nil);
+        }
         *attachment = applevz_hand_over_handle(object);
         return nil;
     });

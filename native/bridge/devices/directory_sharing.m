@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#import "../errors.h"
-#import "../guard.h"
-#import "../machine.h"
-#import "../ownership.h"
-#import "../platform.h"
-#import "../text.h"
+#import "boundary/errors.h"
+#import "boundary/guard.h"
+#import "configuration/configuration_files.h"
+#import "machine/machine.h"
+#import "boundary/missing_capabilities.h"
+#import "boundary/ownership.h"
+#import "boundary/text.h"
 #import "applevz.h"
+#import "applevz_extensions.h"
 #import <Virtualization/Virtualization.h>
 
 NSError *applevz_shared_directories_missing(void) {
@@ -39,8 +41,8 @@ CFErrorRef applevz_directory_share_create_with_directories(const applevz_shared_
         NSError *error = nil;
         NSMutableDictionary<NSString *, VZSharedDirectory *> *objects = [NSMutableDictionary dictionary];
         for (size_t i = 0; i < count; i++) {
-            NSString *name = applevz_text(directories[i].name, directories[i].name_length, @"name of the shared directory",
-                                          &error);
+            NSString *name =
+                applevz_text(directories[i].name, directories[i].name_length, @"name of the shared directory", &error);
             if (error != nil)
                 return error;
             // Asked first: the initializer raises for what this refuses.
@@ -62,7 +64,8 @@ void applevz_directory_share_release(applevz_directory_share *share) {
     });
 }
 
-CFErrorRef applevz_directory_share_canonicalized_name(const char *name, size_t name_length, char **text, size_t *length) {
+CFErrorRef applevz_directory_share_canonicalized_name(const char *name, size_t name_length, char **text,
+                                                      size_t *length) {
     return applevz_guard(^NSError *_Nullable {
         NSError *error = nil;
         NSString *given = applevz_text(name, name_length, @"name of the shared directory", &error);
@@ -83,7 +86,8 @@ CFErrorRef applevz_configuration_add_virtio_file_system_device(applevz_configura
         // Asked first: the initializer raises for what this refuses.
         if (![VZVirtioFileSystemDeviceConfiguration validateTag:text error:&error])
             return error ?: applevz_refused_without_error(@"tag");
-        VZVirtioFileSystemDeviceConfiguration *device = [[VZVirtioFileSystemDeviceConfiguration alloc] initWithTag:text];
+        VZVirtioFileSystemDeviceConfiguration *device =
+            [[VZVirtioFileSystemDeviceConfiguration alloc] initWithTag:text];
         device.share = applevz_borrowed(VZDirectoryShare, share);
         VZVirtualMachineConfiguration *object = applevz_borrowed(VZVirtualMachineConfiguration, configuration);
         object.directorySharingDevices = [object.directorySharingDevices arrayByAddingObject:device];
@@ -122,7 +126,7 @@ CFErrorRef applevz_machine_directory_sharing_device_tag(applevz_machine *machine
 }
 
 static NSDictionary *object_of_directory(VZSharedDirectory *directory) {
-    return @{@"path" : directory.URL.path, @"read_only" : [NSNumber numberWithBool:directory.isReadOnly]};
+    return @{@"url" : directory.URL.absoluteString, @"read_only" : [NSNumber numberWithBool:directory.isReadOnly]};
 }
 
 static id object_of_share(VZDirectoryShare *share) {
@@ -152,16 +156,25 @@ CFErrorRef applevz_machine_directory_share(applevz_machine *machine, size_t inde
     });
 }
 
+/// For a framework that has no error to give: its property raises, or takes what no guest will see.
+static NSError *error_of_share(VZDirectoryShare *share) {
+    NSError *refusal = applevz_error(VZErrorDomain, VZErrorInvalidVirtualMachineConfiguration,
+                                     @"The directory cannot be shared.", nil, nil);
+    NSError *found = applevz_refusal_of_files(refusal, nil, applevz_files_of_share(share, @"share"));
+    return found != refusal ? found : nil;
+}
+
 CFErrorRef applevz_machine_set_directory_share(applevz_machine *machine, size_t index, applevz_directory_share *share) {
     return applevz_guard(^NSError *_Nullable {
         return access_device(machine, index, ^NSError *(VZVirtioFileSystemDevice *device) {
             VZDirectoryShare *object = applevz_borrowed(VZDirectoryShare, share);
             NSError *error = nil;
-            if (![device respondsToSelector:@selector(applevzSetShare:error:)])
+            if ([device respondsToSelector:@selector(applevzSetShare:error:)])
+                return [(id<AppleVZDirectorySharing>)device applevzSetShare:object error:&error] ? nil : error;
+            error = error_of_share(object);
+            if (error == nil)
                 device.share = object;
-            else if (![(id<AppleVZDirectorySharing>)device applevzSetShare:object error:&error])
-                return error;
-            return nil;
+            return error;
         });
     });
 }

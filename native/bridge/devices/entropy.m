@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#import "../guard.h"
-#import "../ownership.h"
+#import "boundary/guard.h"
+#import "boundary/ownership.h"
 #import "applevz.h"
 #import <Virtualization/Virtualization.h>
 

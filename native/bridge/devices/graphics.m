@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#import "../errors.h"
-#import "../guard.h"
-#import "../machine.h"
-#import "../ownership.h"
-#import "../platform.h"
+#import "boundary/errors.h"
+#import "boundary/guard.h"
+#import "machine/machine.h"
+#import "boundary/missing_capabilities.h"
+#import "boundary/newer_sdk.h"
+#import "boundary/ownership.h"
 #import "applevz.h"
-#import <Virtualization/Virtualization.h>
+#import "applevz_extensions.h"
 
 CFErrorRef applevz_configuration_add_virtio_graphics_device(applevz_configuration *configuration,
                                                             const applevz_display_size *scanouts, size_t count) {
@@ -23,8 +24,7 @@ CFErrorRef applevz_configuration_add_virtio_graphics_device(applevz_configuratio
     });
 }
 
-static NSError *access_displays(applevz_machine *machine,
-                                NSError *_Nullable (^block)(NSArray<NSValue *> *sizes)) {
+static NSError *access_displays(applevz_machine *machine, NSError *_Nullable (^block)(NSArray<NSValue *> *sizes)) {
     if (@available(macOS 14.0, *)) {
         return [applevz_borrowed(AppleVZMachine, machine) access:^NSError *(VZVirtualMachine *object) {
             NSMutableArray<NSValue *> *sizes = [NSMutableArray array];

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#import "../errors.h"
-#import "../guard.h"
-#import "../leased_connection.h"
-#import "../machine.h"
-#import "../ownership.h"
-#import "../platform.h"
+#import "boundary/errors.h"
+#import "boundary/guard.h"
+#import "guest/leased_connection.h"
+#import "machine/machine.h"
+#import "boundary/ownership.h"
 #import "applevz.h"
+#import "applevz_extensions.h"
 #import <Virtualization/Virtualization.h>
 
 /// Where the DHCP server of the framework's NAT keeps its leases.
@@ -33,10 +33,12 @@ static NSError *not_running(void) {
 
 /// Whether its guest may still come to answer.
 static BOOL has_guest(VZVirtualMachineState state) {
-    return state != VZVirtualMachineStateStopping && state != VZVirtualMachineStateStopped && state != VZVirtualMachineStateError;
+    return state != VZVirtualMachineStateStopping && state != VZVirtualMachineStateStopped &&
+           state != VZVirtualMachineStateError;
 }
 
-/// What every framework offers: the guest is on a network of the host's, at the address that the host's DHCP server gave it.
+/// What every framework offers: the guest is on a network of the host's, at the address that the host's DHCP server
+/// gave it.
 static void connect_by_lease(AppleVZMachine *owner, VZVirtualMachine *machine, uint16_t port, AppleVZOperation *result,
                              void (^done)(void)) {
     NSError *error = nil;
@@ -54,8 +56,8 @@ static void connect_by_lease(AppleVZMachine *owner, VZVirtualMachine *machine, u
     // No block that waits keeps the machine.
     __weak AppleVZMachine *weak_owner = owner;
     __weak VZVirtualMachine *weak_machine = machine;
-    connection.later = ^(unsigned milliseconds, void (^block)(void)) {
-        [weak_owner after:milliseconds perform:block];
+    connection.later = ^(unsigned milliseconds, void (^block)(void), void (^failed)(NSError *)) {
+        [weak_owner after:milliseconds perform:block failed:failed];
     };
     connection.isWanted = ^BOOL {
         VZVirtualMachine *asked = weak_machine;
@@ -81,18 +83,21 @@ CFErrorRef applevz_machine_connect(applevz_machine *machine, uint16_t port, appl
         AppleVZMachine *owner = applevz_borrowed(AppleVZMachine, machine);
         *operation = applevz_hand_over_handle(
             [owner request:^(VZVirtualMachine *object, AppleVZOperation *result, void (^done)(void)) {
-                if (![object respondsToSelector:@selector(applevzConnectToPort:completionHandler:)]) {
+                if (![object respondsToSelector:@selector(applevzConnectToPort:whileWanted:completionHandler:)]) {
                     connect_by_lease(owner, object, port, result, done);
                     return;
                 }
                 [(id<AppleVZConnections>)object applevzConnectToPort:port
-                                                   completionHandler:^(int descriptor, NSError *_Nullable failure) {
-                                                       if (failure != nil)
-                                                           [result completeWithError:failure];
-                                                       else
-                                                           [result completeWithDescriptor:descriptor];
-                                                       done();
-                                                   }];
+                    whileWanted:^BOOL {
+                        return !result.abandoned;
+                    }
+                    completionHandler:^(int descriptor, NSError *_Nullable failure) {
+                        if (failure != nil)
+                            [result completeWithError:failure];
+                        else
+                            [result completeWithDescriptor:descriptor];
+                        done();
+                    }];
             }]);
         return nil;
     });

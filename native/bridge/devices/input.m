@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#import "../errors.h"
-#import "../guard.h"
-#import "../machine.h"
-#import "../ownership.h"
-#import "../platform.h"
+#import "boundary/errors.h"
+#import "boundary/guard.h"
+#import "machine/machine.h"
+#import "boundary/missing_capabilities.h"
+#import "boundary/ownership.h"
 #import "applevz.h"
+#import "applevz_extensions.h"
 #import <Virtualization/Virtualization.h>
 
 CFErrorRef applevz_configuration_add_usb_keyboard(applevz_configuration *configuration) {
@@ -41,11 +42,12 @@ static NSError *error_of_event(const applevz_input_event *event, size_t index) {
         known = event->x >= 0 && event->x < 1 && event->y >= 0 && event->y < 1;
     if (known)
         return nil;
-    return applevz_invalid_argument(
-        @"Invalid input.",
-        [NSString stringWithFormat:@"events[%zu] is of kind %d with code %d at %g, %g.", index, (int)event->kind,
-                                   event->code, event->x, event->y],
-        @"Use a kind of enum applevz_input_kind, a button of enum applevz_pointer_button, and places from 0 to less than 1.");
+    return applevz_invalid_argument(@"Invalid input.",
+                                    [NSString stringWithFormat:@"events[%zu] is of kind %d with code %d at %g, %g.",
+                                                               index, (int)event->kind, event->code, event->x,
+                                                               event->y],
+                                    @"Use a kind of enum applevz_input_kind, a button of enum applevz_pointer_button, "
+                                    @"and places from 0 to less than 1.");
 }
 
 CFErrorRef applevz_machine_send_input(applevz_machine *machine, const applevz_input_event *events, size_t count,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#import "../errors.h"
-#import "../guard.h"
-#import "../machine.h"
-#import "../ownership.h"
+#import "boundary/errors.h"
+#import "boundary/guard.h"
+#import "machine/machine.h"
+#import "boundary/ownership.h"
 #import "applevz.h"
 #import <Virtualization/Virtualization.h>
 
@@ -52,7 +52,8 @@ CFErrorRef applevz_machine_set_memory_balloon_target(applevz_machine *machine, s
         if (bytes < minimum || bytes > object.memorySize)
             return applevz_invalid_argument(
                 @"Invalid target of the memory balloon.",
-                [NSString stringWithFormat:@"target_virtual_machine_memory_size is %llu bytes.", (unsigned long long)bytes],
+                [NSString
+                    stringWithFormat:@"target_virtual_machine_memory_size is %llu bytes.", (unsigned long long)bytes],
                 [NSString stringWithFormat:@"Give a size from %llu, the least that a machine can have, to %llu, this "
                                            @"machine's memory.",
                                            (unsigned long long)minimum, (unsigned long long)object.memorySize]);

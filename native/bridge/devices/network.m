@@ -1,19 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
-#import "../descriptors.h"
-#import "../errors.h"
-#import "../guard.h"
-#import "../machine.h"
-#import "../ownership.h"
-#import "../platform.h"
-#import "../text.h"
+#import "boundary/descriptors.h"
+#import "boundary/errors.h"
+#import "boundary/guard.h"
+#import "machine/machine.h"
+#import "boundary/missing_capabilities.h"
+#import "boundary/ownership.h"
+#import "boundary/text.h"
 #import "applevz.h"
+#import "applevz_extensions.h"
 #import <Virtualization/Virtualization.h>
+#import <limits.h>
+#import <sys/socket.h>
 
-CFErrorRef applevz_network_device_attachment_create_with_nat(applevz_network_device_attachment **attachment) {
+NSError *applevz_isolated_networks_missing(void) {
+    if ([VZNATNetworkDeviceAttachment instancesRespondToSelector:@selector(setApplevzHasInternet:)])
+        return nil;
+    return applevz_error(VZErrorDomain, VZErrorNotSupported, @"Guests have no network without a way out on this host.",
+                         @"The NAT of the virtualization framework reaches whatever the host reaches.",
+                         @"Leave internet out, or give the guest no network card: its agent and sockets need none.");
+}
+
+CFErrorRef applevz_network_device_attachment_create_with_nat(bool internet,
+                                                             applevz_network_device_attachment **attachment) {
     return applevz_guard(^NSError *_Nullable {
-        *attachment = applevz_hand_over_handle([[VZNATNetworkDeviceAttachment alloc] init]);
+        VZNATNetworkDeviceAttachment *object = [[VZNATNetworkDeviceAttachment alloc] init];
+        if (!internet) {
+            NSError *error = applevz_isolated_networks_missing();
+            if (error != nil)
+                return error;
+            [(id<AppleVZNATExtensions>)object setApplevzHasInternet:NO];
+        }
+        *attachment = applevz_hand_over_handle(object);
         return nil;
     });
+}
+
+enum { SENDING_SIZE = 1 << 20, RECEIVING_SIZE = 4 * SENDING_SIZE };
+
+static int size_of(int socket, int buffer) {
+    int size = 0;
+    socklen_t length = sizeof size;
+    return getsockopt(socket, SOL_SOCKET, buffer, &size, &length) == 0 ? size : -1;
+}
+
+/// As much of it as the system lets, which refuses what is too much, or gives less.
+static void enlarge(int socket, int buffer, int size) {
+    for (int present = size_of(socket, buffer); size > present; size /= 2)
+        if (setsockopt(socket, SOL_SOCKET, buffer, &size, sizeof size) == 0)
+            break;
+}
+
+/// The framework expects room to receive for twice as much as to send, at least, and recommends four times
+/// (VZFileHandleNetworkDeviceAttachment.maximumTransmissionUnit). A Mac gives a datagram socket of the family AF_UNIX
+/// room for two kilobytes and four, which a frame of a larger unit does not pass, and two of 1500 bytes fill. No buffer
+/// becomes smaller.
+static void enlarge_buffers(int socket) {
+    if (size_of(socket, SO_TYPE) != SOCK_DGRAM)
+        return; // the framework's to refuse
+    int sending = size_of(socket, SO_SNDBUF);
+    enlarge(socket, SO_RCVBUF, MAX(RECEIVING_SIZE, sending < INT_MAX / 2 ? 2 * sending : INT_MAX));
+    // Some systems tell twice what they were asked for: four times is twice there.
+    enlarge(socket, SO_SNDBUF, MIN(SENDING_SIZE, size_of(socket, SO_RCVBUF) / 4));
 }
 
 CFErrorRef applevz_network_device_attachment_create_with_file_handle(int socket, int64_t maximum_transmission_unit,
@@ -23,6 +70,7 @@ CFErrorRef applevz_network_device_attachment_create_with_file_handle(int socket,
         NSFileHandle *handle = applevz_duplicated_file_handle(socket, @"file_handle", &error);
         if (handle == nil)
             return error;
+        enlarge_buffers(handle.fileDescriptor);
         VZFileHandleNetworkDeviceAttachment *object =
             [[VZFileHandleNetworkDeviceAttachment alloc] initWithFileHandle:handle];
         if (maximum_transmission_unit != 0)

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-#import "../errors.h"
-#import "../guard.h"
-#import "../machine.h"
-#import "../ownership.h"
-#import "../platform.h"
-#import "../socket_listener.h"
-#import "../socket_listeners.h"
+#import "boundary/errors.h"
+#import "boundary/guard.h"
+#import "machine/machine.h"
+#import "boundary/missing_capabilities.h"
+#import "boundary/ownership.h"
+#import "machine/socket_listener.h"
+#import "machine/socket_listeners.h"
 #import "applevz.h"
+#import "applevz_extensions.h"
 #import <Virtualization/Virtualization.h>
 #import <errno.h>
 #import <fcntl.h>
@@ -59,10 +60,10 @@ static bool is_early(NSError *error) {
     return false;
 }
 
-/// One attempt after the other, until one is successful, fails for good, or nobody waits for it any more. On the machine's queue;
-/// no block that waits keeps the machine.
-static void try_to_connect(__weak AppleVZMachine *machine, VZVirtualMachine *object, size_t index, uint32_t port, unsigned pause,
-                           AppleVZOperation *result, void (^done)(void)) {
+/// One attempt after the other, until one is successful, fails for good, or nobody waits for it any more. On the
+/// machine's queue; no block that waits keeps the machine.
+static void try_to_connect(__weak AppleVZMachine *machine, VZVirtualMachine *object, size_t index, uint32_t port,
+                           unsigned pause, AppleVZOperation *result, void (^done)(void)) {
     NSError *error = nil;
     VZVirtioSocketDevice *device = device_of(object, index, &error);
     if (device == nil) {
@@ -70,31 +71,47 @@ static void try_to_connect(__weak AppleVZMachine *machine, VZVirtualMachine *obj
         done();
         return;
     }
+    void (^failed)(NSError *) = ^(NSError *refusal) {
+        [result completeWithError:refusal];
+        done();
+    };
     void (^again)(void) = ^{
         AppleVZMachine *owner = machine;
+        // Given up while it waited: the guest is not to see a connection that nobody has.
+        if (result.completed || result.abandoned) {
+            done();
+            return;
+        }
         NSError *refusal = [owner access:^NSError *(VZVirtualMachine *present) {
             try_to_connect(machine, present, index, port, MIN(2 * pause, LONGEST_PAUSE_MILLISECONDS), result, done);
             return nil;
         }];
         // Where the machine was released meanwhile, that has been told.
-        if (refusal == nil)
-            return;
-        [result completeWithError:refusal];
-        done();
+        if (refusal != nil)
+            failed(refusal);
     };
+    __block BOOL is_over = NO;
     [device connectToPort:port
         completionHandler:^(VZVirtioSocketConnection *_Nullable connection, NSError *_Nullable failure) {
-            if (connection == nil && is_early(failure) && !result.completed && !result.abandoned) {
-                [machine after:pause perform:again];
+            // Once: each of two attempts after one would make two more.
+            if (is_over)
                 return;
-            }
-            // The framework closes its own with the connection, which ends here.
-            int descriptor = connection != nil ? fcntl(connection.fileDescriptor, F_DUPFD_CLOEXEC, 3) : -1;
-            if (descriptor >= 0)
-                [result completeWithDescriptor:descriptor];
-            else
-                [result completeWithError:failure ?: [NSError errorWithDomain:NSPOSIXErrorDomain code:errno userInfo:nil]];
-            done();
+            is_over = YES;
+            NSError *raised = applevz_error_raised_by(^{
+                if (connection == nil && is_early(failure) && !result.completed && !result.abandoned) {
+                    [machine after:pause perform:again failed:failed];
+                    return;
+                }
+                // The framework closes its own with the connection, which ends here.
+                int descriptor = connection != nil ? fcntl(connection.fileDescriptor, F_DUPFD_CLOEXEC, 3) : -1;
+                if (descriptor >= 0)
+                    [result completeWithDescriptor:descriptor];
+                else
+                    [result completeWithError:failure ?: applevz_posix_error(errno)];
+                done();
+            });
+            if (raised != nil)
+                failed(raised);
         }];
 }
 
@@ -145,30 +162,31 @@ CFErrorRef applevz_socket_listener_wait(applevz_socket_listener *listener, apple
     });
 }
 
-/// Whoever waits is told so. A machine that was released has closed it.
-static void close_listener(AppleVZSocketListener *listener) {
+/// Whoever waits is told so, also where the framework raises instead of giving the port back. A machine that was
+/// released has closed it.
+static NSError *close_listener(AppleVZSocketListener *listener) {
     AppleVZMachine *owner = listener.machine;
-    [owner access:^NSError *(VZVirtualMachine *present) {
-        [owner.socketListeners remove:listener from:present];
-        return nil;
-    }];
-    [listener closeWithError:applevz_error(AppleVZErrorDomain, APPLEVZ_BRIDGE_ERROR_INVALID_STATE, @"The listener was closed.",
-                                           [NSString stringWithFormat:@"It listened to port %u.", (unsigned)listener.port],
-                                           @"Listen anew.")];
+    NSError *raised = applevz_error_raised_by(^{
+        [owner access:^NSError *(VZVirtualMachine *present) {
+            [owner.socketListeners remove:listener from:present];
+            return nil;
+        }];
+    });
+    [listener closeWithError:applevz_error(
+                                 AppleVZErrorDomain, APPLEVZ_BRIDGE_ERROR_INVALID_STATE, @"The listener was closed.",
+                                 [NSString stringWithFormat:@"It listened to port %u.", (unsigned)listener.port],
+                                 @"Listen anew.")];
+    return raised;
 }
 
 CFErrorRef applevz_socket_listener_close(applevz_socket_listener *listener) {
     return applevz_guard(^NSError *_Nullable {
-        close_listener(applevz_borrowed(AppleVZSocketListener, listener));
-        return nil;
+        return close_listener(applevz_borrowed(AppleVZSocketListener, listener));
     });
 }
 
 void applevz_socket_listener_release(applevz_socket_listener *listener) {
-    // In a forked child the object stays: its port is the parent's.
-    if (applevz_machines_were_inherited())
-        return;
     applevz_guard_infallible(^{
-        close_listener(applevz_take_back_handle(listener));
+        (void)close_listener(applevz_take_back_handle(listener));
     });
 }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#import "../errors.h"
-#import "../guard.h"
-#import "../machine.h"
-#import "../ownership.h"
-#import "../text.h"
+#import "boundary/errors.h"
+#import "boundary/guard.h"
+#import "configuration/configuration_files.h"
+#import "machine/machine.h"
+#import "boundary/newer_sdk.h"
+#import "boundary/ownership.h"
+#import "boundary/text.h"
 #import "applevz.h"
-#import <Virtualization/Virtualization.h>
 
 static NSError *controllers_missing(void) {
     if (@available(macOS 15.0, *))
@@ -26,9 +27,10 @@ static VZUSBMassStorageDeviceConfiguration *configuration_of(applevz_storage_dev
     NSString *text = applevz_text(uuid, uuid_length, @"uuid", error);
     NSUUID *identifier = *error == nil ? [[NSUUID alloc] initWithUUIDString:text] : nil;
     if (identifier == nil) {
-        *error = *error ?: applevz_invalid_argument(@"Invalid UUID.",
-                                                    [NSString stringWithFormat:@"uuid is \"%@\", which is not one.", text],
-                                                    @"Give 32 hexadecimal digits as 8-4-4-4-12.");
+        *error = *error
+                     ?: applevz_invalid_argument(@"Invalid UUID.",
+                                                 [NSString stringWithFormat:@"uuid is \"%@\", which is not one.", text],
+                                                 @"Give 32 hexadecimal digits as 8-4-4-4-12.");
         return nil;
     }
     configuration.uuid = identifier;
@@ -65,12 +67,13 @@ CFErrorRef applevz_configuration_add_device_to_usb_controller(applevz_configurat
     });
 }
 
-CFErrorRef applevz_usb_device_create(applevz_storage_device_attachment *attachment, const char *uuid, size_t uuid_length,
-                                     applevz_usb_device **device) {
+CFErrorRef applevz_usb_device_create(applevz_storage_device_attachment *attachment, const char *uuid,
+                                     size_t uuid_length, applevz_usb_device **device) {
     return applevz_guard(^NSError *_Nullable {
         if (@available(macOS 15.0, *)) {
             NSError *error = nil;
-            VZUSBMassStorageDeviceConfiguration *configuration = configuration_of(attachment, uuid, uuid_length, &error);
+            VZUSBMassStorageDeviceConfiguration *configuration =
+                configuration_of(attachment, uuid, uuid_length, &error);
             if (configuration == nil)
                 return error;
             *device = applevz_hand_over_handle([[VZUSBMassStorageDevice alloc] initWithConfiguration:configuration]);
@@ -110,14 +113,16 @@ CFErrorRef applevz_machine_usb_controller_count(applevz_machine *machine, size_t
 
 API_AVAILABLE(macos(15.0))
 static NSError *controller_not_found(VZVirtualMachine *machine, size_t index) {
-    return applevz_error(VZErrorDomain, VZErrorUSBControllerNotFound, @"There is no such USB controller.",
+    return applevz_error(VZErrorDomain, APPLEVZ_ERROR_USB_CONTROLLER_NOT_FOUND, @"There is no such USB controller.",
                          [NSString stringWithFormat:@"index is %zu; the machine has %lu.", index,
                                                     (unsigned long)machine.usbControllers.count],
                          @"Add a USB controller to the configuration.");
 }
 
-/// Gives the controller at the index to the block, on the machine's queue.
-static CFErrorRef with_controller(applevz_machine *machine, size_t index, void (^use)(id controller)) {
+/// Gives the controller at the index to the block, on the machine's queue. The block is the caller's, and not retained,
+/// as guard.h says of blocks.
+static CFErrorRef with_controller(applevz_machine *machine, size_t index,
+                                  void (^__unsafe_unretained use)(id controller)) {
     return applevz_guard(^NSError *_Nullable {
         if (@available(macOS 15.0, *))
             return [applevz_borrowed(AppleVZMachine, machine) access:^NSError *(VZVirtualMachine *object) {
@@ -162,10 +167,12 @@ static BOOL has_device_with(VZVirtualMachine *machine, NSUUID *uuid) {
     return NO;
 }
 
-/// Calls the verb with the controller at the index, on the machine's queue; the operation completes with its error.
+/// Calls the verb with the controller at the index, on the machine's queue; the operation completes with its error. The
+/// verb is not retained either.
 static CFErrorRef exchange(applevz_machine *machine, size_t index, applevz_operation **operation,
-                           void (^verb)(AppleVZMachine *owner, VZVirtualMachine *object, id controller,
-                                        void (^completion)(NSError *_Nullable error))) {
+                           void (^__unsafe_unretained verb)(AppleVZMachine *owner, VZVirtualMachine *object,
+                                                            id controller,
+                                                            void (^completion)(NSError *_Nullable error))) {
     return applevz_guard(^NSError *_Nullable {
         if (@available(macOS 15.0, *)) {
             AppleVZMachine *owner = applevz_borrowed(AppleVZMachine, machine);
@@ -186,42 +193,57 @@ static CFErrorRef exchange(applevz_machine *machine, size_t index, applevz_opera
     });
 }
 
+/// What the framework raises for an attachment that has no delegate any more changes nothing of what was attached or
+/// detached.
+static void forget(AppleVZMachine *owner, NSUUID *uuid) {
+    (void)applevz_error_raised_by(^{
+        [owner forgetUSBDisk:uuid];
+    });
+}
+
 CFErrorRef applevz_machine_attach_usb_device(applevz_machine *machine, size_t controller, applevz_usb_device *device,
-                                             applevz_storage_device_attachment *attachment, applevz_operation **operation) {
+                                             applevz_storage_device_attachment *attachment,
+                                             applevz_operation **operation) {
     return exchange(machine, controller, operation,
                     ^(AppleVZMachine *owner, VZVirtualMachine *object, id target, void (^completion)(NSError *)) {
-        if (@available(macOS 15.0, *)) {
-            // The device is kept by the block, beyond its handle.
-            VZUSBMassStorageDevice *disk = applevz_borrowed(VZUSBMassStorageDevice, device);
-            // Where another has its identifier, which the framework refuses, that one is listened to.
-            BOOL listens = !has_device_with(object, disk.uuid) &&
-                           [owner listenToUSBDisk:disk.uuid
-                                       attachment:applevz_borrowed(VZStorageDeviceAttachment, attachment)];
-            __weak AppleVZMachine *weak_owner = owner;
-            [target attachDevice:disk
-                completionHandler:^(NSError *_Nullable error) {
-                    if (error != nil && listens)
-                        [weak_owner forgetUSBDisk:disk.uuid];
-                    completion(error);
-                }];
-        }
-    });
+                        if (@available(macOS 15.0, *)) {
+                            // The device is kept by the block, beyond its handle.
+                            VZUSBMassStorageDevice *disk = applevz_borrowed(VZUSBMassStorageDevice, device);
+                            VZStorageDeviceAttachment *given = applevz_borrowed(VZStorageDeviceAttachment, attachment);
+                            // Where another has its identifier, which the framework refuses, that one is listened to.
+                            BOOL listens = !has_device_with(object, disk.uuid) && [owner listenToUSBDisk:disk.uuid
+                                                                                              attachment:given];
+                            NSUUID *uuid = disk.uuid;
+                            __weak AppleVZMachine *weak_owner = owner;
+                            void (^attached)(NSError *) = ^(NSError *_Nullable error) {
+                                if (error != nil && listens)
+                                    forget(weak_owner, uuid);
+                                completion(error != nil ? applevz_refusal_of_attachment(error, given, @"device") : nil);
+                            };
+                            NSError *raised = applevz_error_raised_by(^{
+                                [target attachDevice:disk completionHandler:attached];
+                            });
+                            if (raised != nil)
+                                attached(raised);
+                        }
+                    });
 }
 
 CFErrorRef applevz_machine_detach_usb_device(applevz_machine *machine, size_t controller, applevz_usb_device *device,
                                              applevz_operation **operation) {
     return exchange(machine, controller, operation,
                     ^(AppleVZMachine *owner, VZVirtualMachine *object, id target, void (^completion)(NSError *)) {
-        (void)object;
-        if (@available(macOS 15.0, *)) {
-            VZUSBMassStorageDevice *disk = applevz_borrowed(VZUSBMassStorageDevice, device);
-            __weak AppleVZMachine *weak_owner = owner;
-            [target detachDevice:disk
-                completionHandler:^(NSError *_Nullable error) {
-                    if (error == nil)
-                        [weak_owner forgetUSBDisk:disk.uuid];
-                    completion(error);
-                }];
-        }
-    });
+                        (void)object;
+                        if (@available(macOS 15.0, *)) {
+                            VZUSBMassStorageDevice *disk = applevz_borrowed(VZUSBMassStorageDevice, device);
+                            NSUUID *uuid = disk.uuid;
+                            __weak AppleVZMachine *weak_owner = owner;
+                            [target detachDevice:disk
+                                completionHandler:^(NSError *_Nullable error) {
+                                    if (error == nil)
+                                        forget(weak_owner, uuid);
+                                    completion(error);
+                                }];
+                        }
+                    });
 }

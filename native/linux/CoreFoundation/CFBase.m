@@ -5,9 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-_Noreturn void CFFatalNull(const char *function) {
-    fprintf(stderr, "CoreFoundation: %s() was called with NULL\n", function);
+_Noreturn void CFFatal(const char *function, const char *reason) {
+    fprintf(stderr, "CoreFoundation: %s() %s\n", function, reason);
     abort();
+}
+
+_Noreturn void CFFatalNull(const char *function) {
+    CFFatal(function, "was called with NULL");
 }
 
 CFTypeRef CFRetain(CFTypeRef object) {
@@ -31,20 +35,29 @@ CFIndex CFGetRetainCount(CFTypeRef object) {
     // ARC does not let -retainCount be written down.
     SEL selector = sel_registerName("retainCount");
     IMP method = class_getMethodImplementation(object_getClass((__bridge id)object), selector);
-    return (CFIndex)((NSUInteger(*)(CFTypeRef, SEL))(void (*)(void))method)(object, selector);
+    return (CFIndex)((NSUInteger (*)(CFTypeRef, SEL))(void (*)(void))method)(object, selector);
 }
 
 CFTypeID CFGetTypeID(CFTypeRef object) {
     CFRequire(object);
     id bridged = (__bridge id)object;
-    if ([bridged isKindOfClass:[NSString class]]) {
-        return CFTypeString;
+    // A boolean is a number, too, of a class of its own.
+    if ([bridged class] == [@YES class]) {
+        return CFTypeBoolean;
     }
-    if ([bridged isKindOfClass:[NSDictionary class]]) {
-        return CFTypeDictionary;
-    }
-    if ([bridged isKindOfClass:[NSError class]]) {
-        return CFTypeError;
+    const struct {
+        __unsafe_unretained Class class;
+        CFTypeID type;
+    } classes[] = {
+        {[NSString class], CFTypeString}, {[NSDictionary class], CFTypeDictionary},
+        {[NSError class], CFTypeError},   {[NSNumber class], CFTypeNumber},
+        {[NSArray class], CFTypeArray},   {[NSData class], CFTypeData},
+        {[NSURL class], CFTypeURL},       {[NSNull class], CFTypeNull},
+    };
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        if ([bridged isKindOfClass:classes[i].class]) {
+            return classes[i].type;
+        }
     }
     return CFTypeOther;
 }

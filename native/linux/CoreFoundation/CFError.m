@@ -30,7 +30,7 @@ CFIndex CFErrorGetCode(CFErrorRef error) {
 CFDictionaryRef CFErrorCopyUserInfo(CFErrorRef error) {
     CFRequire(error);
     @autoreleasepool {
-        NSDictionary *userInfo = [(__bridge NSError *)error userInfo] ?: [NSDictionary dictionary];
+        NSDictionary *userInfo = [(__bridge NSError *)error userInfo];
         return (__bridge_retained CFDictionaryRef)userInfo;
     }
 }

@@ -2,13 +2,15 @@
 // A run loop runs until it is told to stop; an eventfd that it watches tells it to look.
 #import <CoreFoundation/CFRunLoop.h>
 #import "types.h"
+#import <dispatch/descriptor.h>
 #import <stdatomic.h>
 #import <sys/eventfd.h>
 #import <unistd.h>
 
 /// What a CFRunLoopRef is: what can be said to a thread's run loop from any thread.
 @interface CFRunLoopControl : NSObject <RunLoopEvents>
-- (void)run;
+@property (readonly) NSRunLoop *loop;
+- (CFRunLoopRunResult)runInMode:(NSString *)mode until:(NSDate *)date once:(BOOL)once;
 - (void)stop;
 - (void)wake;
 @end
@@ -19,10 +21,12 @@
     atomic_bool _stopped;
 }
 
-- (instancetype)init {
+- (instancetype)initWithRunLoop:(NSRunLoop *)loop {
     self = [super init];
-    if (self)
-        _descriptor = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (self) {
+        _loop = loop;
+        _descriptor = descriptor_above_standard(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    }
     return self;
 }
 
@@ -31,21 +35,28 @@
         close(_descriptor);
 }
 
-- (void)run {
-    NSRunLoop *loop = NSRunLoop.currentRunLoop;
+- (CFRunLoopRunResult)runInMode:(NSString *)mode until:(NSDate *)date once:(BOOL)once {
     void *watched = (void *)(intptr_t)_descriptor;
+    CFRunLoopRunResult result = 0;
     atomic_store(&_stopped, false);
     if (_descriptor >= 0)
-        [loop addEvent:watched type:ET_RDESC watcher:self forMode:NSDefaultRunLoopMode];
-    while (!atomic_load(&_stopped)) {
+        [_loop addEvent:watched type:ET_RDESC watcher:self forMode:mode];
+    while (result == 0) {
         @autoreleasepool {
-            [loop runMode:NSDefaultRunLoopMode beforeDate:NSDate.distantFuture];
+            [_loop runMode:mode beforeDate:date];
+            if (atomic_load(&_stopped))
+                result = kCFRunLoopRunStopped;
+            else if (date.timeIntervalSinceNow <= 0)
+                result = kCFRunLoopRunTimedOut;
+            else if (once)
+                result = kCFRunLoopRunHandledSource;
         }
     }
     if (_descriptor >= 0)
-        [loop removeEvent:watched type:ET_RDESC forMode:NSDefaultRunLoopMode all:NO];
+        [_loop removeEvent:watched type:ET_RDESC forMode:mode all:NO];
     // An outer run of the same loop goes on.
     atomic_store(&_stopped, false);
+    return result;
 }
 
 - (void)receivedEvent:(void *)data type:(RunLoopEventType)type extra:(void *)extra forMode:(NSString *)mode {
@@ -73,7 +84,7 @@ static CFRunLoopControl *main_control(void) {
     static CFRunLoopControl *control;
     @synchronized([CFRunLoopControl class]) {
         if (!control)
-            control = [[CFRunLoopControl alloc] init];
+            control = [[CFRunLoopControl alloc] initWithRunLoop:NSRunLoop.mainRunLoop];
         return control;
     }
 }
@@ -84,7 +95,7 @@ static CFRunLoopControl *current_control(void) {
     NSMutableDictionary *dictionary = NSThread.currentThread.threadDictionary;
     CFRunLoopControl *control = dictionary[@"CFRunLoopControl"];
     if (!control) {
-        control = [[CFRunLoopControl alloc] init];
+        control = [[CFRunLoopControl alloc] initWithRunLoop:NSRunLoop.currentRunLoop];
         dictionary[@"CFRunLoopControl"] = control;
     }
     return control;
@@ -104,8 +115,24 @@ CFRunLoopRef CFRunLoopGetMain(void) {
 
 void CFRunLoopRun(void) {
     @autoreleasepool {
-        [current_control() run];
+        [current_control() runInMode:NSDefaultRunLoopMode until:NSDate.distantFuture once:NO];
     }
+}
+
+CFRunLoopRunResult CFRunLoopRunInMode(CFRunLoopMode mode, CFTimeInterval seconds, Boolean returnAfterSourceHandled) {
+    CFRequire(mode);
+    @autoreleasepool {
+        CFRunLoopControl *control = current_control();
+        NSString *name = (__bridge NSString *)mode;
+        if (control != main_control() && [control.loop limitDateForMode:name] == nil)
+            return kCFRunLoopRunFinished;
+        NSDate *end = [NSDate dateWithTimeIntervalSinceNow:seconds > 0 ? seconds : 0];
+        return [control runInMode:name until:end once:returnAfterSourceHandled];
+    }
+}
+
+NSRunLoop *CFRunLoopGetNSRunLoop(CFRunLoopRef runLoop) {
+    return ((__bridge CFRunLoopControl *)runLoop).loop;
 }
 
 void CFRunLoopStop(CFRunLoopRef runLoop) {

@@ -3,6 +3,7 @@
 #define APPLEVZ_CFSTRING_H
 
 #include <CoreFoundation/CFBase.h>
+#include <stdarg.h>
 
 CF_EXTERN_C_BEGIN
 CF_ASSUME_NONNULL_BEGIN
@@ -28,6 +29,64 @@ CF_EXPORT CFStringRef _Nullable CFStringCreateWithBytes(CFAllocatorRef _Nullable
                                                         Boolean isExternalRepresentation) CF_RETURNS_RETAINED;
 CF_EXPORT CFStringRef _Nullable CFStringCreateCopy(CFAllocatorRef _Nullable allocator,
                                                    CFStringRef string) CF_RETURNS_RETAINED;
+CF_EXPORT CFStringRef _Nullable CFStringCreateWithCharacters(CFAllocatorRef _Nullable allocator,
+                                                             const UniChar *_Nullable characters,
+                                                             CFIndex count) CF_RETURNS_RETAINED;
+CF_EXPORT CFStringRef _Nullable CFStringCreateWithSubstring(CFAllocatorRef _Nullable allocator, CFStringRef string,
+                                                            CFRange range) CF_RETURNS_RETAINED;
+// Takes %@; the options are NULL.
+CF_EXPORT CFStringRef _Nullable CFStringCreateWithFormat(CFAllocatorRef _Nullable allocator,
+                                                         CFDictionaryRef _Nullable options, CFStringRef format,
+                                                         ...) CF_RETURNS_RETAINED;
+CF_EXPORT CFStringRef _Nullable CFStringCreateWithFormatAndArguments(CFAllocatorRef _Nullable allocator,
+                                                                     CFDictionaryRef _Nullable options,
+                                                                     CFStringRef format,
+                                                                     va_list arguments) CF_RETURNS_RETAINED;
+CF_EXPORT CFStringRef _Nullable CFStringCreateWithFileSystemRepresentation(CFAllocatorRef _Nullable allocator,
+                                                                           const char *path) CF_RETURNS_RETAINED;
+CF_EXPORT CFStringRef _Nullable CFStringCreateByCombiningStrings(CFAllocatorRef _Nullable allocator, CFArrayRef strings,
+                                                                 CFStringRef separator) CF_RETURNS_RETAINED;
+CF_EXPORT CFArrayRef _Nullable CFStringCreateArrayBySeparatingStrings(CFAllocatorRef _Nullable allocator,
+                                                                      CFStringRef string,
+                                                                      CFStringRef separator) CF_RETURNS_RETAINED;
+CF_EXPORT CFDataRef _Nullable CFStringCreateExternalRepresentation(CFAllocatorRef _Nullable allocator,
+                                                                   CFStringRef string, CFStringEncoding encoding,
+                                                                   UInt8 lossByte) CF_RETURNS_RETAINED;
+CF_EXPORT CFStringRef _Nullable CFStringCreateFromExternalRepresentation(CFAllocatorRef _Nullable allocator,
+                                                                         CFDataRef data,
+                                                                         CFStringEncoding encoding) CF_RETURNS_RETAINED;
+// The largest length, where it is not 0, is not looked at.
+CF_EXPORT CFMutableStringRef CFStringCreateMutable(CFAllocatorRef _Nullable allocator,
+                                                   CFIndex maximumLength) CF_RETURNS_RETAINED;
+CF_EXPORT CFMutableStringRef CFStringCreateMutableCopy(CFAllocatorRef _Nullable allocator, CFIndex maximumLength,
+                                                       CFStringRef string) CF_RETURNS_RETAINED;
+CF_EXPORT void CFStringAppend(CFMutableStringRef string, CFStringRef appended);
+CF_EXPORT void CFStringAppendCString(CFMutableStringRef string, const char *text, CFStringEncoding encoding);
+CF_EXPORT void CFStringAppendFormat(CFMutableStringRef string, CFDictionaryRef _Nullable options, CFStringRef format,
+                                    ...);
+
+typedef CFOptionFlags CFStringCompareFlags;
+enum {
+    kCFCompareCaseInsensitive = 1,
+    kCFCompareBackwards = 4,
+    kCFCompareAnchored = 8,
+    kCFCompareNonliteral = 16,
+    kCFCompareNumerically = 64,
+};
+CF_EXPORT CFComparisonResult CFStringCompare(CFStringRef first, CFStringRef second, CFStringCompareFlags flags);
+// The location is kCFNotFound where there is none.
+CF_EXPORT CFRange CFStringFind(CFStringRef string, CFStringRef found, CFStringCompareFlags flags);
+CF_EXPORT Boolean CFStringHasPrefix(CFStringRef string, CFStringRef prefix);
+CF_EXPORT Boolean CFStringHasSuffix(CFStringRef string, CFStringRef suffix);
+CF_EXPORT UniChar CFStringGetCharacterAtIndex(CFStringRef string, CFIndex index);
+CF_EXPORT void CFStringGetCharacters(CFStringRef string, CFRange range, UniChar *buffer);
+// 0 where the string does not begin with a number.
+CF_EXPORT SInt32 CFStringGetIntValue(CFStringRef string);
+CF_EXPORT double CFStringGetDoubleValue(CFStringRef string);
+CF_EXPORT CFStringEncoding CFStringGetSystemEncoding(void);
+CF_EXPORT CFIndex CFStringGetMaximumSizeOfFileSystemRepresentation(CFStringRef string);
+CF_EXPORT Boolean CFStringGetFileSystemRepresentation(CFStringRef string, char *buffer, CFIndex size);
+
 // In UTF-16 code units, as all lengths and ranges of strings.
 CF_EXPORT CFIndex CFStringGetLength(CFStringRef string);
 // kCFNotFound for an unknown encoding, and where the result is not a CFIndex.
@@ -46,7 +105,7 @@ CF_ASSUME_NONNULL_END
 CF_EXTERN_C_END
 
 #if defined(__OBJC__)
-#define CFSTR(text) ((__bridge CFStringRef)@text)
+#define CFSTR(text) ((__bridge CFStringRef) @text)
 #endif
 
 #endif

@@ -100,8 +100,8 @@ Boolean CFStringGetCString(CFStringRef string, char *buffer, CFIndex size, CFStr
         return false;
     }
     CFIndex used = 0;
-    CFIndex converted = CFStringGetBytes(string, CFRangeMake(0, length), encoding, 0, false, (UInt8 *)buffer,
-                                         size - terminator, &used);
+    CFIndex converted =
+        CFStringGetBytes(string, CFRangeMake(0, length), encoding, 0, false, (UInt8 *)buffer, size - terminator, &used);
     if (converted != length) {
         return false;
     }

@@ -1,37 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 #import <Foundation/Foundation.h>
 #import <dispatch/dispatch.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 typedef void (^Handler)(NSFileHandle *fileHandle);
 
 // What calls a file handle's handler.
-@interface NSFileHandleReader : NSObject
+@interface NSFileHandleCaller : NSObject
 @property (readonly, copy) Handler handler;
-- (instancetype)initWithFileHandle:(NSFileHandle *)fileHandle handler:(Handler)handler;
+- (instancetype)initWithFileHandle:(NSFileHandle *)fileHandle
+                              type:(dispatch_source_type_t)type
+                           handler:(Handler)handler;
 - (void)stop;
 @end
 
-@implementation NSFileHandleReader {
+@implementation NSFileHandleCaller {
     dispatch_source_t _source;
 }
 
-- (instancetype)initWithFileHandle:(NSFileHandle *)fileHandle handler:(Handler)handler {
+- (instancetype)initWithFileHandle:(NSFileHandle *)fileHandle
+                              type:(dispatch_source_type_t)type
+                           handler:(Handler)handler {
     self = [super init];
     if (self) {
         _handler = [handler copy];
-        _source = dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)fileHandle.fileDescriptor, 0,
-                                         dispatch_queue_create("NSFileHandle.readabilityHandler", NULL));
-        if (!_source)
+        // A duplicate, which stays open until the source is through with it: the file handle may be closed at any time.
+        int descriptor = fcntl(fileHandle.fileDescriptor, F_DUPFD_CLOEXEC, 3);
+        if (descriptor < 0)
             return nil;
+        _source =
+            dispatch_source_create(type, (uintptr_t)descriptor, 0, dispatch_queue_create("NSFileHandle.handler", NULL));
+        if (!_source) {
+            close(descriptor);
+            return nil;
+        }
         Handler called = _handler;
-        // The descriptor must stay open until the source is through with it; its file handle sees to that.
-        dispatch_source_set_event_handler(_source, ^{
-            called(fileHandle);
+        dispatch_source_t source = _source;
+        dispatch_source_set_event_handler(source, ^{
+            if (dispatch_source_testcancel(source) == 0)
+                called(fileHandle);
         });
-        dispatch_source_set_cancel_handler(_source, ^{
-            (void)fileHandle;
+        dispatch_source_set_cancel_handler(source, ^{
+            close(descriptor);
         });
-        dispatch_activate(_source);
+        dispatch_activate(source);
     }
     return self;
 }
@@ -42,37 +55,55 @@ typedef void (^Handler)(NSFileHandle *fileHandle);
 
 @end
 
-// Each reader keeps its file handle, so that none of these keys goes away.
-static NSMapTable *readers(void) {
-    static NSMapTable *table;
+// Each caller keeps its file handle, so that none of these keys goes away.
+static NSMapTable *callers(dispatch_source_type_t type) {
+    static NSMapTable *reading, *writing;
     static dispatch_once_t once;
     dispatch_once(&once, ^{
-        table = [NSMapTable mapTableWithKeyOptions:NSMapTableObjectPointerPersonality
-                                      valueOptions:NSMapTableStrongMemory];
+        reading = [NSMapTable mapTableWithKeyOptions:NSMapTableObjectPointerPersonality
+                                        valueOptions:NSMapTableStrongMemory];
+        writing = [NSMapTable mapTableWithKeyOptions:NSMapTableObjectPointerPersonality
+                                        valueOptions:NSMapTableStrongMemory];
     });
-    return table;
+    return type == DISPATCH_SOURCE_TYPE_READ ? reading : writing;
+}
+
+static Handler handler(NSFileHandle *fileHandle, dispatch_source_type_t type) {
+    NSMapTable *table = callers(type);
+    @synchronized(table) {
+        return [(NSFileHandleCaller *)[table objectForKey:fileHandle] handler];
+    }
+}
+
+static void set_handler(NSFileHandle *fileHandle, dispatch_source_type_t type, Handler handler) {
+    NSMapTable *table = callers(type);
+    @synchronized(table) {
+        [(NSFileHandleCaller *)[table objectForKey:fileHandle] stop];
+        NSFileHandleCaller *caller =
+            handler ? [[NSFileHandleCaller alloc] initWithFileHandle:fileHandle type:type handler:handler] : nil;
+        if (caller)
+            [table setObject:caller forKey:fileHandle];
+        else
+            [table removeObjectForKey:fileHandle];
+    }
 }
 
 @implementation NSFileHandle (ApplevzHandlers)
 
 - (Handler)readabilityHandler {
-    NSMapTable *table = readers();
-    @synchronized(table) {
-        return [(NSFileHandleReader *)[table objectForKey:self] handler];
-    }
+    return handler(self, DISPATCH_SOURCE_TYPE_READ);
 }
 
-- (void)setReadabilityHandler:(Handler)handler {
-    NSMapTable *table = readers();
-    @synchronized(table) {
-        [(NSFileHandleReader *)[table objectForKey:self] stop];
-        NSFileHandleReader *reader =
-            handler ? [[NSFileHandleReader alloc] initWithFileHandle:self handler:handler] : nil;
-        if (reader)
-            [table setObject:reader forKey:self];
-        else
-            [table removeObjectForKey:self];
-    }
+- (void)setReadabilityHandler:(Handler)readabilityHandler {
+    set_handler(self, DISPATCH_SOURCE_TYPE_READ, readabilityHandler);
+}
+
+- (Handler)writeabilityHandler {
+    return handler(self, DISPATCH_SOURCE_TYPE_WRITE);
+}
+
+- (void)setWriteabilityHandler:(Handler)writeabilityHandler {
+    set_handler(self, DISPATCH_SOURCE_TYPE_WRITE, writeabilityHandler);
 }
 
 @end

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "allocation.h"
-#include "poller_core.h"
+#include "sources/poller_core.h"
 #include "queue_core.h"
 
 struct after {

@@ -17,6 +17,7 @@
 #include <dispatch/object.h>
 #include <dispatch/time.h>
 #include <dispatch/queue.h>
+#include <dispatch/block.h>
 #include <dispatch/once.h>
 #include <dispatch/semaphore.h>
 #include <dispatch/group.h>

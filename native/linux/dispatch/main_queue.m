@@ -4,8 +4,11 @@
 
 #include <unistd.h>
 
+#include "run_loop_turn.h"
 #include "worker_pool.h"
 
+#import <Foundation/NSArray.h>
+#import <Foundation/NSRunLoop.h>
 #import <Foundation/NSThread.h>
 
 static struct {
@@ -36,9 +39,18 @@ static void perform(struct work *work) {
 
 @implementation DispatchMainQueueRunLoopPerformer
 
+/// GNUstep's run loop takes what is to be performed by its own thread as it begins a turn, and then waits for what it
+/// watches: what is asked for in the last moment before that, as by work that adds more, would wait with it. A timer
+/// ends the wait.
 + (void)request {
     @autoreleasepool {
-        [self performSelectorOnMainThread:@selector(drain) withObject:nil waitUntilDone:NO];
+        if (thread_is_main())
+            [self performSelector:@selector(drain)
+                       withObject:nil
+                       afterDelay:0
+                          inModes:@[ NSDefaultRunLoopMode, NSRunLoopCommonModes ]];
+        else
+            [self performSelectorOnMainThread:@selector(drain) withObject:nil waitUntilDone:NO];
     }
 }
 
@@ -70,6 +82,7 @@ static void perform(struct work *work) {
     if (request) {
         [self request];
     }
+    [DispatchRunLoopTurn end];
 }
 
 @end

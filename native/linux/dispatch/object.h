@@ -10,9 +10,9 @@
 @end
 typedef NSObject<OS_dispatch_object> *dispatch_object_t;
 
-#define DISPATCH_DECL_SUBCLASS(name, base)    \
-    @protocol OS_##name <OS_##base>           \
-    @end                                      \
+#define DISPATCH_DECL_SUBCLASS(name, base)                                                                             \
+    @protocol OS_                                                                                                      \
+    ##name<OS_##base> @end                                                                                             \
     typedef NSObject<OS_##name> *name##_t
 #define DISPATCH_DECL(name) DISPATCH_DECL_SUBCLASS(name, dispatch_object)
 

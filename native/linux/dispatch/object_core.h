@@ -42,7 +42,7 @@ static inline void *object_retain(void *object) {
 
 /// The superclass of all that a program holds.
 @interface DispatchObject : NSObject <OS_dispatch_object> {
-@public
+  @public
     struct object *_core;
 }
 /// Takes over the core's reference.

@@ -10,12 +10,11 @@ typedef intptr_t dispatch_once_t;
 DISPATCH_ASSUME_NONNULL_BEGIN
 
 DISPATCH_EXPORT void dispatch_once(dispatch_once_t *predicate, DISPATCH_NOESCAPE dispatch_block_t block);
-DISPATCH_EXPORT void dispatch_once_f(dispatch_once_t *predicate, void *_Nullable context,
-                                     dispatch_function_t function);
+DISPATCH_EXPORT void dispatch_once_f(dispatch_once_t *predicate, void *_Nullable context, dispatch_function_t function);
 
 // The common case, done long ago, costs one load.
-static inline __attribute__((__always_inline__)) void
-_dispatch_once(dispatch_once_t *predicate, DISPATCH_NOESCAPE dispatch_block_t block) {
+static inline __attribute__((__always_inline__)) void _dispatch_once(dispatch_once_t *predicate,
+                                                                     DISPATCH_NOESCAPE dispatch_block_t block) {
     if (__builtin_expect(__atomic_load_n(predicate, __ATOMIC_ACQUIRE), ~0l) != ~0l) {
         dispatch_once(predicate, block);
     }

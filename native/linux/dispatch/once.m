@@ -43,9 +43,8 @@ void dispatch_once_f(dispatch_once_t *predicate, void *context, dispatch_functio
             run(predicate, context, function);
             return;
         }
-        if (!(state & ONCE_AWAITED) &&
-            !__atomic_compare_exchange_n(predicate, &state, state | ONCE_AWAITED, false, __ATOMIC_ACQ_REL,
-                                         __ATOMIC_ACQUIRE)) {
+        if (!(state & ONCE_AWAITED) && !__atomic_compare_exchange_n(predicate, &state, state | ONCE_AWAITED, false,
+                                                                    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
             continue;
         }
         thread_futex_wait(low_word(predicate), (uint32_t)(state | ONCE_AWAITED));

@@ -34,15 +34,21 @@ struct queue *queue_main(void) {
 DISPATCH_EXPORT void *permanent_global_queue(intptr_t identifier, uintptr_t flags) __asm__("dispatch_get_global_queue");
 DISPATCH_EXPORT void *permanent_main_queue(void) __asm__("dispatch_get_main_queue");
 DISPATCH_EXPORT void *permanent_concurrent(void) __asm__("_dispatch_queue_attr_concurrent");
-DISPATCH_EXPORT void *permanent_with_qos(void *attribute, dispatch_qos_class_t qos_class, int relative_priority)
-    __asm__("dispatch_queue_attr_make_with_qos_class");
+DISPATCH_EXPORT void *permanent_with_qos(void *attribute, dispatch_qos_class_t qos_class,
+                                         int relative_priority) __asm__("dispatch_queue_attr_make_with_qos_class");
 DISPATCH_EXPORT void *permanent_inactive(void *attribute) __asm__("dispatch_queue_attr_make_initially_inactive");
 
 void *permanent_global_queue(intptr_t identifier, uintptr_t flags) {
     static const intptr_t known[] = {
-        DISPATCH_QUEUE_PRIORITY_HIGH, DISPATCH_QUEUE_PRIORITY_DEFAULT, DISPATCH_QUEUE_PRIORITY_LOW,
-        DISPATCH_QUEUE_PRIORITY_BACKGROUND, QOS_CLASS_USER_INTERACTIVE, QOS_CLASS_USER_INITIATED,
-        QOS_CLASS_DEFAULT, QOS_CLASS_UTILITY, QOS_CLASS_BACKGROUND,
+        DISPATCH_QUEUE_PRIORITY_HIGH,
+        DISPATCH_QUEUE_PRIORITY_DEFAULT,
+        DISPATCH_QUEUE_PRIORITY_LOW,
+        DISPATCH_QUEUE_PRIORITY_BACKGROUND,
+        QOS_CLASS_USER_INTERACTIVE,
+        QOS_CLASS_USER_INITIATED,
+        QOS_CLASS_DEFAULT,
+        QOS_CLASS_UTILITY,
+        QOS_CLASS_BACKGROUND,
     };
     for (size_t i = 0; flags == 0 && i < sizeof known / sizeof known[0]; i++) {
         if (known[i] == identifier) {

@@ -17,9 +17,9 @@ extern int dispatch_poller_start(void);
 /// block short. On the poller thread itself, and in a child of fork(), the block runs on the caller.
 extern void dispatch_poller_perform_sync(DISPATCH_NOESCAPE dispatch_block_t block);
 
-/// From now on the poller runs the handlers of this queue's sources itself where the queue is free: a thread less is woken
-/// before somebody has an answer. Nothing on the queue may wait for another queue, or take long: all sources and timers of
-/// the process would wait with it.
+/// From now on the poller runs the handlers of this queue's sources itself where the queue is free: a thread less is
+/// woken before somebody has an answer. Nothing on the queue may wait for another queue, or take long: all sources and
+/// timers of the process would wait with it.
 extern void dispatch_poller_serve_queue(dispatch_queue_t queue);
 
 /// Whether the caller is the poller, for which all sources and timers of the process wait.

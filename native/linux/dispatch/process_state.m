@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "poller_core.h"
+#include "sources/poller_core.h"
 
 #include <dispatch/poller.h>
 

@@ -45,9 +45,8 @@ DISPATCH_EXPORT dispatch_queue_attr_t dispatch_queue_attr_make_initially_inactiv
 
 DISPATCH_EXPORT DISPATCH_RETURNS_RETAINED dispatch_queue_t dispatch_queue_create(const char *_Nullable label,
                                                                                  dispatch_queue_attr_t _Nullable attr);
-DISPATCH_EXPORT DISPATCH_RETURNS_RETAINED dispatch_queue_t
-dispatch_queue_create_with_target(const char *_Nullable label, dispatch_queue_attr_t _Nullable attr,
-                                  dispatch_queue_t _Nullable target);
+DISPATCH_EXPORT DISPATCH_RETURNS_RETAINED dispatch_queue_t dispatch_queue_create_with_target(
+    const char *_Nullable label, dispatch_queue_attr_t _Nullable attr, dispatch_queue_t _Nullable target);
 
 /// Takes a priority or a quality of service; NULL for another identifier, or for flags that are not 0.
 DISPATCH_EXPORT dispatch_queue_global_t dispatch_get_global_queue(intptr_t identifier, uintptr_t flags);

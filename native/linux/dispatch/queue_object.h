@@ -9,7 +9,7 @@
 @end
 
 @interface DispatchQueueAttribute : NSObject <OS_dispatch_queue_attr> {
-@public
+  @public
     bool _concurrent;
     bool _inactive;
 }

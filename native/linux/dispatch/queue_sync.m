@@ -14,8 +14,10 @@ static bool barrier_is_pending_locked(struct queue *queue) {
 }
 
 static _Noreturn void fail_for_deadlock(struct queue *queue) {
-    dispatch_fail("dispatch_sync", "called on the queue \"%s\" by a thread that is running on it: this would wait for "
-                                   "itself for ever", queue->label);
+    dispatch_fail("dispatch_sync",
+                  "called on the queue \"%s\" by a thread that is running on it: this would wait for "
+                  "itself for ever",
+                  queue->label);
 }
 
 /// True once the queue is the caller's; false if it can no longer be had, because the process is ending.

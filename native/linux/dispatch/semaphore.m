@@ -27,8 +27,7 @@ static struct queue *semaphore_dispose(struct object *object) {
     intptr_t missing = semaphore->first_value - semaphore->value;
     pthread_mutex_unlock(&semaphore->lock);
     if (missing > 0) {
-        dispatch_fail("dispatch_release", "a semaphore is released while in use: signals missing: %ld",
-                      (long)missing);
+        dispatch_fail("dispatch_release", "a semaphore is released while in use: signals missing: %ld", (long)missing);
     }
     pthread_cond_destroy(&semaphore->signalled);
     pthread_mutex_destroy(&semaphore->lock);

@@ -43,8 +43,8 @@ DISPATCH_EXPORT const struct dispatch_source_type_s _dispatch_source_type_write;
 ///
 /// The caller owns the source: where its last reference goes, a source that was not cancelled stops without a word.
 /// One that was cancelled stays until its cancel handler has run.
-DISPATCH_EXPORT DISPATCH_RETURNS_RETAINED dispatch_source_t _Nullable
-dispatch_source_create(dispatch_source_type_t type, uintptr_t handle, uintptr_t mask, dispatch_queue_t _Nullable queue);
+DISPATCH_EXPORT DISPATCH_RETURNS_RETAINED dispatch_source_t _Nullable dispatch_source_create(
+    dispatch_source_type_t type, uintptr_t handle, uintptr_t mask, dispatch_queue_t _Nullable queue);
 
 DISPATCH_EXPORT void dispatch_source_set_event_handler(dispatch_source_t source, dispatch_block_t _Nullable handler);
 DISPATCH_EXPORT void dispatch_source_set_event_handler_f(dispatch_source_t source,

@@ -27,10 +27,10 @@ struct scheduling {
     uint64_t runtime, deadline, period;
 };
 
-/// Linux 6.12 and later run a woken thread at once in place of one that has used up the slice it asked for, which otherwise
-/// is milliseconds long. What these threads do takes microseconds, and somebody waits for it. The processes that they start
-/// ask for the same, by inheritance, which is meant: a virtual processor that computes then gives way to whoever waits for
-/// an answer from it. Nobody gets more or less time in all. Earlier kernels ignore it.
+/// Linux 6.12 and later run a woken thread at once in place of one that has used up the slice it asked for, which
+/// otherwise is milliseconds long. What these threads do takes microseconds, and somebody waits for it. The processes
+/// that they start ask for the same, by inheritance, which is meant: a virtual processor that computes then gives way
+/// to whoever waits for an answer from it. Nobody gets more or less time in all. Earlier kernels ignore it.
 static void ask_for_short_slice(void) {
     enum { SHORTEST = 100 * 1000 };
     struct scheduling scheduling = {.size = sizeof scheduling};

@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-#include "timer_heap.h"
+#include "sources/timer_heap.h"
 
 // Times of the monotonic clock are its nanoseconds, those of the wall clock are negated: the top bit tells them apart.
 // "Now" and "for ever" lie where neither clock gets to; "now" on the wall clock is its second nanosecond.

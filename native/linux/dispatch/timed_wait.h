@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <time.h>
 
-#include "timer_heap.h"
+#include "sources/timer_heap.h"
 #include "worker_pool.h"
 
 struct timed_wait {

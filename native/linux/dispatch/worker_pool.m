@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#include "poller_core.h"
+#include "sources/poller_core.h"
 #include "process_state.h"
 #include "queue_core.h"
 #include "thread.h"
@@ -58,20 +58,54 @@ unsigned worker_pool_processors(void) {
 
 static void worker_main(void);
 
-static void start_worker(void) {
+/// For a worker that is counted already. False where the system has no thread for it.
+static bool start_worker(void) {
     process_state_watch();
     // Foundation takes the first thread that it learns of for the main one: that must not be a worker.
     (void)[NSThread currentThread];
-    if (thread_start("applevz-worker", worker_main) != 0) {
+    if (thread_start("applevz-worker", worker_main) == 0) {
+        return true;
+    }
+    pthread_mutex_lock(&pool.lock);
+    pool.workers--;
+    bool watch = !pool.watched;
+    pool.watched = true;
+    pthread_mutex_unlock(&pool.lock);
+    if (watch) {
+        poller_watch_worker_pool();
+    }
+    return false;
+}
+
+static void perform(struct work *work) {
+    if (process_is_exiting()) {
+        process_exit_park();
+    }
+    if (work->flags & WORK_TOKEN) {
+        queue_take_turn(work);
+    } else {
+        work_perform(work);
+    }
+    worker_pool_count_progress();
+}
+
+/// Where there is no worker and none can be had, the poller does what waits: else nobody would, ever.
+static void work_without_workers(void) {
+    struct queue_frame frame;
+    queue_frame_push(&frame, queue_root(), false);
+    for (;;) {
         pthread_mutex_lock(&pool.lock);
-        pool.workers--;
-        bool watch = !pool.watched;
-        pool.watched = true;
+        struct work *work = pool.workers == 0 ? work_list_take(&pool.pending) : NULL;
         pthread_mutex_unlock(&pool.lock);
-        if (watch) {
-            poller_watch_worker_pool();
+        if (!work) {
+            break;
+        }
+        perform(work);
+        if (process_is_inherited()) {
+            return;
         }
     }
+    queue_frame_pop(&frame);
 }
 
 enum reaction { REACT_NOTHING, REACT_START, REACT_WATCH };
@@ -143,8 +177,8 @@ bool worker_pool_tick(void) {
     bool start = watched && stalled && !pool.idle && pool.workers < WORKERS_MAXIMUM && !process_is_exiting();
     pool.workers += start;
     pthread_mutex_unlock(&pool.lock);
-    if (start) {
-        start_worker();
+    if (start && !start_worker()) {
+        work_without_workers();
     }
     return watched;
 }
@@ -190,15 +224,7 @@ static void worker_main(void) {
     queue_frame_push(&frame, queue_root(), false);
     struct work *work;
     while ((work = next_work())) {
-        if (process_is_exiting()) {
-            process_exit_park();
-        }
-        if (work->flags & WORK_TOKEN) {
-            queue_take_turn(work);
-        } else {
-            work_perform(work);
-        }
-        worker_pool_count_progress();
+        perform(work);
         if (process_is_inherited()) {
             return;
         }

@@ -140,8 +140,8 @@ bool runtime_block_try_retain(id object) {
         if ((old & reference_mask) == reference_mask) {
             return true;
         }
-    } while (!__atomic_compare_exchange_n(&block->flags, &old, old + reference, true, __ATOMIC_RELAXED,
-                                          __ATOMIC_RELAXED));
+    } while (
+        !__atomic_compare_exchange_n(&block->flags, &old, old + reference, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
     return true;
 }
 

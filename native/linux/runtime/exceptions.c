@@ -12,10 +12,6 @@
 _Unwind_Reason_Code __gnu_objc_personality_v0(int version, _Unwind_Action actions,
                                               _Unwind_Exception_Class exception_class,
                                               struct _Unwind_Exception *exception, struct _Unwind_Context *context);
-// A program in Objective-C++ has the C++ library; another has not, and never comes here.
-_Unwind_Reason_Code __gxx_personality_v0(int version, _Unwind_Action actions, _Unwind_Exception_Class exception_class,
-                                         struct _Unwind_Exception *exception, struct _Unwind_Context *context)
-    __attribute__((weak));
 void objc_exception_throw(id exception) __attribute__((noreturn));
 typedef int (*exception_matcher)(Class handled, id exception);
 exception_matcher objc_setExceptionMatcher(exception_matcher matcher);
@@ -47,21 +43,11 @@ _Unwind_Reason_Code __gnustep_objc_personality_v0(int version, _Unwind_Action ac
     return __gnu_objc_personality_v0(version, actions, exception_class, exception, context);
 }
 
-// Objective-C++. To the C++ library an Objective-C exception is another language's: destructors and @finally run and
-// catch (...) stops it. An @catch there asks for type information that only libobjc2 has, and does not link.
-_Unwind_Reason_Code __gnustep_objcxx_personality_v0(int version, _Unwind_Action actions,
-                                                    _Unwind_Exception_Class exception_class,
-                                                    struct _Unwind_Exception *exception,
-                                                    struct _Unwind_Context *context) {
-    return __gxx_personality_v0(version, actions, exception_class, exception, context);
-}
-
 id objc_begin_catch(id exception) {
     return exception;
 }
 
-void objc_end_catch(void) {
-}
+void objc_end_catch(void) {}
 
 void objc_exception_rethrow(id exception) {
     objc_exception_throw(exception);

@@ -30,6 +30,6 @@ __attribute__((visibility("hidden"))) struct slot *objc_slot_lookup_super(struct
     return slot;
 }
 
-__attribute__((visibility("hidden"))) Class object_getClass(id object) {
+Class object_getClass(id object) {
     return object ? object->class_pointer : Nil;
 }

@@ -3,6 +3,10 @@
 // while dlopen runs. This one, hidden, takes the call in place of libobjc's, makes of clang's module what libobjc
 // takes for one of its own version, and passes it on. clang's version is 9, or 10 with ARC.
 //
+// It is one of the library's, or program's, initializers that calls, and stands among the others: constructors of C and
+// initializers of C++ that come before it could send no message. On macOS all classes are there before the first of
+// them runs. So initializers.c calls those that load, first of all, and what they load then is loaded once.
+//
 // What differs:
 // - A class whose instance size is not positive is non-fragile: size and offsets are relative to the end of the
 //   superclass, whose size is only known here. So a module waits until the superclasses of all its classes have their
@@ -15,7 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { gnu_module_version = 8, clang_protocol_version = 3, gnu_protocol_version = 2 };
+// libobjc looks at a module's size when it is handed over, and never again.
+enum { gnu_module_version = 8, clang_protocol_version = 3, gnu_protocol_version = 2, size_of_loaded_module = 0 };
 static const unsigned long clang_info_new_layout = 0x10;
 
 #pragma GCC visibility push(hidden)
@@ -37,6 +42,17 @@ void runtime_load_module(struct gnu_module *module) {
         }
     }
     load(module);
+    module->size = size_of_loaded_module;
+}
+
+// It waits for its superclasses, or is loaded: its initializer is called a second time.
+static bool is_known(const struct gnu_module *module) {
+    for (struct waiting_module *waiting = waiting_modules; waiting; waiting = waiting->next) {
+        if (waiting->module == module) {
+            return true;
+        }
+    }
+    return module->size == size_of_loaded_module;
 }
 
 // A class is laid out when its size is absolute. A root class without variables has none to lay out.
@@ -127,6 +143,9 @@ static bool lay_out_module(struct gnu_module *module) {
 
 // Runs under the dynamic linker's lock, as all initializers do.
 void __objc_exec_class(struct gnu_module *module) {
+    if (is_known(module)) {
+        return;
+    }
     if (module->version == gnu_module_version) {
         runtime_load_module(module);
         return;

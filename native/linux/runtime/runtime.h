@@ -16,6 +16,8 @@
 
 #pragma GCC visibility push(hidden)
 
+#include <objc/objc-arc.h>
+
 // The structures that clang emits for -fobjc-runtime=gnustep-1.9 and that GCC's libobjc, older, reads as its own:
 // the first fields are the same, the last ones are clang's additions.
 struct gnu_ivar {
@@ -98,16 +100,19 @@ struct gnu_module {
     struct gnu_symbols *symbols;
 };
 
-enum { gnu_info_class = 1, gnu_info_metaclass = 2 };
+enum { gnu_info_class = 1, gnu_info_metaclass = 2, gnu_info_initialized = 4 };
 
 // modules.c: hands a module to libobjc's own loader, which keeps the pointer.
 void runtime_load_module(struct gnu_module *module);
 
 // A method's implementation by its real type, and the other way round: IMP is a type that hardly any method has.
-#define METHOD(result, implementation) ((result(*)(id, SEL))(void (*)(void))(implementation))
+#define METHOD(result, implementation) ((result (*)(id, SEL))(void (*)(void))(implementation))
 #define IMPLEMENTATION(function) ((IMP)(void (*)(void))(function))
 
-// process.c: ends the process with one line on standard error; for misuse that Apple's runtime ends it for, too.
+// process.c: called once, before any other initializer of the library that the layer is part of, with what main has.
+void runtime_start(int count, char **arguments, char **environment);
+
+// fatal.c: ends the process with one line on standard error; for misuse that Apple's runtime ends it for, too.
 _Noreturn void runtime_fatal(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 // blocks.c
@@ -123,8 +128,19 @@ void runtime_start_weak_references(void);
 // Called with the last reference gone and before anything of the object is torn down.
 void runtime_zero_weak_references(id object);
 
+// thread_pools.c
+void runtime_start_thread_pools(void);
+
 // exceptions.c
 void runtime_start_exceptions(void);
+
+// held_classes.c and process_words.c: before any message is sent.
+void runtime_hold_classes(void);
+void runtime_give_process_words(int count, char **arguments, char **environment);
+
+// file_handles.c, identifiers.c: what GNUstep's do wrong where a system has nothing to spare.
+void runtime_start_file_handles(void);
+void runtime_start_identifiers(void);
 
 // protocols.c
 void runtime_start_protocols(void);
@@ -133,13 +149,6 @@ void runtime_start_protocols(void);
 void runtime_register_selectors(void);
 // That of texts that stand in the program: they are never released.
 extern Class runtime_constant_string_class;
-
-// The ownership entry points that the layer's own files call.
-id objc_retain(id object);
-void objc_release(id object);
-id objc_autorelease(id object);
-void *objc_autoreleasePoolPush(void);
-void objc_autoreleasePoolPop(void *pool);
 
 #pragma GCC visibility pop
 #endif

@@ -302,6 +302,10 @@ void runtime_start_weak_references(void) {
                                  IMPLEMENTATION(counted_release));
         original_dealloc = method_setImplementation(class_getInstanceMethod(object_class, dealloc_selector),
                                                     IMPLEMENTATION(zeroing_dealloc));
+        // That changed the dispatch table of NSObject, but of no class that inherits from it and was used before, as
+        // GNUstep's start uses some: all of those are made anew when a method is added.
+        class_addMethod(object_class, sel_registerName(published_class), IMPLEMENTATION(published_functions),
+                        "^v16@0:8");
     }
     published = objc_allocateClassPair(object_class, published_class, 0);
     class_addMethod(object_getClass((id)published), functions_selector, IMPLEMENTATION(published_functions),

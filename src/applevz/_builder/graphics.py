@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from .. import _arguments as arguments
 from .._native import Reference, ffi, lib
+from .._values import arguments
 from ..configuration.graphics import VirtioGraphicsDeviceConfiguration, VirtioGraphicsScanoutConfiguration
-from ..errors import InvalidArgumentError, check, make
+from ..errors import InvalidArgumentError, check_in, make
 
 __all__ = ["add_graphics_devices"]
 
@@ -18,7 +18,7 @@ def add_graphics_devices(handle: Reference, devices: object) -> None:
         for number, scanout in enumerate(scanouts):
             sizes[number].width = _length(f"{field}[{number}].width_in_pixels", scanout.width_in_pixels)
             sizes[number].height = _length(f"{field}[{number}].height_in_pixels", scanout.height_in_pixels)
-        check(lib.applevz_configuration_add_virtio_graphics_device(handle, sizes, len(scanouts)))
+        check_in(field, lib.applevz_configuration_add_virtio_graphics_device(handle, sizes, len(scanouts)))
 
 
 def _length(field: str, value: object) -> int:

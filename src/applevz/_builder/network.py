@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from .. import _arguments as arguments
 from .._native import Reference, lib
+from .._values import arguments
 from ..configuration.network import (
     BridgedNetworkDeviceAttachment,
     BridgedNetworkInterface,
@@ -11,7 +11,7 @@ from ..configuration.network import (
     NATNetworkDeviceAttachment,
     VirtioNetworkDeviceConfiguration,
 )
-from ..errors import InvalidArgumentError, check, make
+from ..errors import InvalidArgumentError, check_in, make
 from .owned import Owned
 
 __all__ = ["add_network_devices", "network_device_attachment"]
@@ -24,18 +24,19 @@ def add_network_devices(owned: Owned, handle: Reference, devices: object) -> Non
 
 
 def network_device_attachment(owned: Owned, field: str, attachment: object) -> Reference:
-    """The native attachment, which ends with `owned`."""
+    """The native attachment. It lives as long as `owned`."""
     kinds = (NATNetworkDeviceAttachment, BridgedNetworkDeviceAttachment, FileHandleNetworkDeviceAttachment)
     given = arguments.instance(field, attachment, kinds)
     if isinstance(given, NATNetworkDeviceAttachment):
-        return owned.make("network_device_attachment", lib.applevz_network_device_attachment_create_with_nat)
+        internet = arguments.boolean(f"{field}.internet", given.internet)
+        return owned.make(lib.applevz_network_device_attachment_create_with_nat, internet, field=field)
     if isinstance(given, BridgedNetworkDeviceAttachment):
         interface = given.interface
         if isinstance(interface, BridgedNetworkInterface):
             interface = interface.identifier
         identifier = arguments.text(f"{field}.interface", interface)
         create = lib.applevz_network_device_attachment_create_with_bridged_interface
-        return owned.make("network_device_attachment", create, identifier, len(identifier))
+        return owned.make(create, identifier, len(identifier), field=field)
     descriptor = arguments.descriptor(f"{field}.file_handle", given.file_handle)
     suggestion = "Give a number from 1500 to 65535."
     unit = arguments.integer(f"{field}.maximum_transmission_unit", given.maximum_transmission_unit, suggestion)
@@ -43,7 +44,7 @@ def network_device_attachment(owned: Owned, field: str, attachment: object) -> R
         # The framework refuses it too, but 0 stands for its default on the way there.
         raise make(InvalidArgumentError, f"{field}.maximum_transmission_unit is {unit}.", "", suggestion)
     create = lib.applevz_network_device_attachment_create_with_file_handle
-    return owned.make("network_device_attachment", create, descriptor, unit)
+    return owned.make(create, descriptor, unit, field=field)
 
 
 def _add_network_device(owned: Owned, handle: Reference, field: str, card: VirtioNetworkDeviceConfiguration) -> None:
@@ -59,4 +60,4 @@ def _add_network_device(owned: Owned, handle: Reference, field: str, card: Virti
                 "",
                 'Give an address like "0a:1b:2c:3d:4e:5f", or none to get a random one.',
             )
-    check(lib.applevz_configuration_add_virtio_network_device(handle, attachment, address, len(address)))
+    check_in(field, lib.applevz_configuration_add_virtio_network_device(handle, attachment, address, len(address)))

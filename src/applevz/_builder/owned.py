@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The native objects that a configuration is made of, while it is being made."""
+"""The native objects that a configuration is made of, while it is made."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from .._native import Reference, ffi, lib, release
-from ..errors import check
+from .._native import Reference
+from ..errors import handle_of
 
 __all__ = ["Owned"]
 
 
 class Owned(ExitStack):
-    """The native objects that are made on the way; each is released on every path out."""
+    """Native objects that are released at the end of the `with` block, however it ends."""
 
-    def make(self, kind: str, create: Callable[..., Reference], *values: Any) -> Reference:
-        out = ffi.new(f"applevz_{kind} **")
-        check(create(*values, out))
-        handle = ffi.gc(out[0], getattr(lib, f"applevz_{kind}_release"))
-        self.callback(release, handle)
+    def make(self, create: Callable[..., Any], *values: Any, field: str = "") -> Reference:
+        """The handle that a native function makes. A refusal names `field`, if that is given."""
+        handle: Reference = handle_of(create, *values, field=field)
+        self.callback(handle.release)
         return handle

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from .. import _arguments as arguments
 from .._native import Reference, lib
+from .._values import arguments
 from ..configuration.platforms import GenericMachineIdentifier, GenericPlatformConfiguration
 from ..errors import InvalidArgumentError, check, make
 

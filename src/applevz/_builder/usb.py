@@ -3,11 +3,11 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from .. import _arguments as arguments
-from .._native import Reference, ffi, lib
+from .._native import Reference, lib
+from .._values import arguments
 from ..configuration.storage import USBMassStorageDeviceConfiguration
 from ..configuration.usb import XHCIControllerConfiguration
-from ..errors import check
+from ..errors import check, check_in, handle_of
 from .owned import Owned
 from .storage import storage_attachment
 
@@ -22,16 +22,15 @@ def add_usb_controllers(owned: Owned, handle: Reference, controllers: object) ->
         devices = arguments.items(field, controller.usb_devices, (USBMassStorageDeviceConfiguration,))
         for number, device in enumerate(devices):
             attachment, uuid = _parts(owned, f"{field}[{number}]", device)
-            check(lib.applevz_configuration_add_device_to_usb_controller(handle, index, attachment, uuid, len(uuid)))
+            add = lib.applevz_configuration_add_device_to_usb_controller
+            check_in(f"{field}[{number}]", add(handle, index, attachment, uuid, len(uuid)))
 
 
 def usb_device(owned: Owned, device: USBMassStorageDeviceConfiguration) -> tuple[Reference, Reference]:
-    """The native device, the caller's, and its attachment."""
+    """The native device, which the caller releases, and its attachment."""
     arguments.instance("device", device, (USBMassStorageDeviceConfiguration,))
-    out = ffi.new("applevz_usb_device **")
     attachment, uuid = _parts(owned, "device", device)
-    check(lib.applevz_usb_device_create(attachment, uuid, len(uuid), out))
-    return ffi.gc(out[0], lib.applevz_usb_device_release), attachment
+    return handle_of(lib.applevz_usb_device_create, attachment, uuid, len(uuid), field="device"), attachment
 
 
 def _parts(owned: Owned, field: str, device: USBMassStorageDeviceConfiguration) -> tuple[Reference, bytes]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`applevz` for asyncio: the same names, with calls that are awaited where they wait.
+"""`applevz` for asyncio: the same names, with calls that are awaited if they wait.
 
     from applevz.aio import LinuxBootLoader, VirtualMachine, VirtualMachineConfiguration
 
@@ -9,215 +9,37 @@
         print((await machine.console.read_until("ready", timeout=30)).decode())
         await machine.shutdown()
 
-`VirtualMachine`, `Console`, `Events`, `Keyboard`, `Pointer`, `USBController` and `USBMassStorageDevice` are this
-module's own; the rest is that of `applevz`. There is no thread for a machine or a call: a loop watches one descriptor
-for all that it waits for, and one for each console that is read. Cancelling a call ends its wait; the machine goes on
-with what it was told.
+`VirtualMachine`, `Console`, `Events`, `Keyboard`, `Pointer`, `USBController`, `USBMassStorageDevice`,
+`VirtioSocketDevice`, `SocketListener`, `Guest`, `GuestProcess`, `GuestInput`, `GuestOutput`, `GuestConnection`,
+`GuestFile`, `Forward` and `launch` are this module's own; all other names are those of `applevz`. No machine and
+no call has a thread: a loop watches one descriptor for all that it waits for, and one for each console that is used.
+Cancelling a call ends its wait; the machine goes on with what it was told.
 """
 
-from __future__ import annotations
+from .. import __version__ as __version__
+from .._exports import *
+from .._host.capabilities import Capabilities as Capabilities
+from .._host.capabilities import Capability as Capability
+from .._host.capabilities import capabilities as capabilities
+from .._public import public_names as _public_names
+from ..errors import *
+from .console import Console as Console
+from .events import Events as Events
+from .files import GuestFile as GuestFile
+from .forward import Forward as Forward
+from .guest import Guest as Guest
+from .guest import GuestConnection as GuestConnection
+from .guest import GuestInput as GuestInput
+from .guest import GuestOutput as GuestOutput
+from .guest import GuestProcess as GuestProcess
+from .input_devices import Keyboard as Keyboard
+from .input_devices import Pointer as Pointer
+from .launching import launch as launch
+from .machine import VirtualMachine as VirtualMachine
+from .sockets import SocketListener as SocketListener
+from .sockets import VirtioSocketDevice as VirtioSocketDevice
+from .usb import USBController as USBController
+from .usb import USBMassStorageDevice as USBMassStorageDevice
 
-from .. import (
-    BridgedNetworkDeviceAttachment,
-    BridgedNetworkInterface,
-    Capabilities,
-    Capability,
-    CFError,
-    DeviceAlreadyAttachedError,
-    DeviceInitializationFailureError,
-    DeviceNotFoundError,
-    DiskBlockDeviceStorageDeviceAttachment,
-    DiskImageCachingMode,
-    DiskImageStorageDeviceAttachment,
-    DiskImageSynchronizationMode,
-    DiskSynchronizationMode,
-    EFIBootLoader,
-    EFIVariableStore,
-    EndOfConsoleError,
-    Error,
-    Event,
-    EventCause,
-    EventKind,
-    EventPort,
-    FileHandleNetworkDeviceAttachment,
-    FileHandleSerialPortAttachment,
-    FileSerialPortAttachment,
-    ForeignExceptionError,
-    ForkedError,
-    GenericMachineIdentifier,
-    GenericPlatformConfiguration,
-    InternalError,
-    InvalidArgumentError,
-    InvalidArgumentTypeError,
-    InvalidDiskImageError,
-    InvalidStateError,
-    InvalidVirtualMachineConfigurationError,
-    InvalidVirtualMachineStateError,
-    InvalidVirtualMachineStateTransitionError,
-    Key,
-    Limits,
-    LinuxBootLoader,
-    MACAddress,
-    MultipleDirectoryShare,
-    NATNetworkDeviceAttachment,
-    NetworkBlockDeviceDisconnectedError,
-    NetworkBlockDeviceNegotiationFailedError,
-    NetworkBlockDeviceStorageDeviceAttachment,
-    NetworkDevice,
-    NetworkError,
-    NotSupportedError,
-    NVMExpressControllerDeviceConfiguration,
-    OperationCancelledError,
-    OutOfDiskSpaceError,
-    PointerButton,
-    POSIXError,
-    PseudoTerminalSerialPortAttachment,
-    RestoreError,
-    SaveError,
-    SharedDirectory,
-    ShutdownPolicy,
-    SingleDirectoryShare,
-    SpiceAgentPortAttachment,
-    TimeoutError,
-    USBControllerNotFoundError,
-    USBKeyboardConfiguration,
-    USBMassStorageDeviceConfiguration,
-    USBScreenCoordinatePointingDeviceConfiguration,
-    VirtioBlockDeviceConfiguration,
-    VirtioConsoleDevice,
-    VirtioConsoleDeviceConfiguration,
-    VirtioConsoleDeviceSerialPortConfiguration,
-    VirtioConsolePort,
-    VirtioConsolePortConfiguration,
-    VirtioConsolePorts,
-    VirtioEntropyDeviceConfiguration,
-    VirtioFileSystemDevice,
-    VirtioFileSystemDeviceConfiguration,
-    VirtioGraphicsDeviceConfiguration,
-    VirtioGraphicsScanout,
-    VirtioGraphicsScanoutConfiguration,
-    VirtioNetworkDeviceConfiguration,
-    VirtioSocketDeviceConfiguration,
-    VirtioTraditionalMemoryBalloonDevice,
-    VirtioTraditionalMemoryBalloonDeviceConfiguration,
-    VirtualMachineConfiguration,
-    VirtualMachineLimitExceededError,
-    VirtualMachineState,
-    XHCIControllerConfiguration,
-    __version__,
-    bridged_network_interfaces,
-    capabilities,
-    command_line_additions,
-    create_disk_image,
-    limits,
-)
-from .console import Console
-from .events import Events
-from .input_devices import Keyboard, Pointer
-from .machine import VirtualMachine
-from .sockets import SocketListener, VirtioSocketDevice
-from .usb import USBController, USBMassStorageDevice
-
-__all__ = [
-    "BridgedNetworkDeviceAttachment",
-    "BridgedNetworkInterface",
-    "CFError",
-    "Capabilities",
-    "Capability",
-    "Console",
-    "DeviceAlreadyAttachedError",
-    "DeviceInitializationFailureError",
-    "DeviceNotFoundError",
-    "DiskBlockDeviceStorageDeviceAttachment",
-    "DiskImageCachingMode",
-    "DiskImageStorageDeviceAttachment",
-    "DiskImageSynchronizationMode",
-    "DiskSynchronizationMode",
-    "EFIBootLoader",
-    "EFIVariableStore",
-    "EndOfConsoleError",
-    "Error",
-    "Event",
-    "EventCause",
-    "EventKind",
-    "EventPort",
-    "Events",
-    "FileHandleNetworkDeviceAttachment",
-    "FileHandleSerialPortAttachment",
-    "FileSerialPortAttachment",
-    "ForeignExceptionError",
-    "ForkedError",
-    "GenericMachineIdentifier",
-    "GenericPlatformConfiguration",
-    "InternalError",
-    "InvalidArgumentError",
-    "InvalidArgumentTypeError",
-    "InvalidDiskImageError",
-    "InvalidStateError",
-    "InvalidVirtualMachineConfigurationError",
-    "InvalidVirtualMachineStateError",
-    "InvalidVirtualMachineStateTransitionError",
-    "Key",
-    "Keyboard",
-    "Limits",
-    "LinuxBootLoader",
-    "MACAddress",
-    "MultipleDirectoryShare",
-    "NATNetworkDeviceAttachment",
-    "NVMExpressControllerDeviceConfiguration",
-    "NetworkBlockDeviceDisconnectedError",
-    "NetworkBlockDeviceNegotiationFailedError",
-    "NetworkBlockDeviceStorageDeviceAttachment",
-    "NetworkDevice",
-    "NetworkError",
-    "NotSupportedError",
-    "OperationCancelledError",
-    "OutOfDiskSpaceError",
-    "POSIXError",
-    "Pointer",
-    "PointerButton",
-    "PseudoTerminalSerialPortAttachment",
-    "RestoreError",
-    "SaveError",
-    "SharedDirectory",
-    "ShutdownPolicy",
-    "SingleDirectoryShare",
-    "SocketListener",
-    "SpiceAgentPortAttachment",
-    "TimeoutError",
-    "USBController",
-    "USBControllerNotFoundError",
-    "USBKeyboardConfiguration",
-    "USBMassStorageDevice",
-    "USBMassStorageDeviceConfiguration",
-    "USBScreenCoordinatePointingDeviceConfiguration",
-    "VirtioBlockDeviceConfiguration",
-    "VirtioConsoleDevice",
-    "VirtioConsoleDeviceConfiguration",
-    "VirtioConsoleDeviceSerialPortConfiguration",
-    "VirtioConsolePort",
-    "VirtioConsolePortConfiguration",
-    "VirtioConsolePorts",
-    "VirtioEntropyDeviceConfiguration",
-    "VirtioFileSystemDevice",
-    "VirtioFileSystemDeviceConfiguration",
-    "VirtioGraphicsDeviceConfiguration",
-    "VirtioGraphicsScanout",
-    "VirtioGraphicsScanoutConfiguration",
-    "VirtioNetworkDeviceConfiguration",
-    "VirtioSocketDevice",
-    "VirtioSocketDeviceConfiguration",
-    "VirtioTraditionalMemoryBalloonDevice",
-    "VirtioTraditionalMemoryBalloonDeviceConfiguration",
-    "VirtualMachine",
-    "VirtualMachineConfiguration",
-    "VirtualMachineLimitExceededError",
-    "VirtualMachineState",
-    "XHCIControllerConfiguration",
-    "__version__",
-    "bridged_network_interfaces",
-    "capabilities",
-    "command_line_additions",
-    "create_disk_image",
-    "limits",
-]
+# A checker of types sees the imports above; the list of their names is made of them.
+globals()["__all__"] = sorted([*_public_names(globals()), "__version__"])

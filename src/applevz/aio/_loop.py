@@ -5,8 +5,8 @@ Each loop in which something waits has one native channel, which it watches like
 puts its number there and wakes the loop. The channel goes when nothing waits in its loop any more, so a loop that is
 closed leaves nothing behind, and one that is closed with tasks in it gives its channel back with them.
 
-A wait is a future that comes to True, or to False when its time is over. Cancelled or not, what was told to tell of it
-forgets it, and its operation is released: the machine goes on, and the completion finds nobody.
+A wait is a future that comes to True, or to False if its time is over. Even if it is cancelled, the channel forgets it,
+and its operation is released: the machine goes on, and the completion finds nobody.
 """
 
 from __future__ import annotations
@@ -14,23 +14,30 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import os
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeVar
 
-from .._deadline import Deadline
-from .._native import Reference, ffi, lib, release
-from .._operation import Steps, result
-from ..errors import Error, POSIXError, check
+from .._core.deadline import Deadline
+from .._core.operation import Steps, result
+from .._native import Reference, ffi, lib
+from ..errors import Error, POSIXError, check, handle_of
 
-__all__ = ["Future", "announced", "run", "settle", "until"]
+__all__ = ["Future", "announced", "is_mine", "run", "settle", "tell", "until"]
 
 Result = TypeVar("Result")
 Future = asyncio.Future[bool]
 
-# A process without descriptors to spare has no channel. Its loops look for themselves, so often.
+# A process without descriptors to spare has no channel. Its loops look for themselves, once in so many seconds.
 _LOOK_AGAIN: Final = 0.02
+
+
+def is_mine(loop: asyncio.AbstractEventLoop, process: int) -> bool:
+    """Whether a loop of that process is open, and this is the process. If a forked child has the loop stop watching
+    something, its parent's loop stops too: the system keeps one list for both."""
+    return not loop.is_closed() and process == os.getpid()
 
 
 def settle(future: Future, value: bool = True) -> None:
@@ -39,9 +46,24 @@ def settle(future: Future, value: bool = True) -> None:
         future.set_result(value)
 
 
-async def until(future: Future, deadline: Deadline) -> bool:
-    """What the future comes to, which is False when the deadline comes first."""
-    seconds = deadline.remaining(math.inf)
+def tell(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *arguments: Any) -> None:
+    """Calls a function of the loop's. Calls it now if this is the loop, or if the loop does not run, so that nobody
+    could come between; otherwise soon, in the loop's thread."""
+    try:
+        running: asyncio.AbstractEventLoop | None = asyncio.get_running_loop()
+    except RuntimeError:
+        running = None
+    if running is loop or not loop.is_running():
+        function(*arguments)
+        return
+    # A loop that is closed at this moment raises.
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *arguments)
+
+
+async def until(future: Future, deadline: Deadline, at_most: float = math.inf) -> bool:
+    """Waits for the future, and returns its value. Returns False if the deadline, or that many seconds, come first."""
+    seconds = deadline.remaining(at_most)
     if seconds == math.inf:
         return await future
     timer = asyncio.get_running_loop().call_later(seconds, settle, future, False)
@@ -52,7 +74,7 @@ async def until(future: Future, deadline: Deadline) -> bool:
 
 
 async def run(steps: Steps[Result]) -> Result:
-    """Goes through the steps, and lets the loop do other things where they wait."""
+    """Goes through the steps, lets the loop do other things while they wait, and returns their result."""
     try:
         operation, deadline = next(steps)
         while True:
@@ -93,7 +115,7 @@ def announced(operation: Reference, future: Future) -> Iterator[None]:
         finally:
             listener.forget(token)
     finally:
-        release(operation)
+        operation.release()
 
 
 def _completed(operation: Reference) -> bool:
@@ -101,14 +123,13 @@ def _completed(operation: Reference) -> bool:
 
 
 class _Channel:
-    """The one of a loop. The loop keeps it, through the descriptor that it watches, and so does whoever waits."""
+    """The channel of one loop. The loop keeps it, through the descriptor that it watches, and so does whoever waits."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        out = ffi.new("applevz_channel **")
-        check(lib.applevz_channel_create(out))
-        self._handle: Reference = ffi.gc(out[0], lib.applevz_channel_release)
+        self._handle = handle_of(lib.applevz_channel_create)
         self._descriptor: int = lib.applevz_channel_descriptor(self._handle)
         self._loop = loop
+        self._process = os.getpid()
         self._waiting: dict[int, Future] = {}
         self._tokens = itertools.count()
         self._token = ffi.new("uint64_t *")
@@ -130,12 +151,13 @@ class _Channel:
         if self._waiting:
             return
         _channels.pop(self._loop, None)
-        if not self._loop.is_closed():
+        if is_mine(self._loop, self._process):
             self._loop.remove_reader(self._descriptor)
-        release(self._handle)
+        self._handle.release()
 
     def _arrived(self) -> None:
-        while lib.applevz_channel_next(self._handle, self._token):
+        # Nobody waits any more: the loop had this call under way when it was told to watch no longer.
+        while self._waiting and lib.applevz_channel_next(self._handle, self._token):
             future = self._waiting.get(self._token[0])
             if future is not None:
                 settle(future)

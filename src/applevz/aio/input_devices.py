@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The keyboard and the pointing device whose calls are awaited: what each decides stands in `applevz._input`."""
+"""The keyboard and the pointing device whose calls are awaited. `_core/input.py` decides what each call does."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .._deadline import Deadline
-from .._input import INTERVAL, BaseKeyboard, BasePointer
-from .._keys import Key, PointerButton
+from .._core.deadline import Deadline
+from .._core.input import INTERVAL, BaseKeyboard, BasePointer
+from .._values.keys import Key, PointerButton
 from ._loop import run
 
 __all__ = ["Keyboard", "Pointer"]
 
 
 class Keyboard(BaseKeyboard):
-    """The keyboard of a machine, which it keeps; its guest's hands. There is none on a Mac, where only a window takes
-    keys: `capabilities.input_events`.
+    """The keyboard of a machine: it presses the guest's keys. It keeps its machine.
 
-    A call is done when all of it was sent; what is sent by one call is not mixed with another's. `timeout`, in seconds,
-    ends the wait, and the rest is sent all the same. Raises `InvalidVirtualMachineStateError` where the machine is not
-    running, or ceases to be, `InvalidArgumentError` for keys that there are not, and `NotSupportedError`.
+    A call is done when all of it was sent; the keys of two calls are not mixed. `timeout`, in seconds, ends the wait,
+    and the rest is sent all the same. Raises `InvalidVirtualMachineStateError` if the machine does not run, or stops
+    running; `InvalidArgumentError` for an unknown key; and `NotSupportedError` if the machine has no keyboard, or
+    `capabilities.input_events` is false, as on a Mac, where only a window takes keys.
     """
 
     __slots__ = ()
@@ -37,23 +37,26 @@ class Keyboard(BaseKeyboard):
         await run(self._up(keys, Deadline(timeout)))
 
     async def type(self, text: str, interval: float = INTERVAL, timeout: float | None = None) -> None:
-        """Types text as on a US keyboard, a key going down or up each `interval` seconds. A newline is Return.
+        """Types text as on a US keyboard. Each `interval` seconds a key goes down or up. A newline is Return.
 
-        Raises `InvalidArgumentError` for a character that such a keyboard has not, before anything is typed.
+        Raises `InvalidArgumentError` for a character that such a keyboard does not have, before anything is typed.
         """
         await run(self._type(text, interval, Deadline(timeout)))
 
 
 class Pointer(BasePointer):
-    """The pointing device of a machine, which it keeps; its guest's other hand. As `Keyboard` in all that it does not
-    say.
+    """The pointing device of a machine: it moves, clicks and scrolls. It keeps its machine.
+
+    Its calls wait, and raise errors, as those of `Keyboard` do.
     """
 
     __slots__ = ()
 
     async def move(self, x: int, y: int, timeout: float | None = None) -> None:
-        """Moves to a pixel of the first display, counted from 0 at the left and at the top, of the size that
-        the configuration has for it. Raises `InvalidStateError` for a machine without a display."""
+        """Moves to a pixel of the first display. The left column and the top row are 0.
+
+        The display has the size of the configuration. Raises `InvalidStateError` if the machine has no display.
+        """
         await run(self._move(x, y, Deadline(timeout)))
 
     async def click(
@@ -71,5 +74,5 @@ class Pointer(BasePointer):
         await run(self._up(button, Deadline(timeout)))
 
     async def scroll(self, notches: int, timeout: float | None = None) -> None:
-        """Turns the wheel by so many notches: up where the number is positive, down where it is negative."""
+        """Turns the wheel by so many notches: up if the number is positive, down if it is negative."""
         await run(self._scroll(notches, Deadline(timeout)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The virtual machine whose calls are awaited: what each decides stands in `applevz._machine`."""
+"""The virtual machine whose calls are awaited. `_core/machine.py` decides what each call does."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from .._arguments import PathLike
-from .._deadline import Deadline
-from .._machine import BaseVirtualMachine, ShutdownPolicy, VirtualMachineState, connected_socket
-from .._sockets import socket_device_count
+from .._core.deadline import Deadline
+from .._core.machine import BaseVirtualMachine, connected_socket
+from .._core.states import ShutdownPolicy, VirtualMachineState
+from .._values.arguments import PathLike
 from ..errors import ForkedError
 from ._loop import run
 from .console import Console
 from .events import Events
+from .forward import Forward
+from .guest import Guest
 from .input_devices import Keyboard, Pointer
 from .sockets import VirtioSocketDevice
 from .usb import USBController
@@ -26,31 +28,30 @@ if TYPE_CHECKING:
 __all__ = ["VirtualMachine"]
 
 
-class VirtualMachine(BaseVirtualMachine[Console, Events, Keyboard, Pointer]):
+class VirtualMachine(BaseVirtualMachine[Console, Events, Guest, Keyboard, Pointer, USBController, VirtioSocketDevice]):
     """A machine made from a configuration, stopped at first: `applevz.VirtualMachine` with calls that are awaited.
 
-    As an asynchronous context manager it is stopped at the end of the `async with` block, whatever its state; entering
+    As an asynchronous context manager it is stopped at the end of the `async with` block, whatever its state. Entering
     does not start it. A machine that is dropped while it runs is ended with its last reference; its consoles hold one,
     too.
 
-    A call begins when it is awaited, and takes `timeout`, in seconds, None for no limit; when the time is over
-    `applevz.TimeoutError` is raised and the machine goes on with what it was told. Cancelling a call ends its wait the
+    A call begins when it is awaited, and takes `timeout`, in seconds, None for no limit. When the time is over it
+    raises `applevz.TimeoutError`, and the machine goes on with what it was told. Cancelling a call ends its wait in the
     same way. No call needs a thread. Several loops in several threads may use one machine.
-    Every verb raises `Error`: what the machine's state does not allow as `InvalidVirtualMachineStateTransitionError`,
-    and `request_stop` as `InvalidVirtualMachineStateError`.
+    Every verb raises `Error`. If the machine's state does not allow a verb, that is an
+    `InvalidVirtualMachineStateTransitionError`, and of `request_stop` and `save_state` an
+    `InvalidVirtualMachineStateError`.
     """
 
     __slots__ = ()
 
     _console_kind = Console
     _events_kind = Events
+    _guest_kind = Guest
     _keyboard_kind = Keyboard
     _pointer_kind = Pointer
-
-    @property
-    def usb_controllers(self) -> tuple[USBController, ...]:
-        """The machine's USB controllers, in the order of the configuration."""
-        return tuple(USBController(self, self._handle, index) for index in range(self._usb_controller_count()))
+    _usb_controller_kind = USBController
+    _socket_device_kind = VirtioSocketDevice
 
     async def __aenter__(self) -> VirtualMachine:
         return self
@@ -61,13 +62,6 @@ class VirtualMachine(BaseVirtualMachine[Console, Events, Keyboard, Pointer]):
         # A process that was forked inside the block leaves it too, and the machine is not its own to stop.
         with suppress(ForkedError):
             await self.shutdown(ShutdownPolicy.POWEROFF)
-
-    @property
-    def socket_devices(self) -> tuple[VirtioSocketDevice, ...]:
-        """The machine's socket devices: one or none."""
-        return tuple(
-            VirtioSocketDevice(self, self._handle, index) for index in range(socket_device_count(self._handle))
-        )
 
     # ---- The framework's verbs ----
 
@@ -84,47 +78,97 @@ class VirtualMachine(BaseVirtualMachine[Console, Events, Keyboard, Pointer]):
         await run(self._stop(Deadline(timeout)))
 
     async def request_stop(self, timeout: float | None = None) -> None:
-        """Asks the guest of a running machine to stop, and returns when it was asked (`requestStopWithError:`)."""
+        """Asks the guest of a running machine to stop (`requestStopWithError:`). Returns when the guest was asked."""
         await run(self._request_stop(Deadline(timeout)))
 
     async def connect(self, port: int, timeout: float | None = None) -> socket.socket:
-        """A TCP connection to a port of a running machine's guest, as a socket.
+        """Connects to a TCP port of a running machine's guest, and returns the non-blocking socket.
 
-        The machine needs a network card with a `NATNetworkDeviceAttachment`, of which the first counts, and the guest
-        the address that it gets by DHCP. On Linux QEMU listens for the connection on an address of the loopback
-        interface (127.64.0.0/12), which another program of this host could use in the moment that it takes. On a Mac
-        the guest is found by its card's MAC address among the leases of the host's DHCP server
-        (/var/db/dhcpd_leases); one that asks in another name, as systemd-networkd does without
-        `ClientIdentifier=mac`, may not be. Raises `NetworkError` where the guest refuses (it is a
-        `ConnectionRefusedError` then) or does not answer, `InvalidVirtualMachineStateError` for a machine that is not
-        running, and `NotSupportedError` without such a card.
+        The machine needs a network card with a `NATNetworkDeviceAttachment`; the first one is used. The guest needs the
+        address that it gets by DHCP. On Linux QEMU listens for the connection on an address of the loopback interface
+        (127.64.0.0/12), for a moment, in which another program of this host could use it. On a Mac the guest is found
+        by its card's MAC address among the leases of the host's DHCP server (/var/db/dhcpd_leases). It may not be found
+        if it asks for its lease by another identifier, as systemd-networkd does without `ClientIdentifier=mac`.
 
-        The socket is non-blocking, as those that a loop takes are.
+        Raises `NetworkError` if the guest does not answer, or refuses, which is a `ConnectionRefusedError` then. Raises
+        `InvalidVirtualMachineStateError` if the machine is not running, and `NotSupportedError` without such a card.
         """
         connected = connected_socket(await run(self._connect(port, Deadline(timeout))))
         connected.setblocking(False)
         return connected
 
-    async def screenshot(self, path: PathLike | None = None, timeout: float | None = None) -> bytes:
-        """What the first display of a running or paused machine shows, as a PNG image; also written to `path`, where
-        one is given, which replaces what is there.
+    async def forward(
+        self,
+        *,
+        host_port: int | None = None,
+        guest_port: int | None = None,
+        host_address: str = "127.0.0.1",
+        guest_address: str = "127.0.0.1",
+        host_path: PathLike | None = None,
+        guest_path: PathLike | None = None,
+        protocol: str = "tcp",
+        to: str = "guest",
+        timeout: float | None = None,
+    ) -> Forward:
+        """Has a port or a path of the host lead into the guest, or with `to="host"` one of the guest to the host.
 
-        The machine needs a `VirtioGraphicsDeviceConfiguration`. Until the guest has a driver for it the picture says so
-        in words. Raises `InvalidVirtualMachineStateError` for a machine in another state, `NotSupportedError` without
-        such a device, where `capabilities.screenshots` is false, and on Linux with a QEMU that cannot make PNG images;
-        what the system says about the file is a `POSIXError`.
+        It goes through the guest's agent and takes no network card. Both sides are ports, or Unix sockets if a path is
+        given. `host_address` and `guest_address` are numbers, the loopback by default. The side that is listened to has
+        a port of the system's choice unless one is given: `Forward.port`. `protocol` is `"tcp"` or `"udp"`.
+
+            async with await machine.forward(guest_port=80) as forward:
+                reader, writer = await asyncio.open_connection("127.0.0.1", forward.port)
+
+        A forward to the guest can be made before the machine runs. What connects while the machine runs waits until the
+        agent answers, and is reset if it does not run. With `to="host"` it is the guest that listens: its agent has to
+        answer, up to `timeout`, in seconds, None for no limit. The guest reaches nothing of the host's but that port.
+
+        The forward lasts until it is closed, over a save and a restore, and over an agent that starts again; open
+        connections are reset then. Up to 256 connections, or peers of UDP, go through it at once. More wait, and of UDP
+        the one that was silent for longest is forgotten, as is one that was silent for two minutes.
+
+        Raises `POSIXError` if a port is not free, with its `errno`, `GuestUnreachableError` and `TimeoutError`, and
+        `InvalidStateError` if the machine has no port for an agent.
+        """
+        return await self.guest._forward(
+            timeout,
+            host_port=host_port,
+            guest_port=guest_port,
+            host_address=host_address,
+            guest_address=guest_address,
+            host_path=host_path,
+            guest_path=guest_path,
+            protocol=protocol,
+            to=to,
+        )
+
+    async def screenshot(self, path: PathLike | None = None, timeout: float | None = None) -> bytes:
+        """Returns what the first display of a running or paused machine shows, as a PNG image.
+
+        With `path` the image is also written there, in place of a file that exists. The machine needs a
+        `VirtioGraphicsDeviceConfiguration`. Until the guest has a driver for it, the picture says so in words.
+
+        Raises `InvalidVirtualMachineStateError` if the machine is in another state. Raises `NotSupportedError` without
+        such a device, if `capabilities.screenshots` is false, and if QEMU cannot make PNG images. Raises `POSIXError`
+        if the file cannot be written.
         """
         return await run(self._screenshot(path, Deadline(timeout)))
 
     async def save_state(self, path: PathLike, timeout: float | None = None, overwrite: bool = False) -> None:
         """Saves a paused machine to a new file, and leaves it paused (`saveMachineStateToURL:completionHandler:`).
 
-        The file is whole or not there, whatever happens meanwhile; one that is there already raises `SaveError`, which
-        is a `FileExistsError` then, or with `overwrite` is replaced once the new one is whole. It holds the memory that
-        the guest has used, and takes about as long to write as that does. It does not hold the disks: a machine is
-        restored with its disks as they were when it was saved. What else can go wrong is a `SaveError`, too, after
-        which the machine is paused as before. A state other than PAUSED raises `InvalidVirtualMachineStateError`.
-        Saving that outlasts `timeout` goes on.
+        The file is whole or not there, whatever happens meanwhile. It holds the memory that the guest has used, and
+        takes about as long to write as that. It does not hold the disks: a machine is restored with its disks as they
+        were when it was saved. Saving that outlasts `timeout` goes on.
+
+        A file that exists raises `SaveError`, which is a `FileExistsError` then; with `overwrite` it is replaced once
+        the new one is whole. A symbolic link is a name like another: it is in the way, or is replaced. Everything else
+        that goes wrong is a `SaveError`, too, after which the machine is paused as before. A state other than PAUSED
+        raises `InvalidVirtualMachineStateError`.
+
+        A process that ends while it saves leaves nothing on Linux. On a Mac it leaves what it has written, in a hidden
+        file, `.applevz-saving-…`. The next process of the same user that saves into the folder removes that file, once
+        it is a minute old.
         """
         await run(self._save_state(path, overwrite, Deadline(timeout)))
 
@@ -132,59 +176,71 @@ class VirtualMachine(BaseVirtualMachine[Console, Events, Keyboard, Pointer]):
         """Brings a stopped machine into a saved state, and leaves it paused
         (`restoreMachineStateFromURL:completionHandler:`).
 
-        The machine's configuration must be that of the one which was saved: processors, memory, devices and their
-        order, MAC addresses, disks, and the machine identifier, so name that and the addresses rather than leave them
-        out; so must QEMU's version. Otherwise, or where the file is damaged, it raises `RestoreError`, whose
-        `failure_reason` says what differs, and the machine is stopped as before.
+        The configuration must be that of the machine that was saved: processors, memory, devices and their order, MAC
+        addresses, disks, and the machine identifier. So name the identifier and the addresses rather than leave them
+        out. QEMU's version must be the same, too. If something differs, or the file is damaged, it raises
+        `RestoreError`, whose `failure_reason` says what, and the machine is stopped as before.
 
         The machine gets a copy of the memory that is in the file. With `private`, on Linux, it runs on the file itself,
-        mapped privately: that is faster, and any number of machines run from one file at once and share what of it they
-        only read. The file is never changed; it must stay as it is while they run, but may be removed. Such a machine
-        takes longer to save, the longer the more memory it has. All that are restored from one file believe to be the
-        same machine, with the same random numbers to come, unless its platform has a `generation_identifier`: that, and
-        MAC addresses of its own, make each another one.
+        mapped privately. That is faster. Any number of machines run from one file at once, and share what they only
+        read of it. The file is never changed. It must stay as it is while they run, but may be removed. The more memory
+        such a machine has, the longer it takes to save.
 
-        The guest goes on as if no time had passed, and so does its clock, which its agent sets then if there is one
-        (`VirtualMachineConfiguration.guest_agent`). Without it, `hwclock -s` in the guest sets the clock by the
-        machine's own, which has gone on.
+        All machines that are restored from one file take themselves for the same machine, with the same random numbers
+        to come. If the platform has a `generation_identifier`, each is another one, with MAC addresses of its own if
+        its configuration has others.
+
+        The guest goes on as if no time had passed, and so does its clock. The guest's agent sets the clock, if there is
+        one (`VirtualMachineConfiguration.guest_agent`). Without an agent, `hwclock -s` in the guest sets it by the
+        machine's own clock, which has gone on.
         """
         await run(self._restore_state(path, private, Deadline(timeout)))
 
     async def wait(
-        self, state: VirtualMachineState | Iterable[VirtualMachineState], timeout: float | None = None
+        self,
+        state: VirtualMachineState | Iterable[VirtualMachineState],
+        timeout: float | None = None,
+        panic: bool = False,
     ) -> VirtualMachineState:
-        """Waits until the machine is in `state`, or in one of several, and returns the state it is in then.
+        """Waits until the machine is in `state`, or in one of several, and returns the one that it came to.
 
-        A machine that is or comes into the state ERROR, where that is not waited for, ends the wait with its
-        `stop_error`: no other state follows by itself. A stopped machine does not end it, since another task may
-        start it. Raises `TimeoutError`.
+        Raises `TimeoutError`. If the machine is in ERROR, or comes there, and that is not waited for, the wait raises
+        the machine's `stop_error`: no other state follows by itself. A stopped machine does not end the wait, since
+        another task may start it.
+
+        With `panic` it raises `GuestPanickedError` if the guest's kernel panics meanwhile, or has panicked and does
+        nothing more, unless the machine has come into `state`: `EventKind.GUEST_PANICKED` says how that is noticed.
         """
-        return await run(self._wait(state, Deadline(timeout)))
+        return await run(self._wait(state, Deadline(timeout), panic))
 
     # ---- The verbs that ask for a result ----
 
     async def start(self, timeout: float | None = None) -> None:
-        """Sees to it that the machine runs: starts a stopped one (or one in ERROR), resumes a paused one, waits for one
-        that is on its way, does nothing to a running one."""
+        """Makes the machine run: starts it if it is stopped or in ERROR, and resumes it if it is paused.
+
+        Does nothing if it runs. If its state is on its way to another, waits for that first.
+        """
         await run(self._start(Deadline(timeout)))
 
-    async def suspend(self, timeout: float | None = None, to: PathLike | None = None) -> None:
-        """Sees to it that the machine is paused; its memory stays where it is. Does nothing to a paused one; one that
-        neither runs nor is on its way to it cannot be paused.
+    async def suspend(self, timeout: float | None = None, to: PathLike | None = None, overwrite: bool = False) -> None:
+        """Pauses the machine; its memory stays where it is. With `to` it is also saved to that file, and stopped.
 
-        With `to` the machine is then saved to that new file and stopped, to go on by `restore_state` at another time,
-        in another process. The file gets a copy of the memory, as `save_state` writes it; or the memory itself, where
-        the configuration's `memory_directory` is in the same file system. Where it cannot be saved, the error is that
-        of `save_state` and the machine is left paused.
+        Does nothing to a paused machine without `to`. A machine that neither runs nor is about to run cannot be paused:
+        `InvalidVirtualMachineStateTransitionError`.
+
+        A machine that was saved goes on by `restore_state`, at another time, in another process. The file gets a copy
+        of the memory, as `save_state` writes it. If the configuration's `memory_directory` is in the same file system,
+        it gets the memory itself. A file that exists is refused, or with `overwrite` replaced, as `save_state` does it.
+        If the machine cannot be saved, that raises the errors of `save_state`, and the machine is left paused.
         """
-        await run(self._suspend(Deadline(timeout), to))
+        await run(self._suspend(Deadline(timeout), to, overwrite))
 
     async def shutdown(self, policy: ShutdownPolicy = ShutdownPolicy.POWERDOWN, timeout: float | None = 60.0) -> None:
-        """Sees to it that the machine is stopped. Does nothing to a stopped one.
+        """Stops the machine, in the way of `policy`. Does nothing to a stopped one.
 
-        POWERDOWN asks the guest and waits until it stopped. A guest may ignore that: `TimeoutError`. A paused one
-        would not notice: `InvalidVirtualMachineStateTransitionError`. HALT stops a running or paused machine without
-        asking. POWEROFF stops it from any state. A machine in ERROR does not run: only POWEROFF does something to it,
-        and leaves it stopped.
+        POWERDOWN asks the guest and waits until it stopped. A guest may ignore that, which raises `TimeoutError`; the
+        guest of a paused machine would not notice, which raises `InvalidVirtualMachineStateTransitionError`. HALT stops
+        a running or paused machine without asking. POWEROFF stops it from any state. A machine in ERROR does not run:
+        only POWEROFF does something to it, and leaves it stopped.
         """
         await run(self._shutdown(policy, Deadline(timeout)))

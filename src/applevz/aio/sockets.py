@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sockets between a guest and this process, awaited: what a call does stands in `applevz._sockets`."""
+"""The sockets between a guest and this process, with calls that are awaited. `_core/sockets.py` decides what each call
+does."""
 
 from __future__ import annotations
 
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from .._deadline import Deadline
-from .._machine import connected_socket
-from .._sockets import BaseSocketListener, BaseVirtioSocketDevice
+from .._core.deadline import Deadline
+from .._core.machine import connected_socket
+from .._core.sockets import BaseSocketListener, BaseVirtioSocketDevice
 from ._loop import run
 
 if TYPE_CHECKING:
@@ -26,8 +27,10 @@ class SocketListener(BaseSocketListener):
     __slots__ = ()
 
     async def accept(self, timeout: float | None = None) -> socket.socket:
-        """The next connection of the guest's, as a socket; waits for one. Raises `TimeoutError`, and
-        `InvalidStateError` once the listener is closed, also while it waits. The socket is non-blocking."""
+        """Returns the guest's next connection, as a non-blocking socket. Waits for one.
+
+        Raises `TimeoutError`. Raises `InvalidStateError` if the listener is closed, also while it waits.
+        """
         connected = connected_socket(await run(self._accept(Deadline(timeout))))
         connected.setblocking(False)
         return connected
@@ -42,17 +45,16 @@ class SocketListener(BaseSocketListener):
 
 
 class VirtioSocketDevice(BaseVirtioSocketDevice):
-    """The host's end of the sockets between a machine's guest and this process (`VZVirtioSocketDevice`)."""
+    """The host's end of the sockets between a guest and this process (`VZVirtioSocketDevice`)."""
 
     __slots__ = ()
 
     async def connect(self, port: int, timeout: float | None = 60.0) -> socket.socket:
-        """A connection to a port that something in the guest of a running machine listens to, as a socket
-        (`connectToPort:completionHandler:`).
+        """Connects to a port of the guest's, and returns the socket (`connectToPort:completionHandler:`).
 
-        While nothing listens there, as in a guest that is about to boot, it is tried again and again; at the end of the
-        time `TimeoutError` is raised. Raises `InvalidVirtualMachineStateError` for a machine that is not running. Each
-        direction ends by itself: `shutdown` of one leaves the other. The socket is non-blocking.
+        If nothing in the guest listens there yet, as while it boots, it tries again until the time is over, and then
+        raises `TimeoutError`. Raises `InvalidVirtualMachineStateError` if the machine is not running. Each direction
+        ends by itself: `shutdown` of one leaves the other. The socket is non-blocking.
         """
         connected = connected_socket(await run(self._connect(port, Deadline(timeout))))
         connected.setblocking(False)
@@ -62,7 +64,7 @@ class VirtioSocketDevice(BaseVirtioSocketDevice):
         """Takes the guest's connections to that port from here on, whether the machine runs or not
         (`setSocketListener:forPort:`).
 
-        On Linux the port is one of the host's, from 1024 on for those who are not root. Raises `NetworkError` where
-        another program has it, and `InvalidArgumentError` where this machine listens to it already.
+        On Linux the port is one of the host's; without root it must be 1024 or more. Raises `NetworkError` if another
+        program has it, and `InvalidArgumentError` if this machine listens to it already.
         """
         return SocketListener(self._machine, self._handle, self._index, port)

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""USB controllers of a machine, and what is attached to them, with calls that are awaited."""
+"""The USB controllers of a machine and their devices, with calls that are awaited. `_core/usb.py` decides what each
+call does."""
 
 from __future__ import annotations
 
-from .._deadline import Deadline
-from .._usb import BaseUSBController, BaseUSBMassStorageDevice
+from .._core.deadline import Deadline
+from .._core.usb import BaseUSBController, BaseUSBMassStorageDevice
 from ..configuration.storage import USBMassStorageDeviceConfiguration
 from ._loop import run
 
@@ -17,11 +18,11 @@ class USBMassStorageDevice(BaseUSBMassStorageDevice):
     __slots__ = ()
 
     async def detach(self, timeout: float | None = None) -> None:
-        """Detaches it, without a word to the guest, which should have let go of it before
-        (`detachDevice:completionHandler:`). Nothing of it is open any more when this returns.
+        """Detaches the device (`detachDevice:completionHandler:`). When this returns, nothing of it is open any more.
 
-        Raises `DeviceNotFoundError` for one that is not attached, and `InvalidVirtualMachineStateError` for a machine
-        that neither runs nor is paused, or was saved and has not run since.
+        The guest is not asked: it should have let go of the device before. Raises `DeviceNotFoundError` if the device
+        is not attached. Raises `InvalidVirtualMachineStateError` if the machine neither runs nor is paused, or was
+        saved and has not run since.
         """
         await run(self._detach(Deadline(timeout)))
 
@@ -38,8 +39,8 @@ class USBController(BaseUSBController[USBMassStorageDevice]):
     ) -> USBMassStorageDevice:
         """Attaches a device to a machine that runs or is paused (`attachDevice:completionHandler:`).
 
-        Raises `DeviceInitializationFailureError` for one that cannot be attached, as for an image that is a disk of the
-        machine already; what can be told of it beforehand is refused as in a configuration. A machine to which one is
-        attached, or from which one of the configuration was detached, cannot be saved, on Linux.
+        Raises the errors of a configuration for a device that no configuration could have, and
+        `DeviceInitializationFailureError` if it cannot be attached, as an image that is a disk of the machine already.
+        On Linux a machine cannot be saved while such a device is attached, or one of its configuration is detached.
         """
         return await run(self._attach(device, Deadline(timeout)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Serial ports and console devices."""
+"""Serial ports, console devices, and what their ports are connected to."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import os
 import tty
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Protocol, TypeAlias
 
-from .._arguments import HasFileDescriptor, PathLike
-
-if TYPE_CHECKING:
-    from .._console import BaseConsole
+from .._native import descriptors
+from .._values.arguments import HasFileDescriptor, PathLike
+from .._values.unique import Unique
 
 __all__ = [
     "FileHandleSerialPortAttachment",
@@ -27,13 +26,14 @@ __all__ = [
 
 @dataclass
 class FileHandleSerialPortAttachment:
-    """A serial port over file descriptors or objects that have one, None for a direction that is not wanted.
+    """Connects a port to file descriptors, or to objects that have one. None leaves a direction out.
 
-    The guest reads from `file_handle_for_reading` and writes to `file_handle_for_writing`. The machine has duplicates;
-    the objects are kept alive by this one, and stay the caller's. A pipe, a regular file, a terminal will do, and a
-    socket or the master of a pseudo-terminal, which then serves both directions. A regular file is written to where its
-    descriptor stands, and that then stands after what was written once the machine is stopped; at its end, or if it was
-    opened to append, it is appended to.
+    The guest reads from `file_handle_for_reading` and writes to `file_handle_for_writing`. The machine has duplicates.
+    The objects stay the caller's, and this object keeps them alive. Each may be a pipe, a regular file or a terminal; a
+    socket, or the master of a pseudo-terminal, then serves both directions.
+
+    A regular file is written to where its descriptor stands. Once the machine is stopped, the descriptor stands behind
+    what was written. If it stands at the file's end, or was opened to append, the file is appended to.
     """
 
     file_handle_for_reading: int | HasFileDescriptor | None = None
@@ -42,33 +42,38 @@ class FileHandleSerialPortAttachment:
 
 @dataclass
 class FileSerialPortAttachment:
-    """What the guest writes goes to a file, which is made where it is missing; it can read nothing."""
+    """Writes the guest's output to a file. The guest can read nothing.
+
+    A missing file is made, for this user alone. Without `append` the file is emptied when the machine starts, and only
+    then: a machine that is restored goes on behind what it wrote before it was saved.
+    """
 
     path: PathLike
     append: bool = False
 
 
-class PseudoTerminalSerialPortAttachment:
-    """A pseudo-terminal, which other programs open by its `path` as they do a serial line: `screen`, `picocom`, `cu`.
+class PseudoTerminalSerialPortAttachment(Unique):
+    """A pseudo-terminal. Other programs (`screen`, `picocom`, `cu`) open its `path`, as they open a serial line.
 
-    It is made with this object and raw: bytes go through as they are. It stays open until `close`, or until this object
-    and the last machine that was made with it are gone, so that programs can open it and close it any number of times;
-    what the guest prints while none has it open waits in it, some KiB. One port of one machine at a time can have it.
+    It is made with this object, and is raw: bytes go through as they are. It stays open until `close`, or until this
+    object and the last machine that was made with it are gone, so programs can open and close it any number of times.
+    While no program has it open, some KiB of the guest's output wait in it. One port of one machine at a time can have
+    it.
     """
 
     def __init__(self) -> None:
-        """Raises `POSIXError` where there is no pseudo-terminal."""
+        """Makes the pseudo-terminal. Raises `POSIXError` if the system has none left."""
         from ..errors import make_posix
 
         try:
             # The terminal's own end stays open here: without one a pseudo-terminal hangs up.
-            master, terminal = os.openpty()
+            self.descriptor, self._terminal = descriptors(os.openpty)
         except OSError as error:
             raise make_posix(error, "No pseudo-terminal can be made.", "Close those that are not needed.") from None
-        self._master = os.fdopen(master, "rb+", buffering=0)
-        self._terminal = os.fdopen(terminal, "rb+", buffering=0)
-        tty.setraw(terminal)
-        self._path = os.ttyname(terminal)
+        self._closed = False
+        with self._terminal as terminal:
+            tty.setraw(terminal)
+            self._path = os.ttyname(terminal)
 
     @property
     def path(self) -> str:
@@ -78,16 +83,20 @@ class PseudoTerminalSerialPortAttachment:
     @property
     def closed(self) -> bool:
         """Whether `close` was called."""
-        return self._master.closed
+        return self._closed
 
     def fileno(self) -> int:
-        """The descriptor of the machine's end. Raises `ValueError` once it is closed."""
-        return self._master.fileno()
+        """The descriptor of the machine's end. Raises `ValueError` if it is closed."""
+        if self._closed:
+            raise ValueError("The pseudo-terminal was closed")
+        with self.descriptor as number:
+            return number  # type: ignore[no-any-return]
 
     def close(self) -> None:
-        """Gives the descriptors back. A machine that was made with it keeps its own."""
-        self._master.close()
-        self._terminal.close()
+        """Closes the descriptors. A machine that was made with it keeps its own."""
+        self._closed = True
+        self.descriptor.release()
+        self._terminal.release()
 
     def __repr__(self) -> str:
         return f"<PseudoTerminalSerialPortAttachment {self._path}{' (closed)' if self.closed else ''}>"
@@ -95,13 +104,13 @@ class PseudoTerminalSerialPortAttachment:
 
 @dataclass
 class SpiceAgentPortAttachment:
-    """What answers the SPICE agent of a guest (package spice-vdagent there), which shares the guest's clipboard with
-    the display that shows it. For a `VirtioConsolePortConfiguration` with the name `PORT_NAME`, by which the agent
-    finds it.
+    """Answers the SPICE agent of a guest (package spice-vdagent there), which shares the guest's clipboard with the
+    display that shows it.
 
-    On a Mac the display is a window of a program that shows the machine. On Linux QEMU shares the clipboard among its
-    own displays (its character device qemu-vdagent), of which these machines have none: the agent is answered, and
-    nothing is shared. A machine that has one cannot be saved there.
+    It is for a `VirtioConsolePortConfiguration` with the name `PORT_NAME`, by which the agent finds it. On a Mac the
+    display is a window of a program that shows the machine. On Linux QEMU shares the clipboard among its own displays
+    (its character device qemu-vdagent), and these machines have none: the agent is answered, and nothing is shared. A
+    machine that has one cannot be saved there.
     """
 
     PORT_NAME: ClassVar[str] = "com.redhat.spice.0"
@@ -110,21 +119,25 @@ class SpiceAgentPortAttachment:
 
 
 if TYPE_CHECKING:
+
+    class AnyConsole(Protocol):
+        """A `Console` of either face."""
+
+        @property
+        def attachment(self) -> FileHandleSerialPortAttachment: ...
+
     Attachment: TypeAlias = (
-        FileHandleSerialPortAttachment
-        | FileSerialPortAttachment
-        | PseudoTerminalSerialPortAttachment
-        | BaseConsole
+        FileHandleSerialPortAttachment | FileSerialPortAttachment | PseudoTerminalSerialPortAttachment | AnyConsole
     )
     PortAttachment: TypeAlias = Attachment | SpiceAgentPortAttachment
 
 
 @dataclass
 class VirtioConsoleDeviceSerialPortConfiguration:
-    """A serial port that Linux knows as `/dev/hvc0` (the next as `/dev/hvc1`; it has eight of them).
+    """A serial port. Linux knows the first one as `/dev/hvc0`, the next as `/dev/hvc1`; it has eight of them.
 
-    QEMU drops what a guest prints and nobody takes, beyond what the attachment's pipe or file holds: a guest's kernel
-    could not go on while its console waited (hw/char/virtio-console.c). What must not be lost goes through a port of a
+    A guest's kernel could not go on while its console waited, so QEMU drops output that the attachment's pipe or file
+    does not hold (hw/char/virtio-console.c). What must not be lost goes through a port of a
     `VirtioConsoleDeviceConfiguration`.
 
     Without an attachment the machine makes a `Console` for it, a new one each time: `VirtualMachine.console`.
@@ -137,10 +150,10 @@ class VirtioConsoleDeviceSerialPortConfiguration:
 class VirtioConsolePortConfiguration:
     """A port of a console device: a stream in both directions, in which nothing is lost.
 
-    Linux has it as `/dev/vport<device>p<number>`, and by its `name` as `/dev/virtio-ports/<name>` where udev runs; else
-    look for the name in `/sys/class/virtio-ports/*/name`. A name is 1 to 255 bytes of UTF-8 without control characters,
-    and no other port's of the machine. With `is_console` Linux takes it as a further console, `/dev/hvc<number>`: then
-    QEMU drops what the guest prints and nobody takes, as with a serial port.
+    Linux has it as `/dev/vport<device>p<number>`. If udev runs there, it is also `/dev/virtio-ports/<name>`; otherwise
+    look for the name in `/sys/class/virtio-ports/*/name`. A `name` has 1 to 255 bytes of UTF-8, without control
+    characters, and differs from those of the machine's other ports. With `is_console` Linux takes the port for a
+    further console, `/dev/hvc<number>`, and QEMU drops output that nobody takes, as with a serial port.
 
     Without an attachment the machine makes a `Console` for it, a new one each time.
     """
@@ -152,7 +165,7 @@ class VirtioConsolePortConfiguration:
 
 @dataclass
 class VirtioConsoleDeviceConfiguration:
-    """A virtio device with ports, which a running machine has as `VirtualMachine.console_devices`.
+    """A virtio device with ports: `VirtualMachine.console_devices`.
 
     `ports` is a list of `VirtioConsolePortConfiguration`, or a mapping of names to attachments, None for a `Console`:
     `VirtioConsoleDeviceConfiguration(ports={"org.example.log": None})`. `maximum_port_count` is the number of places

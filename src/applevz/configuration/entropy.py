@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Random numbers."""
+"""Entropy devices: random numbers for the guest."""
 
 from __future__ import annotations
 
@@ -10,4 +10,4 @@ __all__ = ["VirtioEntropyDeviceConfiguration"]
 
 @dataclass
 class VirtioEntropyDeviceConfiguration:
-    """Random numbers from the host."""
+    """Gives the guest random numbers from the host."""

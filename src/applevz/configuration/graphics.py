@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Graphics cards and their displays."""
+"""Graphics devices and their displays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["VirtioGraphicsDeviceConfiguration", "VirtioGraphicsScanoutConfigurat
 
 @dataclass
 class VirtioGraphicsScanoutConfiguration:
-    """A display of a graphics card. Its size is what the guest is told that it likes best."""
+    """A display of a graphics device. The guest is told that it prefers this size."""
 
     width_in_pixels: int = 1024
     height_in_pixels: int = 768
@@ -23,10 +23,9 @@ def _one_display() -> Sequence[VirtioGraphicsScanoutConfiguration]:
 
 @dataclass
 class VirtioGraphicsDeviceConfiguration:
-    """A graphics card with a display, of 1024 by 768 pixels where nothing else is said. A machine has at most one, with
-    at most one display.
+    """A graphics device with one display, of 1024 by 768 pixels by default. A machine has at most one.
 
-    No window shows it: `VirtualMachine.screenshot` does.
+    No window shows the display: `VirtualMachine.screenshot` does.
     """
 
     scanouts: Sequence[VirtioGraphicsScanoutConfiguration] = field(default_factory=_one_display)

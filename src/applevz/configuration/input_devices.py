@@ -10,10 +10,10 @@ __all__ = ["USBKeyboardConfiguration", "USBScreenCoordinatePointingDeviceConfigu
 
 @dataclass
 class USBKeyboardConfiguration:
-    """A keyboard on the USB: `VirtualMachine.keyboard`. On Linux a machine has at most one."""
+    """A USB keyboard: `VirtualMachine.keyboard`. On Linux a machine has at most one."""
 
 
 @dataclass
 class USBScreenCoordinatePointingDeviceConfiguration:
-    """A pointing device on the USB that tells the guest where on the screen it points: `VirtualMachine.pointer`. On
-    Linux a machine has at most one."""
+    """A USB pointing device that points to a place on the screen, as a tablet does: `VirtualMachine.pointer`. On Linux
+    a machine has at most one."""

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole machine."""
+"""The configuration of a whole machine."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from .._arguments import PathLike
-from .._sizes import Size
+from .._builder import validate, validate_save_restore_support
+from .._values.arguments import PathLike
+from .._values.sizes import Size
 from .boot_loaders import EFIBootLoader, LinuxBootLoader
+from .confinement import ConfinementPolicy
 from .consoles import VirtioConsoleDeviceConfiguration, VirtioConsoleDeviceSerialPortConfiguration
 from .directory_sharing import VirtioFileSystemDeviceConfiguration
 from .entropy import VirtioEntropyDeviceConfiguration
@@ -34,21 +36,28 @@ def _one_console() -> Sequence[VirtioConsoleDeviceSerialPortConfiguration]:
 
 @dataclass
 class VirtualMachineConfiguration:
-    """A machine that can be made, any number of times.
+    """All that a machine is made of. Any number of machines can be made of one configuration.
 
-    `memory_size` is in bytes, or text like `"512MiB"`; `applevz.limits()` tells what the host allows for it and for
+    `memory_size` is in bytes, or text like `"512MiB"`. `applevz.limits()` returns the limits of the host for it and for
     `cpu_count`. By default the machine has one serial port with a `Console`; `serial_ports=[]` leaves it out.
 
-    `memory_directory` is a folder in whose file system the guest's memory is a file, without a name, while the machine
-    runs: `suspend(to=…)` a path of the same file system then hands it over as it is, without copying it. On a disk the
-    host writes such memory back all the time, and where the disk is full the machine ends with an error; a folder of a
+    `memory_directory` is a folder. While the machine runs, the guest's memory is a file without a name in that folder's
+    file system, and `suspend(to=…)` a path of the same file system hands it over as it is, without copying it. If the
+    folder is on a disk, the host writes the memory back all the time, and a full disk ends the machine with an error; a
     file system in memory (tmpfs) has neither trouble. It needs `capabilities.memory_directory` and a file system with
     nameless files (O_TMPFILE). None leaves the memory where the platform has it.
 
-    `guest_agent` gives the machine a console device more, after those of `console_devices`, with one port, named
-    `org.qemu.guest_agent.0`, where the guest's QEMU agent (qemu-ga) listens by itself. Through it the guest's clock is
-    set when the machine runs for the first time after a `restore_state`, which `EventKind.GUEST_CLOCK_SET` tells of.
-    (https://www.qemu.org/docs/master/interop/qemu-ga.html)
+    A guest that resets starts anew in place. With `stop_at_reset` it stops the machine instead, as one that turns it
+    off. That needs `capabilities.guest_resets`.
+
+    `confinement` is what must keep the program that runs the machine from the rest of the host, and what is left out of
+    it. Without it, it is as much as there can be: `VirtualMachine.confinement`.
+
+    `guest_agent` gives the machine two more console devices, after those of `console_devices`. The one port of the
+    first is named `org.qemu.guest_agent.0`: there the guest's QEMU agent (qemu-ga) listens by itself. Through it the
+    guest's clock is set when the machine runs for the first time after a `restore_state`, which is an event,
+    `EventKind.GUEST_CLOCK_SET`. (https://www.qemu.org/docs/master/interop/qemu-ga.html) The port of the second is named
+    `org.applevz.agent.0`, and is this package's agent's, for `VirtualMachine.guest`.
     """
 
     boot_loader: LinuxBootLoader | EFIBootLoader | None = None
@@ -71,25 +80,23 @@ class VirtualMachineConfiguration:
     keyboards: Sequence[USBKeyboardConfiguration] = ()
     pointing_devices: Sequence[USBScreenCoordinatePointingDeviceConfiguration] = ()
     guest_agent: bool = False
+    stop_at_reset: bool = False
+    confinement: ConfinementPolicy = field(default_factory=ConfinementPolicy)
 
     def validate(self) -> None:
-        """Looks whether a machine can be made of this on this host; returns nothing if one can.
+        """Checks that a machine can be made of this on this host
+        (`-[VZVirtualMachineConfiguration validateWithError:]`).
 
-        Raises `InvalidArgumentError` for values that no machine could have, and what the framework refuses as
-        `InvalidVirtualMachineConfigurationError`, `InvalidDiskImageError` or another `Error`, which says which field
-        and which value. (`-[VZVirtualMachineConfiguration validateWithError:]`)
+        Raises `InvalidArgumentError` for a value that no machine could have. Raises
+        `InvalidVirtualMachineConfigurationError`, `InvalidDiskImageError` or another `Error` for a value that the
+        framework refuses. The error names the field and the value.
         """
-        # The builder knows the classes of this folder.
-        from .._builder import validate
-
         validate(self)
 
     def validate_save_restore_support(self) -> None:
-        """Looks whether a machine of this could be saved to a file and restored; returns nothing if it could.
+        """Checks that a machine of this could be saved and restored
+        (`-[VZVirtualMachineConfiguration validateSaveRestoreSupportWithError:]`).
 
-        Raises the errors of `validate`, and `NotSupportedError` where the host saves no machines.
-        (`-[VZVirtualMachineConfiguration validateSaveRestoreSupportWithError:]`)
+        Raises the errors of `validate`, and `NotSupportedError` if the host saves no machines.
         """
-        from .._builder import validate_save_restore_support
-
         validate_save_restore_support(self)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Memory that the host can take back."""
+"""Memory balloons: memory that the host can take back."""
 
 from __future__ import annotations
 

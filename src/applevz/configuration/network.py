@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Network cards."""
+"""Network cards, and what they are connected to."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from .._identifiers import random_mac_address
+from .._values.identifiers import random_mac_address
 
 __all__ = [
     "BridgedNetworkDeviceAttachment",
@@ -14,7 +14,6 @@ __all__ = [
     "FileHandleNetworkDeviceAttachment",
     "MACAddress",
     "NATNetworkDeviceAttachment",
-    "NetworkDeviceAttachment",
     "VirtioNetworkDeviceConfiguration",
 ]
 
@@ -36,15 +35,22 @@ class MACAddress:
 
 @dataclass
 class NATNetworkDeviceAttachment:
-    """The guest reaches the network through the host, with an address that it gets by DHCP."""
+    """Connects the guest to the network through the host (NAT). The guest gets its address by DHCP.
+
+    A guest with NAT reaches what the host reaches; on Linux that is also what listens on the host's own loopback
+    addresses. Without `internet` it reaches nothing: no other network, no name server, and nothing of the host, while
+    `VirtualMachine.connect` reaches the guest. That needs `capabilities.isolated_networks`.
+    """
+
+    internet: bool = True
 
 
 @dataclass(frozen=True)
 class BridgedNetworkInterface:
     """A network of the host's that machines can be part of: `bridged_network_interfaces()`.
 
-    `identifier` is its name on the host: a bridge's, as `"br0"`, on Linux, a network interface's, as `"en0"`, on a Mac.
-    `localized_display_name` is a name to be shown, where the system has one. (`VZBridgedNetworkInterface`)
+    `identifier` is its name on the host: on Linux that of a bridge, as `"br0"`; on a Mac that of a network interface,
+    as `"en0"`. `localized_display_name` is a name to be shown, if the system has one. (`VZBridgedNetworkInterface`)
     """
 
     identifier: str
@@ -56,10 +62,10 @@ class BridgedNetworkInterface:
 
 @dataclass
 class BridgedNetworkDeviceAttachment:
-    """The guest is part of a network of the host's, as a host of its own: of `interface`, or the one so called.
+    """Makes the guest a part of a network of the host's, as a host of its own. `interface` is the network, or its name.
 
     It needs `capabilities.bridged_networks`. On Linux the card becomes a port of that bridge while the machine runs.
-    For that the process needs the privilege CAP_NET_ADMIN, or QEMU's qemu-bridge-helper has it (setuid) and
+    For that the process needs the privilege CAP_NET_ADMIN; or QEMU's qemu-bridge-helper has it (setuid), and
     /etc/qemu/bridge.conf allows the bridge. A Mac wants the entitlement com.apple.vm.networking.
     """
 
@@ -68,13 +74,16 @@ class BridgedNetworkDeviceAttachment:
 
 @dataclass
 class FileHandleNetworkDeviceAttachment:
-    """The other end of the cable is a datagram socket of this process: each datagram is an Ethernet frame.
+    """Connects the card to a datagram socket of this process. Each datagram is an Ethernet frame.
 
     `file_handle` is a connected datagram socket, such as one end of `socket.socketpair(socket.AF_UNIX,
     socket.SOCK_DGRAM)`, or the number of its descriptor. It is duplicated when a machine is made, and stays yours.
-    `maximum_transmission_unit` is what a frame holds beside its header, in bytes: from 1500 to 65535. The send buffer
-    (`SO_SNDBUF`) has to hold a frame, and the receive buffer (`SO_RCVBUF`) to be twice as large, unless both are as the
-    system makes them; Apple's documentation recommends four times.
+    `maximum_transmission_unit` is the number of bytes that a frame holds beside its header: from 1500 to 65535.
+
+    The socket's buffers become 1 MiB for sending (`SO_SNDBUF`) and 4 MiB for receiving (`SO_RCVBUF`), in the proportion
+    that Apple's documentation recommends, or as much of that as the system allows. None becomes smaller. The buffers of
+    the other end stay as they are: on a Mac a socket of the family AF_UNIX sends no datagram of more than 2048 bytes
+    until its `SO_SNDBUF` is made larger.
     """
 
     file_handle: Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What gives a guest sockets to its host."""
+"""Socket devices: sockets between guest and host."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ __all__ = ["VirtioSocketDeviceConfiguration"]
 
 @dataclass
 class VirtioSocketDeviceConfiguration:
-    """Sockets of the family AF_VSOCK between the guest and this process: `VirtualMachine.socket_devices`.
+    """Sockets between the guest, where their family is AF_VSOCK, and this process: `VirtualMachine.socket_devices`.
 
-    A machine has one at most, and on Linux cannot be saved with it. It needs `capabilities.sockets`: on Linux the
-    kernel's module vhost_vsock.
+    Here the family is AF_VSOCK on Linux and AF_UNIX on a Mac. Do not rely on either, nor on the addresses of the
+    sockets. A machine has at most one, and on Linux cannot be saved with it. It needs `capabilities.sockets`, which on
+    Linux takes the kernel's module vhost_vsock.
     """

@@ -13,9 +13,9 @@ __all__ = ["XHCIControllerConfiguration"]
 
 @dataclass
 class XHCIControllerConfiguration:
-    """A USB controller with 15 ports, to which devices can be attached while the machine is there. Needs macOS 15.
+    """A USB controller with 15 ports. Devices can be attached to it while the machine runs. Needs macOS 15.
 
-    `usb_devices` are there when the machine starts. On Linux a machine that has one starts slower.
+    `usb_devices` are attached when the machine starts. On Linux a machine that has one starts slower.
     """
 
     usb_devices: Sequence[USBMassStorageDeviceConfiguration] = ()

@@ -8,6 +8,17 @@
 
 #include <stddef.h>
 
+// The library of frameworks shows what is the layer's own. A program, or a library that has the layer in it, does not,
+// or the frameworks would find it there, before it was started.
+#if defined(APPLEVZ_FRAMEWORKS) && !defined(APPLEVZ_FRAMEWORKS_PROGRAM)
+#define OBJC_VISIBLE __attribute__((visibility("default")))
+#define OBJC_OWN OBJC_VISIBLE
+#else
+#define OBJC_VISIBLE
+#define OBJC_OWN __attribute__((visibility("hidden")))
+#endif
+#define OBJC_EXPORT extern
+
 // The release of the runtime's interface, as GNUstep's headers ask for it.
 #define __GNU_LIBOBJC__ 20110608
 

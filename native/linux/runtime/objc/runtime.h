@@ -94,7 +94,7 @@ SEL *sel_copyTypedSelectorList(const char *name, unsigned int *count);
 BOOL sel_isEqual(SEL first, SEL second);
 
 // Objects. object_getClass is the layer's own: GCC's is an inline function that reads a field ARC does not let it read.
-Class object_getClass(id object) __attribute__((visibility("hidden")));
+OBJC_OWN Class object_getClass(id object);
 const char *object_getClassName(id object);
 Class object_setClass(id object, Class newClass);
 Ivar object_getInstanceVariable(id object, const char *name, void **value);
@@ -168,10 +168,10 @@ Property *class_copyPropertyList(Class class_, unsigned int *count);
 
 // Protocols.
 Protocol *objc_getProtocol(const char *name);
-Protocol *OBJC_RUNTIME_UNRETAINED *objc_copyProtocolList(unsigned int *count);
+Protocol * OBJC_RUNTIME_UNRETAINED * objc_copyProtocolList(unsigned int *count);
 BOOL class_addProtocol(Class class_, Protocol *protocol);
 BOOL class_conformsToProtocol(Class class_, Protocol *protocol);
-Protocol *OBJC_RUNTIME_UNRETAINED *class_copyProtocolList(Class class_, unsigned int *count);
+Protocol * OBJC_RUNTIME_UNRETAINED * class_copyProtocolList(Class class_, unsigned int *count);
 BOOL protocol_conformsToProtocol(Protocol *protocol, Protocol *other);
 BOOL protocol_isEqual(Protocol *protocol, Protocol *other);
 const char *protocol_getName(Protocol *protocol);
@@ -181,7 +181,7 @@ struct objc_method_description *protocol_copyMethodDescriptionList(Protocol *pro
                                                                    unsigned int *count);
 Property protocol_getProperty(Protocol *protocol, const char *name, BOOL required, BOOL instance);
 Property *protocol_copyPropertyList(Protocol *protocol, unsigned int *count);
-Protocol *OBJC_RUNTIME_UNRETAINED *protocol_copyProtocolList(Protocol *protocol, unsigned int *count);
+Protocol * OBJC_RUNTIME_UNRETAINED * protocol_copyProtocolList(Protocol *protocol, unsigned int *count);
 
 // Fast enumeration.
 void objc_enumerationMutation(id collection);

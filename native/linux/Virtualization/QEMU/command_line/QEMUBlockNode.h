@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "support/HostDescriptor.h"
+#import "QEMU/storage/QEMUCarriedDisk.h"
+#import <Virtualization/Virtualization.h>
+
+@class QEMUSavedState, VZNewFile;
+
+NS_ASSUME_NONNULL_BEGIN
+
+/// What QEMU opens for a disk: one file or server, or the images of which each holds what differs from the next, told
+/// one by one. What an image says itself of that is never opened.
+@interface QEMUBlockNode : NSObject
+
+/// nil, with an error whose reason begins with the property, where it cannot be used any more. With a saved state, what
+/// that holds of the disk is copied, or, where the state is mapped, lies in its file beneath an overlay of its own.
++ (nullable instancetype)nodeOf:(VZStorageDeviceAttachment *)attachment
+                             as:(NSString *)property
+                     savedState:(nullable QEMUSavedState *)state
+                          error:(NSError **)error;
+
+/// What of it a saved state is to hold; nil for a disk of which it holds nothing.
+@property (readonly, nullable) QEMUCarriedDisk *carriedDisk;
+
+/// The file that takes the place of the attachment's image once the machine is restored, where there is one.
+@property (readonly, nullable) VZNewFile *replacement;
+
+/// What is handed to QEMU to be opened; none where QEMU opens nothing, as for a server at a host's port.
+@property (readonly) NSArray<HostDescriptor *> *descriptors;
+
+/// Whether QEMU can open the descriptors' files anew, by paths in /proc/self/fd. Its locks are then its own: those of a
+/// descriptor that somebody else has too may outlive it.
+@property (readonly) BOOL canBeReopened;
+
+/// Whether it can use the descriptors as they are. Both can be.
+@property (readonly) BOOL canBeUsed;
+
+/// What blockdev-add takes. A path stands for each descriptor.
+- (NSDictionary *)optionsWithName:(NSString *)name paths:(NSArray<NSString *> *)paths;
+
+@end
+
+NS_ASSUME_NONNULL_END

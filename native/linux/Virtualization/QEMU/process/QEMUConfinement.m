@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "QEMUConfinement.h"
+#import "host/HostProgramFile.h"
+#import "support/VZErrors+Private.h"
+#import "support/VZHostFile+Private.h"
+#import <errno.h>
+#import <fcntl.h>
+#import <linux/capability.h>
+#import <stdlib.h>
+#import <sys/stat.h>
+#import <unistd.h>
+
+enum {
+    // More than a program's usual limit (1024), far less than what a guest's connections could take: each costs QEMU a
+    // descriptor and a quarter of a mebibyte.
+    DESCRIPTORS = 2048,
+};
+
+typedef struct {
+    const char *path;
+    host_access access;
+} place;
+
+// Programs and secrets are in none of them. Where each program has a folder of its own, a program is in two of them,
+// the first of which executes the second.
+static const place libraries[] = {
+    {"/lib", HOST_READ},
+    {"/lib32", HOST_READ},
+    {"/lib64", HOST_READ},
+    {"/usr/lib", HOST_READ},
+    {"/usr/lib32", HOST_READ},
+    {"/usr/lib64", HOST_READ},
+    {"/usr/libexec", HOST_READ},
+    {"/usr/share", HOST_READ},
+    {"/usr/local/lib", HOST_READ},
+    {"/usr/local/lib64", HOST_READ},
+    {"/usr/local/share", HOST_READ},
+    {"/nix/store", HOST_READ | HOST_EXECUTE},
+    {"/gnu/store", HOST_READ | HOST_EXECUTE},
+    {"/etc/ld.so.cache", HOST_READ},
+    {"/etc/ld.so.preload", HOST_READ},
+    {"/etc/localtime", HOST_READ},
+    {"/etc/crypto-policies", HOST_READ},
+    {"/etc/gnutls", HOST_READ},
+    {"/sys/devices/system", HOST_READ},
+    {"/sys/kernel/mm/transparent_hugepage", HOST_READ},
+    {"/proc/filesystems", HOST_READ},
+    {"/proc/meminfo", HOST_READ},
+    {"/proc/cpuinfo", HOST_READ},
+    {"/dev/null", HOST_READ | HOST_WRITE},
+    {"/dev/zero", HOST_READ | HOST_WRITE},
+    {"/dev/urandom", HOST_READ},
+    {"/dev/random", HOST_READ},
+    {"/dev/kvm", HOST_READ | HOST_WRITE | HOST_CONTROL},
+};
+
+// Whoever has no network has no names to look up. The folders are those that the first file is a link into.
+static const place names[] = {
+    {"/etc/resolv.conf", HOST_READ},    {"/etc/hosts", HOST_READ},           {"/etc/host.conf", HOST_READ},
+    {"/etc/nsswitch.conf", HOST_READ},  {"/etc/gai.conf", HOST_READ},        {"/etc/services", HOST_READ},
+    {"/run/resolvconf", HOST_READ},     {"/run/systemd/resolve", HOST_READ}, {"/run/connman", HOST_READ},
+    {"/run/NetworkManager", HOST_READ}, {"/var/run/netconfig", HOST_READ}};
+
+static const place sound[] = {
+    {"/dev/snd", HOST_READ | HOST_WRITE | HOST_CONTROL},
+    {"/dev/shm", HOST_READ | HOST_WRITE},
+    {"/etc/pulse", HOST_READ},
+    {"/etc/alsa", HOST_READ},
+    {"/etc/asound.conf", HOST_READ},
+    {"/etc/pipewire", HOST_READ},
+    {"/etc/machine-id", HOST_READ},
+};
+
+// Of a user, beneath his folder.
+static const char *const sound_of_user[] = {".config/pulse", ".pulse-cookie", ".asoundrc", ".config/pipewire"};
+
+static NSError *missing(NSString *reason, NSString *_Nullable suggestion, int number) {
+    return VZErrorWithReason(VZErrorNotSupported, @"Virtual machines are not kept from all of this host.", reason,
+                             suggestion, number != 0 ? VZSystemCallError(number, nil) : nil);
+}
+
+static NSError *landlock_missing(void) {
+    int number = host_landlock_error();
+    if (number == 0)
+        return nil;
+    return missing(number == EOPNOTSUPP ? @"The kernel was started without Landlock."
+                                        : @"The kernel has no Landlock, which says what files a program opens.",
+                   number == EOPNOTSUPP
+                       ? @"Add landlock to the list of `lsm=` on this host's kernel command line, or leave that out."
+                       : @"Use Linux 5.13 or later, with CONFIG_SECURITY_LANDLOCK.",
+                   number);
+}
+
+/// What of it QEMU may do once it opened it anew; 0 for what cannot be opened, as a pipe or a folder.
+static host_access access_of(HostDescriptor *descriptor, struct stat *status, BOOL writing) {
+    int flags = fcntl(descriptor.number, F_GETFL);
+    if (flags < 0 || (flags & O_PATH) != 0 || fstat(descriptor.number, status) != 0)
+        return 0;
+    BOOL isDevice = S_ISBLK(status->st_mode) || S_ISCHR(status->st_mode);
+    if (!isDevice && !S_ISREG(status->st_mode))
+        return 0;
+    int mode = flags & O_ACCMODE;
+    return (mode != O_WRONLY ? HOST_READ : 0) | (mode != O_RDONLY || writing ? HOST_WRITE : 0) |
+           (isDevice ? HOST_CONTROL : 0);
+}
+
+/// Whether this user, without rights that only root has, could not open it anew: root opened a file of another user's.
+static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
+    struct stat status;
+    host_access access = access_of(descriptor, &status, writing);
+    mode_t wanted = (access & HOST_READ ? 04 : 0) | (access & HOST_WRITE ? 02 : 0);
+    if (wanted == 0 || descriptor.isMemory)
+        return NO;
+    mode_t mode = status.st_uid == geteuid()   ? status.st_mode >> 6
+                  : status.st_gid == getegid() ? status.st_mode >> 3
+                                               : status.st_mode;
+    return (mode & wanted) != wanted;
+}
+
+@implementation QEMUConfinement {
+    HostDescriptor *_rules;
+    host_filter _filter;
+    struct host_confinement _native;
+    BOOL _isKnown;
+}
+
++ (NSError *)missingError {
+    return landlock_missing();
+}
+
+- (instancetype)initWithProgram:(NSString *)path commandLine:(QEMUCommandLine *)commandLine error:(NSError **)error {
+    self = [super init];
+    if (self == nil)
+        return nil;
+    // Where it has its libraries is told by where it is, not by a link to it.
+    char interpreter[PATH_MAX], resolved[PATH_MAX];
+    if (realpath(VZBytesOfPath(path), resolved) != NULL)
+        path = VZPathWithBytes(resolved);
+    _isKnown = host_program_is_native(VZBytesOfPath(path), interpreter);
+    AppleVZConfinement waived = commandLine.waivedConfinement;
+    if (_isKnown && ![self confineTo:commandLine program:path interpreter:interpreter error:error])
+        return nil;
+    AppleVZConfinement lacking = commandLine.requiredConfinement & ~_confinement;
+    if (lacking == 0)
+        return self;
+    VZRefuse(error, [self errorOfLacking:lacking waived:waived program:path]);
+    return nil;
+}
+
+- (void)dealloc {
+    free(_filter.instructions);
+}
+
+- (const struct host_confinement *)native {
+    return _isKnown ? &_native : NULL;
+}
+
+- (BOOL)confineTo:(QEMUCommandLine *)commandLine
+          program:(NSString *)path
+      interpreter:(const char *)interpreter
+            error:(NSError **)error {
+    AppleVZConfinement waived = commandLine.waivedConfinement;
+    BOOL keepsRights = (waived & AppleVZConfinementPrivileges) != 0;
+    BOOL hasInternet = commandLine.makesInternetSockets || (waived & AppleVZConfinementSockets) != 0;
+    _native = (struct host_confinement){
+        .rules = -1,
+        .kept_capabilities = keepsRights ? UINT64_MAX : 0,
+        .descriptors = DESCRIPTORS + commandLine.descriptors.count,
+    };
+    if ((waived & AppleVZConfinementFiles) == 0 && host_landlock_version() > 0) {
+        int number = [self makeRules:commandLine program:path interpreter:interpreter sockets:hasInternet];
+        if (number != 0)
+            return VZRefuse(error, VZErrorWithReason(VZErrorInternal, @"The virtual machine could not be confined.",
+                                                     [NSString stringWithFormat:@"The rules for its files: %@.",
+                                                                                VZSystemCallErrorText(number)],
+                                                     nil, VZSystemCallError(number, nil)));
+        _native.rules = _rules.number;
+        _confinement |= AppleVZConfinementFiles;
+    }
+    for (HostDescriptor *descriptor in commandLine.descriptors)
+        if (needs_rights(descriptor, descriptor == commandLine.privateMemory))
+            _native.kept_capabilities |= UINT64_C(1) << CAP_DAC_OVERRIDE;
+    if ((waived & AppleVZConfinementSystemCalls) == 0) {
+        _filter = host_filter_make((host_filter_options){
+            .internet_sockets = hasInternet,
+            .local_sockets = commandLine.makesLocalSockets || (waived & AppleVZConfinementSockets) != 0,
+            .shared_memory = commandLine.playsSound,
+            .thread_signals = _rules != nil && host_landlock_version() >= 6,
+        });
+        if (_filter.instructions == NULL)
+            abort();
+        _native.filter = &_filter;
+        _confinement |= AppleVZConfinementSystemCalls;
+        if (!hasInternet)
+            _confinement |= AppleVZConfinementSockets;
+    }
+    if (!keepsRights)
+        _confinement |= AppleVZConfinementPrivileges;
+    return YES;
+}
+
+#pragma mark Files
+
+/// 0, or an errno.
+- (int)makeRules:(QEMUCommandLine *)commandLine
+         program:(NSString *)path
+     interpreter:(const char *)interpreter
+         sockets:(BOOL)sockets {
+    int rules = host_landlock_rules(sockets);
+    if (rules < 0)
+        return errno;
+    _rules = [[HostDescriptor alloc] initWithDescriptor:rules];
+    int error = [self allow:libraries count:sizeof libraries / sizeof *libraries];
+    error = error ?: [self allowProgram:path interpreter:interpreter];
+    if (error == 0 && commandLine.makesInternetSockets)
+        error = [self allow:names count:sizeof names / sizeof *names] ?: [self allowConfigurationOfUser];
+    if (error == 0 && commandLine.playsSound)
+        error = [self allow:sound count:sizeof sound / sizeof *sound] ?: [self allowSoundOfUser];
+    for (HostDescriptor *descriptor in commandLine.descriptors)
+        error = error ?: [self allowDescriptor:descriptor writing:descriptor == commandLine.privateMemory];
+    return error;
+}
+
+- (int)allow:(const place *)places count:(size_t)count {
+    for (size_t i = 0; i < count; i++) {
+        int error = host_landlock_allow_path(_rules.number, places[i].path, places[i].access);
+        if (error != 0)
+            return error;
+    }
+    return 0;
+}
+
+- (int)allowFolder:(NSString *)path access:(host_access)access {
+    if (![path hasPrefix:@"/"] || [path isEqualToString:@"/"])
+        return 0;
+    return host_landlock_allow_path(_rules.number, VZBytesOfPath(path), access);
+}
+
+/// The program, what loads it, and where a QEMU that was installed anywhere has its libraries and firmware.
+- (int)allowProgram:(NSString *)path interpreter:(const char *)interpreter {
+    int error = host_landlock_allow_path(_rules.number, VZBytesOfPath(path), HOST_READ | HOST_EXECUTE);
+    if (interpreter[0] != '\0')
+        error = error ?: host_landlock_allow_path(_rules.number, interpreter, HOST_READ | HOST_EXECUTE);
+    NSString *folder = VZFolderOfPath(path, NULL);
+    for (NSString *name in @[ @"../lib", @"../lib64", @"../libexec", @"../share" ])
+        error = error ?: [self allowFolder:[folder stringByAppendingString:name] access:HOST_READ];
+    NSString *folders = VZPathInEnvironment("LD_LIBRARY_PATH");
+    for (NSString *one in [folders componentsSeparatedByString:@":"])
+        error = error ?: [self allowFolder:one access:HOST_READ];
+    return error;
+}
+
+/// The file with the servers for names may be replaced by another one at any time, which no rule for the file covers.
+/// Without rights of its own QEMU reads there what everybody may; root owns what nobody else may.
+- (int)allowConfigurationOfUser {
+    return geteuid() != 0 ? host_landlock_allow_path(_rules.number, "/etc", HOST_READ) : 0;
+}
+
+- (int)allowSoundOfUser {
+    int error = 0;
+    NSString *home = VZPathInEnvironment("HOME");
+    for (size_t i = 0; home != nil && i < sizeof sound_of_user / sizeof *sound_of_user; i++)
+        error = error
+                    ?: [self allowFolder:[home stringByAppendingFormat:@"/%s", sound_of_user[i]]
+                                  access:HOST_READ | HOST_WRITE];
+    NSString *runtime = VZPathInEnvironment("XDG_RUNTIME_DIR");
+    return error ?: [self allowFolder:runtime ?: @"" access:HOST_READ | HOST_WRITE];
+}
+
+/// What QEMU may open anew it opens as it was opened here.
+- (int)allowDescriptor:(HostDescriptor *)descriptor writing:(BOOL)writing {
+    struct stat status;
+    host_access access = access_of(descriptor, &status, writing);
+    return access != 0 ? host_landlock_allow(_rules.number, descriptor.number, access) : 0;
+}
+
+#pragma mark What is lacking
+
+- (NSError *)errorOfLacking:(AppleVZConfinement)lacking waived:(AppleVZConfinement)waived program:(NSString *)path {
+    if ((lacking & waived) != 0)
+        return missing(@"The same part of the confinement is required and waived.", @"Leave one of the two out.", 0);
+    if (!_isKnown)
+        return missing([NSString stringWithFormat:@"%@ is no program of this system's own kind: what a script "
+                                                  @"executes is not known.",
+                                                  VZQuoted(path)],
+                       @"Name QEMU itself in the environment variable APPLEVZ_QEMU.", 0);
+    NSError *landlock = (lacking & AppleVZConfinementFiles) != 0 ? landlock_missing() : nil;
+    if (landlock != nil)
+        return landlock;
+    return missing(@"The machine has a network card, a disk of a server or a USB controller, for which QEMU makes "
+                   @"sockets.",
+                   @"Make it without them, or do not require that it makes none.", 0);
+}
+
+@end

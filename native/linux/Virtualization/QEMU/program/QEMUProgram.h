@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+#import <Foundation/Foundation.h>
+
+NS_ASSUME_NONNULL_BEGIN
+
+/// The oldest QEMU that is supported: what is asked of it was tried with that one.
+enum { QEMUMinimumMajorVersion = 7, QEMUMinimumMinorVersion = 2 };
+
+/// Where QEMU is installed.
+@interface QEMUProgram : NSObject
+
+/// The absolute path: what the environment's APPLEVZ_QEMU names, otherwise the first of that name in PATH. Looked up
+/// anew each time, since both can change. nil, with a VZErrorNotSupported that says what to install, where there is
+/// none.
++ (nullable NSString *)pathWithError:(NSError **)error;
+
+/// The file at a path, of which what a program said is remembered: one that was put in its place has another identity.
++ (NSString *)identityOfPath:(NSString *)path;
+
+@end
+
+NS_ASSUME_NONNULL_END

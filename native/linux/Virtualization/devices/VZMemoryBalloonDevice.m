@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+#import "machine/VZVirtualMachine+Private.h"
+
+@implementation VZMemoryBalloonDevice
+
+- (instancetype)initForSubclass {
+    return [super init];
+}
+
+@end

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#ifndef HOST_ENVIRONMENT_H
+#define HOST_ENVIRONMENT_H
+
+/// What a program that is started gets of this process' environment: what it takes to be found, to speak the user's
+/// language and to reach his sound server, and the variables that are named for it (APPLEVZ_QEMU_…). Nothing else: the
+/// host program's secrets are often there, and a guest that took QEMU over would read them. The list is the caller's to
+/// free, the texts are the environment's own. NULL without memory.
+char **host_environment_of_child(void);
+
+#endif

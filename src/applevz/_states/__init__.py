@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`applevz.states`: what is in saved states, and how they belong together."""

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A QEMU that its guest has taken over is kept from the rest of the host. A program in QEMU's place tries what it can
+do: as root and as another user, with all of the confinement and with parts of it waived, so that each attempt is seen
+to succeed where nothing keeps it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import applevz
+from applevz import Confinement, ConfinementPolicy
+from fixtures import Configure, MakeMachine
+from guest_machine import PATIENCE
+from places import SUPPORT
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the machines of other platforms have no QEMU")
+
+NOTHING = Confinement(0)
+ALL = Confinement.FILES | Confinement.SYSTEM_CALLS | Confinement.SOCKETS | Confinement.PRIVILEGES
+
+# What a program of this user's can do that nothing keeps from it, and what it gets otherwise: from the rules for files,
+# from the filter of system calls, or from having no rights. The first that refuses is told.
+FILES = {
+    "read a file of the user": "EACCES",
+    "list a folder of the user": "EACCES",
+    "write to a file of the user": "EACCES",
+    "make a file": "EACCES",
+    "make a file without a name": "EACCES",
+    "read the environment of Python": "EACCES",
+    "open the memory of Python": "EACCES",
+    "open the kernel for writing": "EACCES",
+    "execute a shell": "EACCES",
+}
+SYSTEM_CALLS = {
+    "make a folder": "EPERM",
+    "remove a file": "EPERM",
+    "rename a file": "EPERM",
+    "link a file": "EPERM",
+    "change a mode": "EPERM",
+    "change a time": "EPERM",
+    "read the memory of Python": "EPERM",
+    "trace Python": "EPERM",
+    "signal Python": "EPERM",
+    "signal all": "EPERM",
+    "get hold of Python": "EPERM",
+    "outlive Python": "EPERM",
+    "fork": "EPERM",
+    "vfork": "EPERM",
+    "connect to loopback": "EAFNOSUPPORT",
+    "send to loopback": "EAFNOSUPPORT",
+    "connect to loopback by IPv6": "EAFNOSUPPORT",
+    "connect to a socket by its path": "EAFNOSUPPORT",
+    "connect to an abstract socket": "EAFNOSUPPORT",
+    "make a netlink socket": "EAFNOSUPPORT",
+    "share memory by number": "EPERM",
+    "make a user namespace": "EPERM",
+    "use io_uring": "ENOSYS",
+}
+# What only root can do.
+OF_ROOT = {
+    "read /etc/shadow": "EACCES",
+    "raise its limit of files": "EPERM",
+    "make a packet socket": "EAFNOSUPPORT",
+    "become another user": "EPERM",
+    "mount": "EPERM",
+    "change its root": "EPERM",
+    "make a device": "EPERM",
+    "program the kernel": "EPERM",
+}
+# Whatever is waived.
+ALWAYS = {"signal itself": "done", "open the kernel anew": "done"}
+# What differs from host to host where nothing keeps it: whether there is such a disk, or what the system allows.
+UNCERTAIN = {
+    "open a disk of the host", "signal Python's thread", "use io_uring", "make a user namespace",
+    "raise its limit of files",
+}  # fmt: skip
+
+PROGRAM = """
+import ctypes, os, sys
+import applevz
+from applevz import Confinement, ConfinementPolicy
+
+folder, user, waived, devices = sys.argv[1], int(sys.argv[2]), Confinement(int(sys.argv[3])), sys.argv[4]
+serial = applevz.FileSerialPortAttachment(f"{folder}/outcomes")
+configuration = applevz.VirtualMachineConfiguration(
+    applevz.LinuxBootLoader(f"{folder}/kernel"), memory_size="256MiB",
+    serial_ports=[applevz.VirtioConsoleDeviceSerialPortConfiguration(serial)],
+    network_devices=[applevz.VirtioNetworkDeviceConfiguration()] if devices == "network" else [],
+    confinement=ConfinementPolicy(waived=waived))
+configuration.validate()  # loads all that another user may not read
+if user:
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
+    ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: as one that has been this user's from the beginning
+machine = applevz.VirtualMachine(configuration)
+try:
+    machine.start(timeout=60)
+except applevz.Error as error:
+    print(error)
+"""
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("hostile") / "qemu-system-x86_64"
+    source = SUPPORT / "hostile_qemu.c"
+    subprocess.run(["clang", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-Wall", source, "-o", program], check=True)
+    return program
+
+
+@pytest.fixture
+def place(hostile: Path, guest_files: Path) -> Iterator[Path]:
+    """A folder with the user's files, that another user can reach: not below pytest's, which is the one user's."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        shutil.copy(hostile, folder / "qemu-system-x86_64")
+        shutil.copy(guest_files / "vmlinux", folder / "kernel")
+        for one in ("secret", "removed", "renamed"):
+            (folder / one).write_text("a secret\n")
+        yield folder
+
+
+def attempts(folder: Path, *, user: int = 0, waived: Confinement = NOTHING, devices: str = "") -> dict[str, str]:
+    if user:
+        for path in (folder, *folder.iterdir()):
+            os.chown(path, user, user)
+    program = str(folder / "qemu-system-x86_64")
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.socket(socket.AF_UNIX) as abstract,
+        socket.socket(socket.AF_UNIX) as named,
+    ):
+        port = listener.getsockname()[1]
+        with socket.create_server(("::1", port), family=socket.AF_INET6):
+            abstract.bind(f"\0{folder}/socket")
+            abstract.listen()
+            named.bind(f"{folder}/socket")
+            named.listen()
+            os.chown(folder / "socket", user, user)
+            done = subprocess.run(
+                [sys.executable, "-c", PROGRAM, folder, str(user), str(waived.value), devices],
+                env={**os.environ, "APPLEVZ_QEMU": program, "APPLEVZ_QEMU_HOSTILE": f"{folder} {port}"},
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+            )
+    assert done.returncode == 0, done.stderr
+    assert "QEMU" in done.stdout, (done.stdout, done.stderr)
+    lines = (folder / "outcomes").read_text().splitlines()
+    found = dict(line.split(": ", 1) for line in lines)
+    assert len(found) == len(lines) > 40, done.stdout
+    return found
+
+
+def of(names: Any, found: dict[str, str]) -> dict[str, str]:
+    return {name: found[name] for name in names if name not in UNCERTAIN}
+
+
+def done(names: Any) -> dict[str, str]:
+    return {name: "done" for name in names if name not in UNCERTAIN}
+
+
+@pytest.fixture(params=["root", "another user"])
+def user(request: pytest.FixtureRequest) -> int:
+    if os.geteuid() != 0:
+        if request.param == "root":
+            pytest.skip("this user is not root")
+        return 0
+    return 0 if request.param == "root" else 61000 + os.getpid() % 1000
+
+
+def test_it_does_nothing_to_the_host(place: Path, user: int) -> None:
+    found = attempts(place, user=user)
+    expected = {**FILES, **SYSTEM_CALLS, **OF_ROOT, **ALWAYS}
+    assert {name: found[name] for name in expected} == expected
+    assert found["open a disk of the host"] in ("EACCES", "ENOENT")
+    # With Linux 6.12 the kernel itself keeps them from other processes.
+    assert found["signal Python's thread"] == "EPERM"
+    assert not {"made", "folder", "linked", "other", "device"} & {one.name for one in place.iterdir()}
+    assert (place / "secret").read_text() == "a secret\n"
+    assert (place / "secret").stat().st_mode & 0o777 == 0o644
+
+
+def test_what_is_tried_succeeds_where_nothing_keeps_it(place: Path, user: int) -> None:
+    found = attempts(place, user=user, waived=ALL)
+    expected = done({**FILES, **SYSTEM_CALLS, **ALWAYS, **({} if user or os.geteuid() else OF_ROOT)})
+    assert of(expected, found) == expected
+
+
+def test_each_part_keeps_it_from_its_own(place: Path) -> None:
+    found = attempts(place, waived=ALL & ~Confinement.FILES)
+    assert of(FILES, found) == of(FILES, FILES)
+    # What the rules for files do not look at.
+    assert of(expected := done(["fork", "change a mode", "connect to a socket by its path"]), found) == expected
+
+
+def test_without_the_rules_for_files_the_filter_keeps_them_as_they_are(place: Path) -> None:
+    found = attempts(place, waived=Confinement.FILES)
+    assert of(SYSTEM_CALLS, found) == of(SYSTEM_CALLS, SYSTEM_CALLS)
+    assert found["read a file of the user"] == "done"
+
+
+def test_with_a_network_card_it_makes_sockets_of_the_internet_alone(place: Path) -> None:
+    found = attempts(place, devices="network")
+    assert found["connect to loopback"] == found["send to loopback"] == "done"
+    expected = {**FILES, **{name: SYSTEM_CALLS[name] for name in SYSTEM_CALLS if "loopback" not in name}}
+    assert of(expected, found) == of(expected, expected)
+
+
+# ---- What is in force, and what is asked for ----
+
+
+def test_a_machine_says_what_is_in_force(machine: MakeMachine) -> None:
+    vm = machine()
+    assert vm.confinement == NOTHING
+    vm.start(timeout=PATIENCE)
+    assert vm.confinement == ALL
+    vm.stop()
+    assert vm.confinement == ALL
+
+
+def test_a_network_card_takes_sockets(machine: MakeMachine) -> None:
+    vm = machine(network_devices=[applevz.VirtioNetworkDeviceConfiguration()])
+    vm.start(timeout=PATIENCE)
+    assert vm.confinement == ALL & ~Confinement.SOCKETS
+
+
+def test_what_is_required_is_there_or_the_start_is_refused(machine: MakeMachine) -> None:
+    required = ConfinementPolicy(required=ALL)
+    machine(confinement=required).start(timeout=PATIENCE)
+    vm = machine(confinement=required, network_devices=[applevz.VirtioNetworkDeviceConfiguration()])
+    with pytest.raises(applevz.NotSupportedError, match="has a network card"):
+        vm.start(timeout=PATIENCE)
+    assert vm.state is applevz.VirtualMachineState.STOPPED
+    assert vm.confinement == NOTHING
+
+
+def test_of_a_script_nothing_is_known(
+    configure: Configure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "qemu"
+    script.write_text('#!/bin/sh\nexec qemu-system-x86_64 "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("APPLEVZ_QEMU", str(script))
+    with applevz.VirtualMachine(configure()) as vm:
+        vm.start(timeout=PATIENCE)
+        assert vm.confinement == NOTHING
+    required = ConfinementPolicy(required=Confinement.FILES)
+    with (
+        applevz.VirtualMachine(configure(confinement=required)) as vm,
+        pytest.raises(applevz.NotSupportedError, match="what a script executes is not known"),
+    ):
+        vm.start(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ("all", "confinement is 'all'"),
+        (ConfinementPolicy(required=1), "confinement.required is 1"),  # type: ignore[arg-type]
+        (ConfinementPolicy(waived=None), "confinement.waived is None"),  # type: ignore[arg-type]
+        (ConfinementPolicy(ALL, Confinement.FILES), "What is required cannot be left out"),
+    ],
+)
+def test_what_is_no_policy_is_refused(configure: Configure, policy: Any, words: str) -> None:
+    with pytest.raises(applevz.InvalidArgumentError, match=words):
+        configure(confinement=policy).validate()
