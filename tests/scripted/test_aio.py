@@ -289,7 +289,7 @@ def test_a_guest_that_ignores_its_power_button_is_a_time_out_in_both_senses(
             with pytest.raises(applevz.TimeoutError, match=r"did not stop within 0\.3 s") as caught:
                 await machine.shutdown(timeout=0.3)
             assert isinstance(caught.value, TimeoutError)
-            assert 0.3 <= time.monotonic() - began < 2
+            assert 0.3 <= time.monotonic() - began < PATIENCE / 2
             await machine.shutdown(ShutdownPolicy.HALT, timeout=PATIENCE)
 
     asyncio.run(main())
@@ -832,7 +832,7 @@ def test_what_the_guest_prints_is_read_when_it_comes() -> None:
         began = time.monotonic()
         with pytest.raises(applevz.TimeoutError, match="within 0.2 s"):
             await console.read_until("never", timeout=0.2)
-        assert 0.2 <= time.monotonic() - began < 2
+        assert 0.2 <= time.monotonic() - began < PATIENCE / 2
         assert await console.read(timeout=0) == b"ree"
 
     with_console(test)

@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,9 +141,7 @@ def test_a_qemu_that_does_not_say_what_it_has_has_nothing_and_is_asked_again(
 
 def test_a_qemu_that_says_more_than_a_pipe_holds_is_heard_to_its_answers(qemu: Callable[..., Path]) -> None:
     qemu(words="warning: of something\n" * 4_000)
-    began = time.monotonic()
     assert applevz.capabilities.save_restore
-    assert time.monotonic() - began < 15
 
 
 def test_a_program_is_asked_once_and_again_when_another_is_in_its_place(

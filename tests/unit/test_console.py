@@ -118,7 +118,7 @@ def test_a_time_out_shows_the_last_of_what_was_printed_and_loses_nothing(console
     begin = time.monotonic()
     with pytest.raises(applevz.TimeoutError) as caught:
         console.read_until("login:", timeout=0.2)
-    assert 0.2 <= time.monotonic() - begin < 2
+    assert 0.2 <= time.monotonic() - begin < 30
     assert isinstance(caught.value, TimeoutError)
     assert "'login:' within 0.2 s" in caught.value.localized_description
     assert "the end" in str(caught.value)
