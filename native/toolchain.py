@@ -54,6 +54,39 @@ def sources_in(folder: Path) -> list[Path]:
     return [file for file in sorted(folder.rglob("*")) if file.suffix in (".c", ".m")]
 
 
+def unit_of(source: Path) -> str:
+    """The folder whose files are compiled with this one: a folder of a part, and of QEMU's in the VZ classes."""
+    folders = source.relative_to(NATIVE).parts[:-1]
+    return "-".join(folders[: 4 if "QEMU" in folders else 3 if folders[0] == "linux" else 2])
+
+
+def unite(sources: Iterable[str | os.PathLike[str]], directory: Path) -> list[str]:
+    """The sources, with one file in place of those in Objective-C of a folder. It imports them.
+
+    For GNUstep's runtime clang emits every protocol of every header into every object file: three quarters of the
+    library were copies of them, with eight relocations of ten, which each import of the package waited for. Names that
+    are static have to differ within a folder, as the compiler says, but for a variable that is given no value
+    (tests/package/test_units.py).
+    """
+    units: dict[str, list[Path]] = {}
+    others = []
+    for source in map(Path, sources):
+        if source.suffix == ".m":
+            units.setdefault(unit_of(source), []).append(source)
+        else:
+            others.append(str(source))
+    directory.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name, members in units.items():
+        file = directory / f"{name}.m"
+        text = "".join(f'#import "{member}"\n' for member in members)
+        # One that did not change stays as old as it is.
+        if not file.is_file() or file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")
+        files.append(str(file))
+    return [*files, *others]
+
+
 def debian_packages(wanted: str) -> list[str]:
     """The lines of a section of debian-packages.txt."""
     packages, section = [], ""
@@ -159,7 +192,8 @@ class Toolchain:
     """A compiler that can build the native library on this machine. `Toolchain.find()` makes one.
 
     `platform_flags` are those that every compilation and every link needs, whichever compiler does it; `architectures`
-    the processors they name, none where the compiler's own choice is meant.
+    the processors they name, none where the compiler's own choice is meant; `bundle` the folder that
+    native/gnustep/build.py made, where the library is for a wheel that brings GNUstep along.
     """
 
     def __init__(
@@ -171,13 +205,16 @@ class Toolchain:
         sdk: str = "",
         deployment_target: str = OLDEST_MACOS,
         architectures: Sequence[str] = (),
+        bundle: Path | None = None,
     ) -> None:
         self.clang = clang
+        self.bundle = bundle
         self.macos = macos
         self.deployment_target = deployment_target
         self.architectures = list(architectures)
         self.platform_flags = ["-isysroot", sdk, f"-mmacosx-version-min={deployment_target}"] if macos else []
         self.platform_flags += [word for name in architectures for word in ("-arch", name)]
+        self.platform_flags += [f"--sysroot={bundle / 'system-root'}"] if bundle else []
         self._includes = list(includes)
         self._libraries = list(libraries)
 
@@ -214,9 +251,10 @@ class Toolchain:
     def _find_linux(cls) -> Toolchain:
         chosen = os.environ.get("CLANG")
         clang = cls.find_clang()
-        headers = _gnustep_headers()
+        bundle = _bundle()
+        headers = [str(bundle / "include")] if bundle else _gnustep_headers()
         # The headers of the Objective-C runtime are in native/linux/runtime; its library comes with Foundation's.
-        has_runtime = not clang or os.path.isabs(_output(clang, "-print-file-name=libobjc.so.4"))
+        has_runtime = bundle or not clang or os.path.isabs(_output(clang, "-print-file-name=libobjc.so.4"))
         needed = {
             f"the compiler {chosen} that CLANG names" if chosen else "clang": clang,
             "GNUstep's Foundation (Foundation/Foundation.h)": headers,
@@ -236,7 +274,9 @@ class Toolchain:
             for word in ("-I", str(folder))
         ]
         includes += [word for header in headers for word in ("-isystem", header)]
-        return cls(clang, includes, ["-lgnustep-base", "-l:libobjc.so.4"], macos=False)
+        # A compiler may look for libraries in the system's folders before those that LIBRARY_PATH names.
+        libraries = [*(["-L", str(bundle / "lib")] if bundle else []), "-lgnustep-base", "-l:libobjc.so.4", "-ldl"]
+        return cls(clang, includes, libraries, macos=False, bundle=bundle)
 
     @staticmethod
     def find_clang() -> str | None:
@@ -274,6 +314,8 @@ class Toolchain:
         if not self.macos:
             flags += ["-D_GNU_SOURCE", "-DGNUSTEP", "-DGNUSTEP_BASE_LIBRARY=1", "-DGNU_RUNTIME=1"]
             flags += ["-D_NATIVE_OBJC_EXCEPTIONS"]
+        if self.bundle:
+            flags += ["-DAPPLEVZ_BUNDLED=1"]
         flags += _sanitizer_flags(sanitize)
         return flags
 
@@ -321,14 +363,20 @@ class Toolchain:
         extra_link_flags: Sequence[str] = (),
         exports: Path = LINUX / "runtime" / "hidden.map",
         precompiled: Path | None = None,
+        united: bool = False,
     ) -> Path:
         """Build an executable or, with `shared`, a shared library. Raises CompilationError.
 
         Objects are shared by all programs that name the same build_dir and flags; only what changed is compiled. With
         `precompiled`, a header, all Objective-C files have what it declares, and are compiled in a third of the time.
+        With `united` those of a folder are compiled as one, on Linux: `unite` says why.
         """
         sanitize = tuple(sanitize)
         flags = self.compile_flags(optimize, sanitize, debug, dwarf4) + list(extra_compile_flags)
+        if united and not self.macos:
+            sources = unite(sources, Path(build_dir) / "units")
+            # A header says which pointers may be null, and a file below it need not: here they are one file.
+            flags += ["-Wno-nullability-completeness"]
         objects = self.objects(sources, build_dir=build_dir, flags=flags, precompiled=precompiled)
         output = Path(output)
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -392,6 +440,21 @@ class Toolchain:
 
 def enumeration(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else ", ".join(words[:-1]) + " and " + words[-1]
+
+
+def _bundle() -> Path | None:
+    """The folder of a GNUstep for wheels that APPLEVZ_GNUSTEP names; None where the host's own is meant. Raises
+    MissingTools."""
+    named = os.environ.get("APPLEVZ_GNUSTEP")
+    if not named:
+        return None
+    bundle = Path(named).resolve()
+    if not (bundle / "recipe").is_file():
+        raise MissingTools(
+            f"APPLEVZ_GNUSTEP is {named!r}, where no GNUstep for wheels is: `python native/gnustep/build.py --output "
+            f"{shlex.quote(named)}` makes one."
+        )
+    return bundle
 
 
 def _gnustep_headers() -> list[str]:

@@ -13,7 +13,7 @@
 #import <sys/statvfs.h>
 #import <unistd.h>
 
-enum { LONGEST_SHOWN_PATH = 400, DEEPEST = 8 };
+enum { LONGEST_SHOWN_PATH = 400, DEEPEST_CAUSE = 8 };
 
 static NSString *words_of(int number) {
     return [NSString stringWithUTF8String:strerror(number)] ?: [NSString stringWithFormat:@"error %d", number];
@@ -241,7 +241,7 @@ static NSError *with_cause(NSError *error, NSError *cause, int depth) {
         return cause;
     return applevz_changed_error(error, ^(NSMutableDictionary *information) {
         id beneath = information[NSUnderlyingErrorKey];
-        BOOL goes_on = [beneath isKindOfClass:[NSError class]] && depth < DEEPEST;
+        BOOL goes_on = [beneath isKindOfClass:[NSError class]] && depth < DEEPEST_CAUSE;
         information[NSUnderlyingErrorKey] = goes_on ? with_cause(beneath, cause, depth + 1) : cause;
     });
 }
@@ -269,7 +269,7 @@ static NSError *with_sentence(NSError *refusal, AppleVZNamedFile *file, NSString
     });
 }
 
-static NSError *with_suggestion(NSError *refusal, NSString *suggestion) {
+static NSError *with_other_suggestion(NSError *refusal, NSString *suggestion) {
     if (suggestion == nil || refusal.localizedRecoverySuggestion != nil)
         return refusal;
     return applevz_changed_error(refusal, ^(NSMutableDictionary *information) {
@@ -312,7 +312,7 @@ static NSError *refusal_of_files(NSError *refusal, AppleVZNamedFile *subject, NS
     NSArray<AppleVZNamedFile *> *candidates = subject != nil ? @[ subject ] : others;
     AppleVZNamedFile *file = named != nil ? file_named(candidates, named) : nil;
     if (condition.certain && named != nil && (subject == nil || file != nil))
-        return with_suggestion(refusal, [file suggestionFor:condition.code]);
+        return with_other_suggestion(refusal, [file suggestionFor:condition.code]);
     // One that is named is the one that it is about.
     if (file != nil)
         candidates = @[ file ];
@@ -337,7 +337,8 @@ static NSError *refusal_of_files(NSError *refusal, AppleVZNamedFile *subject, NS
         result = [refusal.domain isEqualToString:NSPOSIXErrorDomain] ? in_place_of(refusal, cause, sentence)
                                                                      : with_cause(refusal, cause, 0);
     }
-    result = with_suggestion(with_sentence(result, file, sentence), [file suggestionFor:number ?: condition.code]);
+    result =
+        with_other_suggestion(with_sentence(result, file, sentence), [file suggestionFor:number ?: condition.code]);
     return applevz_error_with_file(result, file.path, file.length);
 }
 

@@ -95,8 +95,8 @@ CFErrorRef applevz_configuration_add_virtio_file_system_device(applevz_configura
     });
 }
 
-static NSError *access_device(applevz_machine *machine, size_t index,
-                              NSError *_Nullable (^block)(VZVirtioFileSystemDevice *device)) {
+static NSError *access_shared_device(applevz_machine *machine, size_t index,
+                                     NSError *_Nullable (^block)(VZVirtioFileSystemDevice *device)) {
     return [applevz_borrowed(AppleVZMachine, machine) access:^NSError *(VZVirtualMachine *object) {
         NSArray<VZDirectorySharingDevice *> *devices = object.directorySharingDevices;
         if (index < devices.count)
@@ -118,7 +118,7 @@ CFErrorRef applevz_machine_directory_sharing_device_count(applevz_machine *machi
 CFErrorRef applevz_machine_directory_sharing_device_tag(applevz_machine *machine, size_t index, char **text,
                                                         size_t *length) {
     return applevz_guard(^NSError *_Nullable {
-        return access_device(machine, index, ^NSError *(VZVirtioFileSystemDevice *device) {
+        return access_shared_device(machine, index, ^NSError *(VZVirtioFileSystemDevice *device) {
             *text = applevz_copy_text(device.tag, length);
             return nil;
         });
@@ -143,7 +143,7 @@ static id object_of_share(VZDirectoryShare *share) {
 
 CFErrorRef applevz_machine_directory_share(applevz_machine *machine, size_t index, char **json, size_t *length) {
     return applevz_guard(^NSError *_Nullable {
-        return access_device(machine, index, ^NSError *(VZVirtioFileSystemDevice *device) {
+        return access_shared_device(machine, index, ^NSError *(VZVirtioFileSystemDevice *device) {
             NSError *error = nil;
             NSData *data = [@"null" dataUsingEncoding:NSUTF8StringEncoding];
             if (device.share != nil)
@@ -166,7 +166,7 @@ static NSError *error_of_share(VZDirectoryShare *share) {
 
 CFErrorRef applevz_machine_set_directory_share(applevz_machine *machine, size_t index, applevz_directory_share *share) {
     return applevz_guard(^NSError *_Nullable {
-        return access_device(machine, index, ^NSError *(VZVirtioFileSystemDevice *device) {
+        return access_shared_device(machine, index, ^NSError *(VZVirtioFileSystemDevice *device) {
             VZDirectoryShare *object = applevz_borrowed(VZDirectoryShare, share);
             NSError *error = nil;
             if ([device respondsToSelector:@selector(applevzSetShare:error:)])

@@ -111,8 +111,8 @@ CFErrorRef applevz_configuration_add_virtio_network_device(applevz_configuration
     });
 }
 
-static NSError *access_device(applevz_machine *machine, size_t index,
-                              NSError *_Nullable (^block)(VZNetworkDevice *device)) {
+static NSError *access_network_device(applevz_machine *machine, size_t index,
+                                      NSError *_Nullable (^block)(VZNetworkDevice *device)) {
     return [applevz_borrowed(AppleVZMachine, machine) access:^NSError *(VZVirtualMachine *object) {
         NSArray<VZNetworkDevice *> *devices = object.networkDevices;
         if (index < devices.count)
@@ -134,7 +134,7 @@ CFErrorRef applevz_machine_network_device_count(applevz_machine *machine, size_t
 CFErrorRef applevz_machine_network_device_attachment(applevz_machine *machine, size_t index,
                                                      applevz_network_device_attachment **attachment) {
     return applevz_guard(^NSError *_Nullable {
-        return access_device(machine, index, ^NSError *(VZNetworkDevice *device) {
+        return access_network_device(machine, index, ^NSError *(VZNetworkDevice *device) {
             VZNetworkDeviceAttachment *present = device.attachment;
             *attachment = present != nil ? applevz_hand_over_handle(present) : NULL;
             return nil;
@@ -155,7 +155,7 @@ CFErrorRef applevz_machine_set_network_device_attachment(applevz_machine *machin
                                                          applevz_network_device_attachment *attachment) {
     return applevz_guard(^NSError *_Nullable {
         AppleVZMachine *owner = applevz_borrowed(AppleVZMachine, machine);
-        return access_device(machine, index, ^NSError *(VZNetworkDevice *device) {
+        return access_network_device(machine, index, ^NSError *(VZNetworkDevice *device) {
             return attach(owner, device, applevz_borrowed(VZNetworkDeviceAttachment, attachment));
         });
     });
@@ -164,7 +164,7 @@ CFErrorRef applevz_machine_set_network_device_attachment(applevz_machine *machin
 CFErrorRef applevz_machine_connect_network_device(applevz_machine *machine, size_t index, bool connected) {
     return applevz_guard(^NSError *_Nullable {
         AppleVZMachine *owner = applevz_borrowed(AppleVZMachine, machine);
-        return access_device(machine, index, ^NSError *(VZNetworkDevice *device) {
+        return access_network_device(machine, index, ^NSError *(VZNetworkDevice *device) {
             return attach(owner, device, connected ? [owner configuredAttachmentOfNetworkDevice:index] : nil);
         });
     });

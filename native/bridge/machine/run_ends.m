@@ -2,7 +2,7 @@
 #import "run_ends.h"
 #import <time.h>
 
-static const double PatienceSeconds = 30;
+static const double ClaimPatienceSeconds = 30;
 
 static double monotonic_seconds(void) {
     struct timespec now;
@@ -52,7 +52,7 @@ static double monotonic_seconds(void) {
 }
 
 - (BOOL)takeEarlierEnd:(enum applevz_machine_state *)state {
-    double oldest = monotonic_seconds() - PatienceSeconds;
+    double oldest = monotonic_seconds() - ClaimPatienceSeconds;
     while (_ends.count > 0 && _ends.firstObject->_time < oldest)
         [_ends removeObjectAtIndex:0];
     AppleVZRunEnd *end = _ends.firstObject;

@@ -40,10 +40,10 @@ static struct queue *group_dispose(struct object *object) {
     return NULL;
 }
 
-static const struct object_operations operations = {.name = "dispatch_group_create", .dispose = group_dispose};
+static const struct object_operations group_operations = {.name = "dispatch_group_create", .dispose = group_dispose};
 
 dispatch_group_t dispatch_group_create(void) {
-    struct group *group = object_allocate(sizeof *group, &operations);
+    struct group *group = object_allocate(sizeof *group, &group_operations);
     pthread_mutex_init(&group->lock, NULL);
     pthread_cond_init(&group->emptied, NULL);
     group->last_notification = &group->notifications;

@@ -23,7 +23,7 @@ static struct {
     bool draining;
 } main_queue = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER};
 
-static void perform(struct work *work) {
+static void perform_on_main(struct work *work) {
     struct queue_frame frame;
     queue_frame_push(&frame, queue_main(), true);
     if (work->flags & WORK_TOKEN) {
@@ -69,7 +69,7 @@ static void perform(struct work *work) {
     for (bool more = true; more && (work = work_list_take(&main_queue.pending));) {
         more = work != last;
         pthread_mutex_unlock(&main_queue.lock);
-        perform(work);
+        perform_on_main(work);
         if (process_is_inherited()) {
             return;
         }
@@ -149,7 +149,7 @@ void dispatch_main(void) {
             continue;
         }
         pthread_mutex_unlock(&main_queue.lock);
-        perform(work);
+        perform_on_main(work);
         // The block forked and returned here, in a process that no work can reach any more.
         if (process_is_inherited()) {
             _exit(0);

@@ -9,11 +9,11 @@
 @implementation DispatchQueueAttribute
 @end
 
-static const struct object_operations operations = {.name = "dispatch_queue"};
+static const struct object_operations permanent_operations = {.name = "dispatch_queue"};
 
 struct queue *queue_root(void) {
     static struct queue root = {
-        .object = {.operations = &operations, .references = 1},
+        .object = {.operations = &permanent_operations, .references = 1},
         .kind = QUEUE_ROOT,
         .label = (char *)"com.apple.root.default-qos",
         .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -23,7 +23,7 @@ struct queue *queue_root(void) {
 
 struct queue *queue_main(void) {
     static struct queue main = {
-        .object = {.operations = &operations, .references = 1},
+        .object = {.operations = &permanent_operations, .references = 1},
         .kind = QUEUE_MAIN,
         .label = (char *)"com.apple.main-thread",
         .lock = PTHREAD_MUTEX_INITIALIZER,

@@ -92,7 +92,7 @@ void queue_complete(struct queue *queue) {
     object_release(queue);
 }
 
-static void perform(struct work *work) {
+static void perform_on_queue(struct work *work) {
     if (work->flags & WORK_TOKEN) {
         queue_take_turn(work);
     } else {
@@ -120,7 +120,7 @@ static void take_turn_serial(struct queue *queue) {
             grant(work);
             return;
         }
-        perform(work);
+        perform_on_queue(work);
         worker_pool_count_progress();
         if (process_is_inherited()) {
             queue_frame_pop(&frame);
@@ -137,7 +137,7 @@ static void take_turn_concurrent(struct queue *queue) {
     pthread_mutex_unlock(&queue->lock);
     struct queue_frame frame;
     queue_frame_push(&frame, queue, work->flags & WORK_BARRIER);
-    perform(work);
+    perform_on_queue(work);
     queue_frame_pop(&frame);
     if (!process_is_inherited()) {
         queue_complete(queue);

@@ -34,13 +34,14 @@ static struct queue *semaphore_dispose(struct object *object) {
     return NULL;
 }
 
-static const struct object_operations operations = {.name = "dispatch_semaphore_create", .dispose = semaphore_dispose};
+static const struct object_operations semaphore_operations = {.name = "dispatch_semaphore_create",
+                                                              .dispose = semaphore_dispose};
 
 dispatch_semaphore_t dispatch_semaphore_create(intptr_t value) {
     if (value < 0) {
         return (dispatch_semaphore_t _Nonnull)nil;
     }
-    struct semaphore *semaphore = object_allocate(sizeof *semaphore, &operations);
+    struct semaphore *semaphore = object_allocate(sizeof *semaphore, &semaphore_operations);
     semaphore->value = semaphore->first_value = value;
     pthread_mutex_init(&semaphore->lock, NULL);
     pthread_cond_init(&semaphore->signalled, NULL);

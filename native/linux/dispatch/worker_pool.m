@@ -77,7 +77,7 @@ static bool start_worker(void) {
     return false;
 }
 
-static void perform(struct work *work) {
+static void perform_on_worker(struct work *work) {
     if (process_is_exiting()) {
         process_exit_park();
     }
@@ -100,7 +100,7 @@ static void work_without_workers(void) {
         if (!work) {
             break;
         }
-        perform(work);
+        perform_on_worker(work);
         if (process_is_inherited()) {
             return;
         }
@@ -224,7 +224,7 @@ static void worker_main(void) {
     queue_frame_push(&frame, queue_root(), false);
     struct work *work;
     while ((work = next_work())) {
-        perform(work);
+        perform_on_worker(work);
         if (process_is_inherited()) {
             return;
         }

@@ -23,6 +23,13 @@
 enum { gnu_module_version = 8, clang_protocol_version = 3, gnu_protocol_version = 2, size_of_loaded_module = 0 };
 static const unsigned long clang_info_new_layout = 0x10;
 
+// In a wheel libobjc's names are ones of applevz's own: native/gnustep/build.py gives them to it.
+#ifdef APPLEVZ_BUNDLED
+#define RUNTIME_NAME(name) "applevz." name
+#else
+#define RUNTIME_NAME(name) name
+#endif
+
 #pragma GCC visibility push(hidden)
 
 struct waiting_module {
@@ -36,7 +43,7 @@ void runtime_load_module(struct gnu_module *module) {
     static void (*load)(struct gnu_module *);
     if (!load) {
         // libobjc's, though ours has the same name: the search starts after this library.
-        load = (void (*)(struct gnu_module *))dlsym(RTLD_NEXT, "__objc_exec_class");
+        load = (void (*)(struct gnu_module *))dlsym(RTLD_NEXT, RUNTIME_NAME("__objc_exec_class"));
         if (!load) {
             runtime_fatal("libobjc.so is not among the libraries this one was linked with");
         }

@@ -5,7 +5,7 @@
 #import "support/VZErrors+Private.h"
 #import "configuration/storage/VZNamedStorageDeviceAttachment+Private.h"
 
-typedef void (^Completion)(NSError *_Nullable error);
+typedef void (^USBCompletion)(NSError *_Nullable error);
 
 static NSError *attach_error(VZErrorCode code, NSString *reason, NSString *suggestion, NSError *underlying) {
     return VZErrorWithReason(code, @"The USB device could not be attached.", reason, suggestion, underlying);
@@ -131,7 +131,7 @@ static NSError *attach_error(VZErrorCode code, NSString *reason, NSString *sugge
     device.disk = nil;
 }
 
-- (void)complete:(Completion)completion withError:(NSError *)error {
+- (void)complete:(USBCompletion)completion withError:(NSError *)error {
     // Never before the call that it belongs to has returned.
     dispatch_async(_queue, ^{
         completion(error);
@@ -239,7 +239,7 @@ static NSError *attach_error(VZErrorCode code, NSString *reason, NSString *sugge
 - (void)arrived:(VZUSBMassStorageDevice *)device
              in:(QEMUInstance *)instance
         refusal:(NSError *)refusal
-     completion:(Completion)completion {
+     completion:(USBCompletion)completion {
     [_arriving removeObjectIdenticalTo:device];
     if (refusal == nil && instance == _instance) {
         [self keep:device];

@@ -9,11 +9,11 @@
 #import <sys/socket.h>
 #import <unistd.h>
 
-typedef void (^Completion)(VZVirtioSocketConnection *_Nullable connection, NSError *_Nullable error);
+typedef void (^ConnectionCompletion)(VZVirtioSocketConnection *_Nullable connection, NSError *_Nullable error);
 
 /// A connection that is being made, which its socket's becoming writable tells the end of.
 @interface VZSocketConnectionAttempt : NSObject
-@property (copy) Completion completion;
+@property (copy) ConnectionCompletion completion;
 @property HostDescriptor *socket;
 @property dispatch_source_t source;
 @end
@@ -126,7 +126,7 @@ typedef void (^Completion)(VZVirtioSocketConnection *_Nullable connection, NSErr
 
 #pragma mark What the guest listens to
 
-- (void)connectToPort:(uint32_t)port completionHandler:(Completion)completionHandler {
+- (void)connectToPort:(uint32_t)port completionHandler:(ConnectionCompletion)completionHandler {
     uint32_t guest = self.guest;
     NSError *error = nil;
     HostDescriptor *socket = nil;
@@ -161,7 +161,7 @@ typedef void (^Completion)(VZVirtioSocketConnection *_Nullable connection, NSErr
 }
 
 - (void)finish:(VZSocketConnectionAttempt *)attempt port:(uint32_t)port {
-    Completion completion = attempt.completion;
+    ConnectionCompletion completion = attempt.completion;
     if (![_attempts containsObject:attempt])
         return;
     [_attempts removeObject:attempt];
@@ -189,7 +189,7 @@ typedef void (^Completion)(VZVirtioSocketConnection *_Nullable connection, NSErr
     NSSet<VZSocketConnectionAttempt *> *attempts = [_attempts copy];
     [_attempts removeAllObjects];
     for (VZSocketConnectionAttempt *attempt in attempts) {
-        Completion completion = attempt.completion;
+        ConnectionCompletion completion = attempt.completion;
         // It may be the end of the device, whose owner is not to be called from within it.
         dispatch_async(_queue, ^{
             completion(nil, VZErrorWithReason(VZErrorOperationCancelled, nil,

@@ -18,6 +18,14 @@
 
 enum { CHILD_STACK_SIZE = 128 * 1024 };
 
+// The kernel has these from 5.9 and 5.4 on; glibc 2.31, which wheels are built for, has no name for them.
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
 typedef struct {
     const host_spawn_plan *plan;
     pid_t parent;

@@ -6,7 +6,7 @@
 // The port that is registered for it, and the longest name in the protocol.
 enum { defaultPort = 10809, longestExportName = 4096, longestHost = 255 };
 
-static int hexadecimal(unichar character) {
+static int value_of_digit(unichar character) {
     if (character >= '0' && character <= '9') {
         return character - '0';
     }
@@ -27,8 +27,8 @@ static NSString *decoded(NSString *text, NSString **wrong) {
     for (NSUInteger i = 0; i < length; i++) {
         char byte = from[i];
         if (byte == '%') {
-            int high = i + 2 < length ? hexadecimal((unichar)from[i + 1]) : -1;
-            int low = i + 2 < length ? hexadecimal((unichar)from[i + 2]) : -1;
+            int high = i + 2 < length ? value_of_digit((unichar)from[i + 1]) : -1;
+            int low = i + 2 < length ? value_of_digit((unichar)from[i + 2]) : -1;
             if (high < 0 || low < 0) {
                 *wrong = @"has a % without two hexadecimal digits after it";
                 return nil;

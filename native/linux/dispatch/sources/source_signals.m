@@ -71,7 +71,7 @@ static void stop_listening_locked(int signal) {
     }
 }
 
-static void watch_ready(void *owner) {
+static void signals_ready(void *owner) {
     source_event(owner);
 }
 
@@ -111,7 +111,7 @@ static int signal_prepare(struct source *source) {
     }
     source->watch.descriptor = atomic_load(&listeners[source->listener].descriptor);
     source->watch.events = EPOLLIN;
-    source->watch.ready = watch_ready;
+    source->watch.ready = signals_ready;
     return dispatch_poller_start();
 }
 

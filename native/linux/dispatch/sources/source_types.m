@@ -15,7 +15,7 @@
 #include "../descriptor.h"
 #include "source_core.h"
 
-static void watch_ready(void *owner) {
+static void descriptor_ready(void *owner) {
     source_event(owner);
 }
 
@@ -36,7 +36,7 @@ static int descriptor_prepare(struct source *source, uint32_t events) {
     }
     source->watch.descriptor = (int)source->handle;
     source->watch.events = events;
-    source->watch.ready = watch_ready;
+    source->watch.ready = descriptor_ready;
     return dispatch_poller_start();
 }
 
@@ -100,7 +100,7 @@ static int process_prepare(struct source *source) {
         return ESRCH;
     }
     source->watch.events = EPOLLIN;
-    source->watch.ready = watch_ready;
+    source->watch.ready = descriptor_ready;
     // Now, not at activation: the number may belong to another process then. pidfd_open sets close-on-exec.
     source->watch.descriptor = descriptor_above_standard((int)syscall(SYS_pidfd_open, (pid_t)source->handle, 0));
     if (source->watch.descriptor < 0 && errno != ESRCH) {

@@ -12,7 +12,7 @@
 #import <sys/mman.h>
 #import <unistd.h>
 
-enum { PROBE_MILLISECONDS = 1000, PAGE_SIZE = 4096, PROBE_PORT = 0x80, PROBE_VALUE = 0x5a };
+enum { PROBE_MILLISECONDS = 1000, PROBE_PAGE_SIZE = 4096, PROBE_PORT = 0x80, PROBE_VALUE = 0x5a };
 
 static const char kvm_device[] = "/dev/kvm";
 
@@ -25,12 +25,12 @@ static bool probe_guest_runs(void) {
     int machine = ioctl(kvm, KVM_CREATE_VM, 0);
     if (machine < 0)
         return false;
-    unsigned char *memory = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    unsigned char *memory = mmap(NULL, PROBE_PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         return false;
     memcpy(memory, code, sizeof code);
     struct kvm_userspace_memory_region region = {
-        .guest_phys_addr = PAGE_SIZE, .memory_size = PAGE_SIZE, .userspace_addr = (uintptr_t)memory};
+        .guest_phys_addr = PROBE_PAGE_SIZE, .memory_size = PROBE_PAGE_SIZE, .userspace_addr = (uintptr_t)memory};
     if (ioctl(machine, KVM_SET_USER_MEMORY_REGION, &region) != 0)
         return false;
     int processor = ioctl(machine, KVM_CREATE_VCPU, 0);
@@ -45,7 +45,7 @@ static bool probe_guest_runs(void) {
         return false;
     segments.cs.base = 0;
     segments.cs.selector = 0;
-    struct kvm_regs registers = {.rip = PAGE_SIZE, .rflags = 2};
+    struct kvm_regs registers = {.rip = PROBE_PAGE_SIZE, .rflags = 2};
     if (ioctl(processor, KVM_SET_SREGS, &segments) != 0 || ioctl(processor, KVM_SET_REGS, &registers) != 0)
         return false;
     if (ioctl(processor, KVM_RUN, 0) != 0 || run->exit_reason != KVM_EXIT_IO)

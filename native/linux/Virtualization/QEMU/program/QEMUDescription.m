@@ -15,7 +15,7 @@ NSDictionary<NSString *, id> *QEMUDescriptionInFile(NSString *path) {
     return applevz_json_read_object(data.bytes, data.length, LONGEST_DESCRIPTION, NULL);
 }
 
-static NSArray<NSString *> *names_in(NSString *folder) {
+static NSArray<NSString *> *description_names_in(NSString *folder) {
     NSMutableArray<NSString *> *names = [NSMutableArray array];
     DIR *directory = opendir(VZBytesOfPath(folder));
     for (struct dirent *entry; directory != NULL && (entry = readdir(directory)) != NULL;)
@@ -28,7 +28,7 @@ static NSArray<NSString *> *names_in(NSString *folder) {
 NSArray<NSString *> *QEMUDescriptionsInFolders(NSArray<NSString *> *folders) {
     NSMutableDictionary<NSString *, NSString *> *paths = [NSMutableDictionary dictionary];
     for (NSString *folder in folders)
-        for (NSString *name in names_in(folder))
+        for (NSString *name in description_names_in(folder))
             if ([name hasSuffix:@".json"] && paths[name] == nil)
                 paths[name] = [folder stringByAppendingFormat:@"/%@", name];
     NSMutableArray<NSString *> *sorted = [NSMutableArray array];

@@ -18,7 +18,7 @@ static NSError *silent_error(NSString *reason, NSError *_Nullable underlying) {
 }
 
 /// The texts under a key of an answer, which is a list of objects.
-static NSSet<NSString *> *names_in(id answer, NSString *key) {
+static NSSet<NSString *> *names_of(id answer, NSString *key) {
     NSMutableSet<NSString *> *names = [NSMutableSet set];
     if ([answer isKindOfClass:[NSArray class]])
         for (id entry in answer) {
@@ -167,8 +167,8 @@ static NSSet<NSString *> *names_in(id answer, NSString *key) {
     if (error != nil)
         return error;
     _version = QEMUVersionOfGreeting(greeting);
-    _types = names_in(answers[1], @"name");
-    _migrationCapabilities = names_in(answers[2], @"capability");
+    _types = names_of(answers[1], @"name");
+    _migrationCapabilities = names_of(answers[2], @"capability");
     return _types.count > 0 ? nil : silent_error(@"It answers qom-list-types with no names.", nil);
 }
 

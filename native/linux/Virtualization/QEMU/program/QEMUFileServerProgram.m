@@ -9,25 +9,17 @@
 #import "host/HostSpawn.h"
 #import <errno.h>
 #import <json_values.h>
-#import <sys/stat.h>
-#import <unistd.h>
 
-static NSString *const InstallAdvice =
+static NSString *const InstallServerAdvice =
     @"Install virtiofsd (Debian 12: the package qemu-system-common; later ones and Ubuntu: "
     @"virtiofsd), or name the program in the environment variable APPLEVZ_VIRTIOFSD.";
-
-static BOOL is_program(NSString *path) {
-    struct stat status;
-    const char *name = VZBytesOfPath(path);
-    return [path hasPrefix:@"/"] && stat(name, &status) == 0 && S_ISREG(status.st_mode) && access(name, X_OK) == 0;
-}
 
 /// The program that a description names, if it is one for file systems (QEMU's docs/interop/vhost-user.json).
 static NSString *program_of_description(NSString *path) {
     NSDictionary *description = QEMUDescriptionInFile(path);
     NSString *program = applevz_json_text(description, @"binary");
     BOOL isServer = [applevz_json_text(description, @"type") isEqualToString:@"fs"];
-    return isServer && is_program(program) ? program : nil;
+    return isServer && QEMUIsProgram(program) ? program : nil;
 }
 
 static NSArray<NSString *> *descriptions(void) {
@@ -47,12 +39,12 @@ static NSArray<NSString *> *descriptions(void) {
 + (instancetype)programWithError:(NSError **)error {
     NSString *path = VZPathInEnvironment("APPLEVZ_VIRTIOFSD");
     if (path != nil) {
-        if (is_program(path))
+        if (QEMUIsProgram(path))
             return [[self alloc] initWithPath:path];
         NSString *reason = [NSString
             stringWithFormat:@"APPLEVZ_VIRTIOFSD is %@, which is not the absolute path of a program.", VZQuoted(path)];
         VZRefuse(error,
-                 VZErrorWithReason(VZErrorNotSupported, @"virtiofsd was not found.", reason, InstallAdvice, nil));
+                 VZErrorWithReason(VZErrorNotSupported, @"virtiofsd was not found.", reason, InstallServerAdvice, nil));
         return nil;
     }
     for (NSString *description in descriptions()) {
@@ -61,13 +53,13 @@ static NSArray<NSString *> *descriptions(void) {
             return [[self alloc] initWithPath:path];
     }
     for (NSString *known in @[ @"/usr/libexec/virtiofsd", @"/usr/lib/qemu/virtiofsd", @"/usr/lib/virtiofsd" ])
-        if (is_program(known))
+        if (QEMUIsProgram(known))
             return [[self alloc] initWithPath:known];
     VZRefuse(error,
              VZErrorWithReason(VZErrorNotSupported, @"virtiofsd is not installed.",
                                @"There is no virtiofsd in the places where distributions have it, and no description "
                                @"in /usr/share/qemu/vhost-user names one.",
-                               InstallAdvice, nil));
+                               InstallServerAdvice, nil));
     return nil;
 }
 

@@ -9,11 +9,12 @@
 #import <sys/stat.h>
 
 // A q35 takes no more for both images (its property max-fw-size).
-enum { LARGEST_SIZE = 8 << 20, PAGE_SIZE = 4096 };
+enum { LARGEST_SIZE = 8 << 20, FLASH_PAGE_SIZE = 4096 };
 
 static NSString *const MachineType = @"pc-q35-7.2";
-static NSString *const InstallAdvice = @"Install EFI firmware for x86-64 (Debian and Ubuntu: the package ovmf; Fedora: "
-                                       @"edk2-ovmf).";
+static NSString *const InstallFirmwareAdvice =
+    @"Install EFI firmware for x86-64 (Debian and Ubuntu: the package ovmf; Fedora: "
+    @"edk2-ovmf).";
 
 /// Where distributions have it whose packages brought no descriptor.
 static NSString *const KnownPairs[][2] = {
@@ -96,7 +97,8 @@ static VZHostFile *open_image(NSString *path, NSString *name, NSString * (^fault
     _codeSize = (uint64_t)code_status.st_size;
     _variablesPath = variables;
     _variablesSize = (uint64_t)variables_status.st_size;
-    BOOL whole = _codeSize > 0 && _variablesSize > 0 && _codeSize % PAGE_SIZE == 0 && _variablesSize % PAGE_SIZE == 0;
+    BOOL whole = _codeSize > 0 && _variablesSize > 0 && _codeSize % FLASH_PAGE_SIZE == 0 &&
+                 _variablesSize % FLASH_PAGE_SIZE == 0;
     return whole && _codeSize <= LARGEST_SIZE && _variablesSize <= LARGEST_SIZE - _codeSize ? self : nil;
 }
 
@@ -129,7 +131,7 @@ static VZHostFile *open_image(NSString *path, NSString *name, NSString * (^fault
             @"that are there; it comes with the package ovmf.",
             [folders() componentsJoinedByString:@", "]];
     VZRefuse(error, VZErrorWithReason(VZErrorNotSupported, @"There is no EFI firmware on this host.", reason,
-                                      InstallAdvice, nil));
+                                      InstallFirmwareAdvice, nil));
     return nil;
 }
 

@@ -6,6 +6,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// The oldest QEMU that is supported: what is asked of it was tried with that one.
 enum { QEMUMinimumMajorVersion = 7, QEMUMinimumMinorVersion = 2 };
 
+/// Whether it is the absolute path of a file that may be executed.
+BOOL QEMUIsProgram(NSString *path);
+
 /// Where QEMU is installed.
 @interface QEMUProgram : NSObject
 

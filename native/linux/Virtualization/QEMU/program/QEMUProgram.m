@@ -10,7 +10,7 @@ static NSString *const InstallAdvice =
     @"Install QEMU 7.2 or later (Debian and Ubuntu: the package qemu-system-x86), or "
     @"name the program in the environment variable APPLEVZ_QEMU.";
 
-static BOOL is_program(NSString *path) {
+BOOL QEMUIsProgram(NSString *path) {
     struct stat status;
     const char *name = VZBytesOfPath(path);
     return [path hasPrefix:@"/"] && stat(name, &status) == 0 && S_ISREG(status.st_mode) && access(name, X_OK) == 0;
@@ -27,7 +27,7 @@ static BOOL is_program(NSString *path) {
 #endif
     NSString *path = VZPathInEnvironment("APPLEVZ_QEMU");
     if (path != nil) {
-        if (is_program(path))
+        if (QEMUIsProgram(path))
             return path;
         NSString *reason = [NSString
             stringWithFormat:@"APPLEVZ_QEMU is %@, which is not the absolute path of a program.", VZQuoted(path)];
@@ -37,7 +37,7 @@ static BOOL is_program(NSString *path) {
     NSString *folders = VZPathInEnvironment("PATH");
     for (NSString *folder in [folders ?: @"/usr/local/bin:/usr/bin:/bin" componentsSeparatedByString:@":"]) {
         path = [folder stringByAppendingFormat:@"/%@", ProgramName];
-        if (is_program(path))
+        if (QEMUIsProgram(path))
             return path;
     }
     NSString *reason =

@@ -146,7 +146,7 @@ static id time_or_null(BOOL is_there, int64_t seconds, uint64_t nanoseconds) {
 
 #pragma mark Whether it is whole
 
-static NSError *error_of(NSString *words, NSString *path, int failure) {
+static NSError *inspection_error(NSString *words, NSString *path, int failure) {
     NSString *reason = failure != 0 ? [NSString stringWithFormat:@"The saved state %@ cannot be read: %@.",
                                                                  VZQuoted(path), VZSystemCallErrorText(failure)]
                                     : [NSString stringWithFormat:@"The saved state %@ %@.", VZQuoted(path), words];
@@ -204,7 +204,7 @@ static NSError *error_of(NSString *words, NSString *path, int failure) {
 - (NSError *)checkNext:(uint64_t)length {
     NSString *wrong = _isBegun ? nil : [self wrongAtFirstSight];
     if (wrong != nil)
-        return error_of(wrong, _state->_path, 0);
+        return inspection_error(wrong, _state->_path, 0);
     _isBegun = YES;
     if (_part == _parts.count)
         return nil;
@@ -215,12 +215,13 @@ static NSError *error_of(NSString *words, NSString *path, int failure) {
                       ? [self readStream:part atMost:most]
                       : qemu_check_pages(part.file.number, (off_t)part.position, part.length, &_done, most, &_checksum);
     if (failure != 0)
-        return error_of(nil, _state->_path, failure);
+        return inspection_error(nil, _state->_path, failure);
     if (_done < part.length)
         return nil;
     if (_checksum != part.checksum)
-        return error_of([NSString stringWithFormat:@"is damaged: the checksum of %@ is not right", [self nameOfPart]],
-                        _state->_path, 0);
+        return inspection_error(
+            [NSString stringWithFormat:@"is damaged: the checksum of %@ is not right", [self nameOfPart]],
+            _state->_path, 0);
     _part++;
     _done = _checksum = 0;
     return nil;

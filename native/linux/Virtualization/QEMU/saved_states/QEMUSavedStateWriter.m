@@ -110,7 +110,7 @@ static int write_rest(int file, uint64_t memory_length, uint64_t memory_checksum
 
 #pragma mark The file and its name
 
-static NSError *error_of(int number, NSString *path, BOOL overwriting) {
+static NSError *writing_error(int number, NSString *path, BOOL overwriting) {
     NSString *words = number == EEXIST && overwriting ? @"it is not a regular file" : VZSystemCallErrorText(number);
     return QEMUSaveError([NSString stringWithFormat:@"%@ cannot be %@: %@.", VZQuoted(path),
                                                     overwriting ? @"replaced" : @"written", words],
@@ -194,7 +194,7 @@ static NSError *error_of(int number, NSString *path, BOOL overwriting) {
 
 - (BOOL)failed:(int)failure error:(NSError **)error {
     [self giveUp];
-    return VZRefuse(error, error_of(failure, _path, _overwrites));
+    return VZRefuse(error, writing_error(failure, _path, _overwrites));
 }
 
 // These give 0 or errno.
