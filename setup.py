@@ -125,8 +125,7 @@ class BuildNative(build_ext):
             shared=True,
             debug=debug,
             optimize="-O1" if debug else "-O2",
-            # One that is debugged is changed and built again and again.
-            united=not debug,
+            united=True,
             extra_link_flags=link_flags if debug else [*link_flags, "-Wl,-s" if toolchain.bundle else "-Wl,-S"],
         )
         if toolchain.bundle is None:

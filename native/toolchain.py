@@ -54,6 +54,10 @@ def sources_in(folder: Path) -> list[Path]:
     return [file for file in sorted(folder.rglob("*")) if file.suffix in (".c", ".m")]
 
 
+# A header says which pointers may be null, and a file below it need not: in a unit they are one file.
+UNITED_FLAGS = ["-Wno-nullability-completeness"]
+
+
 def unit_of(source: Path) -> str:
     """The folder whose files are compiled with this one: a folder of a part, and of QEMU's in the VZ classes."""
     folders = source.relative_to(NATIVE).parts[:-1]
@@ -71,7 +75,8 @@ def unite(sources: Iterable[str | os.PathLike[str]], directory: Path) -> list[st
     units: dict[str, list[Path]] = {}
     others = []
     for source in map(Path, sources):
-        if source.suffix == ".m":
+        # A test's own is compiled alone.
+        if source.suffix == ".m" and source.is_relative_to(NATIVE):
             units.setdefault(unit_of(source), []).append(source)
         else:
             others.append(str(source))
@@ -375,8 +380,7 @@ class Toolchain:
         flags = self.compile_flags(optimize, sanitize, debug, dwarf4) + list(extra_compile_flags)
         if united and not self.macos:
             sources = unite(sources, Path(build_dir) / "units")
-            # A header says which pointers may be null, and a file below it need not: here they are one file.
-            flags += ["-Wno-nullability-completeness"]
+            flags += UNITED_FLAGS
         objects = self.objects(sources, build_dir=build_dir, flags=flags, precompiled=precompiled)
         output = Path(output)
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,8 @@ READERS = (
     "json", "qmp", "agent", "leases", "state", "kernel", "compressed", "variables", "overlay", "firmware", "peers",
 )  # fmt: skip
 
-# The files whose branches the fuzzer sees; all others are as the tests of the bridge have them.
+# The fuzzer sees the branches of these files, and of those that are compiled as one with them; all others are as the
+# tests of the bridge have them.
 WATCHED = {
     "HostDecompression", "HostFileTransfer", "HostForwardedPeers", "HostOverlayImage", "LinuxELFKernel",
     "LinuxKernelImage", "QEMUExpandedKernel", "QEMUFirmware", "QEMUMemoryCopy", "QEMUOverlayCopy",
@@ -136,25 +137,33 @@ def build() -> Path:
     toolchain: Toolchain = toolchain_module.Toolchain.find()
     flavour = FLAVOURS["address"]
     header = toolchain_module.PUBLIC_HEADERS / "Virtualization.h"
-    sources = [Path(source) for source in toolchain.sources()]
+    units = [Path(unit) for unit in toolchain_module.unite(toolchain.sources(), BUILD / "objects" / "units")]
+    watched = [unit for unit in units if is_watched(unit)]
+    flags = toolchain_module.UNITED_FLAGS
     others = toolchain.objects(
-        [source for source in sources if source.stem not in WATCHED],
+        [unit for unit in units if unit not in watched],
         build_dir=BUILD / "objects",
-        flags=toolchain.compile_flags(debug=True, **flavour),
+        flags=[*toolchain.compile_flags(debug=True, **flavour), *flags],
         precompiled=header,
     )
     output = BUILD / "fuzzing" / "parsers"
     output.unlink(missing_ok=True)  # whose being up to date is judged by the readers alone
     return toolchain.compile(
-        [PROGRAM_SOURCES / "fuzz" / "parsers.m", *(source for source in sources if source.stem in WATCHED)],
+        [PROGRAM_SOURCES / "fuzz" / "parsers.m", *watched],
         output,
         build_dir=BUILD / "objects",
         debug=True,
         precompiled=header,
-        extra_compile_flags=["-fsanitize=fuzzer-no-link"],
+        extra_compile_flags=[*flags, "-fsanitize=fuzzer-no-link"],
         extra_link_flags=[*map(str, others), "-fsanitize=fuzzer"],
         **flavour,
     )
+
+
+def is_watched(unit: Path) -> bool:
+    """Whether one of the files of a unit is, or a file that is compiled alone."""
+    imported = re.findall(r'^#import "(.*)"$', unit.read_text(encoding="utf-8"), re.MULTILINE)
+    return not WATCHED.isdisjoint({unit.stem, *(Path(name).stem for name in imported)})
 
 
 def run(program: Path, reader: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

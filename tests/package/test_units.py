@@ -15,7 +15,10 @@ from places import NATIVE
 toolchain = load_toolchain()
 # A variable of a file, of any type, that is given no value: two of one name would be one variable (C11, 6.9.2).
 TENTATIVE = re.compile(r"^static (?!const\b)[^=(){}]*?\b(?P<name>\w+)(?:\[[^\]]*\])?;", re.MULTILINE)
-SOURCES = [*toolchain.sources_in(NATIVE / "bridge"), *toolchain.Toolchain.linux_sources(*toolchain.LINUX_PARTS)]
+SOURCES = [
+    *toolchain.sources_in(NATIVE / "bridge"),
+    *toolchain.Toolchain.linux_sources(*toolchain.LINUX_PARTS, "Foundation", "programs"),
+]
 
 
 def shared_variables(files: dict[Path, str]) -> list[str]:

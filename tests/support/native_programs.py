@@ -117,6 +117,7 @@ class Programs:
             build_dir=BUILD / "objects",
             debug=self._debug,
             precompiled=self._header,
+            united=True,
             **FLAVOURS[flavour],
             shared=shared,
         )

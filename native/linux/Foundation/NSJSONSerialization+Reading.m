@@ -49,7 +49,7 @@ static const char *words_of(applevz_json_fault fault) {
 }
 
 /// By the byte order mark, or by which of the first bytes, those of an ASCII character, are NUL.
-static NSStringEncoding encoding_of(const unsigned char *bytes, NSUInteger length) {
+static NSStringEncoding encoding_of_json(const unsigned char *bytes, NSUInteger length) {
     unsigned char first[4] = {1, 1, 1, 1};
     // Empty data has no bytes to point to.
     if (length > 0)
@@ -66,7 +66,7 @@ static NSStringEncoding encoding_of(const unsigned char *bytes, NSUInteger lengt
 }
 
 static NSData *utf8_of(NSData *data) {
-    NSStringEncoding encoding = encoding_of(data.bytes, data.length);
+    NSStringEncoding encoding = encoding_of_json(data.bytes, data.length);
     if (encoding != NSUTF8StringEncoding)
         data = [[[NSString alloc] initWithData:data encoding:encoding] dataUsingEncoding:NSUTF8StringEncoding];
     if (data.length >= 3 && memcmp(data.bytes, "\xef\xbb\xbf", 3) == 0)

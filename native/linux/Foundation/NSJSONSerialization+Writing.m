@@ -5,7 +5,7 @@
 
 #pragma clang diagnostic ignored "-Wobjc-protocol-method-implementation"
 
-enum { DEPTH = 512 };
+enum { WRITTEN_DEPTH = 512 };
 
 typedef struct {
     NSMutableData *text;
@@ -15,7 +15,7 @@ typedef struct {
 
 /// What makes an object no JSON; nil if nothing does.
 static NSString *wrong_with(id object, int depth) {
-    if (depth > DEPTH)
+    if (depth > WRITTEN_DEPTH)
         return @"Too many nested arrays or dictionaries in JSON write";
     if ([object isKindOfClass:[NSString class]] || object == NSNull.null)
         return nil;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import <CoreFoundation/types.h>
 
-static NSRange checked(CFDataRef data, CFRange range, const char *function) {
+static NSRange checked_in_data(CFDataRef data, CFRange range, const char *function) {
     CFIndex length = CFDataGetLength(data);
     if (range.location < 0 || range.length < 0 || range.location > length || range.length > length - range.location)
         CFFatal(function, "was called with a range that the data does not have");
@@ -64,7 +64,7 @@ UInt8 *CFDataGetMutableBytePtr(CFMutableDataRef data) {
 }
 
 void CFDataGetBytes(CFDataRef data, CFRange range, UInt8 *buffer) {
-    [(__bridge NSData *)data getBytes:buffer range:checked(data, range, __func__)];
+    [(__bridge NSData *)data getBytes:buffer range:checked_in_data(data, range, __func__)];
 }
 
 void CFDataSetLength(CFMutableDataRef data, CFIndex length) {
@@ -83,7 +83,7 @@ void CFDataAppendBytes(CFMutableDataRef data, const UInt8 *bytes, CFIndex length
 }
 
 void CFDataReplaceBytes(CFMutableDataRef data, CFRange range, const UInt8 *bytes, CFIndex length) {
-    [(__bridge NSMutableData *)data replaceBytesInRange:checked(data, range, __func__)
+    [(__bridge NSMutableData *)data replaceBytesInRange:checked_in_data(data, range, __func__)
                                               withBytes:bytes
                                                  length:length_of(length, __func__)];
 }

@@ -5,7 +5,7 @@
 #define MUTABLE(string) ((__bridge NSMutableString *)(string))
 #define GIVEN(object) ((__bridge_retained void *)(object))
 
-static NSRange checked(CFStringRef string, CFRange range, const char *function) {
+static NSRange checked_in_string(CFStringRef string, CFRange range, const char *function) {
     CFIndex length = CFStringGetLength(string);
     if (range.location < 0 || range.length < 0 || range.location > length || range.length > length - range.location)
         CFFatal(function, "was called with a range that the string does not have");
@@ -20,7 +20,7 @@ CFStringRef CFStringCreateWithCharacters(CFAllocatorRef allocator, const UniChar
 CFStringRef CFStringCreateWithSubstring(CFAllocatorRef allocator, CFStringRef string, CFRange range) {
     (void)allocator;
     @autoreleasepool {
-        return GIVEN([STRING(string) substringWithRange:checked(string, range, __func__)]);
+        return GIVEN([STRING(string) substringWithRange:checked_in_string(string, range, __func__)]);
     }
 }
 
@@ -156,11 +156,11 @@ Boolean CFStringHasSuffix(CFStringRef string, CFStringRef suffix) {
 }
 
 UniChar CFStringGetCharacterAtIndex(CFStringRef string, CFIndex index) {
-    return [STRING(string) characterAtIndex:checked(string, CFRangeMake(index, 1), __func__).location];
+    return [STRING(string) characterAtIndex:checked_in_string(string, CFRangeMake(index, 1), __func__).location];
 }
 
 void CFStringGetCharacters(CFStringRef string, CFRange range, UniChar *buffer) {
-    [STRING(string) getCharacters:buffer range:checked(string, range, __func__)];
+    [STRING(string) getCharacters:buffer range:checked_in_string(string, range, __func__)];
 }
 
 SInt32 CFStringGetIntValue(CFStringRef string) {
