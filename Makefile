@@ -3,6 +3,7 @@
 #   make run                 installs, builds, and walks the default guest through its life
 #   make run KERNEL=… INITRD=…   … another guest; ARGUMENTS='--memory 1GiB' gives `python -m applevz run` more to do
 #   make test                installs, builds, and runs everything that continuous integration runs
+#   make test-long           runs the tests that take long and that `make test` leaves out
 #   make test-images         tests whole systems, of images that it makes or installs; takes long, and needs root
 #   make sign                on a Mac: signs the Python of .venv with the entitlement that machines take
 #   make bench                   measures it beside bare QEMU; PEERS=1 installs libvirt and quick-sandbox and measures them,
@@ -31,6 +32,8 @@ GUEST_ARGUMENTS =
 IMAGES = tests/images
 PREFIX = /usr/local
 DESTDIR =
+# Which of the tests: those that take long and say little that others do not are run by `make test-long`.
+TESTS = not long
 # Two files at a time: most tests wait for an emulated guest, which keeps one processor busy.
 PYTEST_ARGUMENTS = --numprocesses 2 --dist loadfile --no-loadscope-reorder --durations 30
 
@@ -56,14 +59,17 @@ CHECK_PYTHON = @$(PYTHON) native/oldest_python.py
 
 # An environment that is made by halves is none.
 .DELETE_ON_ERROR:
-.PHONY: run test test-images test-arm64 wheel sign lint format typecheck-macos frameworks bench setup guest clean
+.PHONY: run test test-long test-images test-arm64 wheel sign lint format typecheck-macos frameworks bench setup guest clean
 
 run: $(if $(KERNEL),,guest) $(STAMPS)/installed
 	$(VENV)/bin/python -m applevz run $(if $(KERNEL),--kernel '$(KERNEL)' --initrd '$(INITRD)') $(ARGUMENTS)
 
 test: GUEST_ARGUMENTS = --all
 test: $(STAMPS)/packages-for-tests $(STAMPS)/installed-for-tests lint $(GUEST_OF_TESTS)
-	$(VENV)/bin/python -m pytest $(PYTEST_ARGUMENTS)
+	$(VENV)/bin/python -m pytest -m '$(TESTS)' $(PYTEST_ARGUMENTS)
+
+test-long: TESTS = long
+test-long: test
 
 # One at a time: each keeps a processor busy for minutes.
 test-images: $(STAMPS)/packages-for-images $(STAMPS)/installed-for-tests

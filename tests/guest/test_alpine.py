@@ -177,6 +177,7 @@ def test_a_disk_into_which_it_was_installed_starts_it(installed: applevz.Virtual
     assert guest.info(timeout=IMAGE_PATIENCE).os["ID"] == "alpine"
 
 
+@pytest.mark.long
 def test_openrc_starts_it_again(installed: applevz.VirtualMachine) -> None:
     guest = installed.guest
     lasting = guest.popen(["sleep", "100000"], detached=True, timeout=IMAGE_PATIENCE)

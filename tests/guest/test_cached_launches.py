@@ -132,7 +132,9 @@ def test_later_launches_go_on_from_the_first_each_with_a_memory_a_disk_and_a_tim
     )
     assert done.stdout == boot
     assert in_cache(given) == [f"{Path(state.path).stem}.{kind}" for kind in ("state", "used")]
-    assert images.cached_states(cache=given["cache"]) == [state]
+    # What it takes of the disk may change: a file system allocates late.
+    (kept,) = images.cached_states(cache=given["cache"])
+    assert (kept.path, kept.identifier, kept.made) == (state.path, state.identifier, state.made)
     (image,) = images.list(cache=given["cache"])
     assert Path(image.path).read_bytes() == bytes(8 << 20)
 

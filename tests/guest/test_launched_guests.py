@@ -111,7 +111,7 @@ def test_a_guest_whose_root_does_not_come_is_not_ready_and_its_console_is_shown(
 ) -> None:
     before = children()
     # This guest stays in its initial file system, and its agent answers from there.
-    given |= {"command_line": "console=hvc0 quiet root=/dev/vda", "timeout": 20}
+    given |= {"command_line": "console=hvc0 quiet root=/dev/vda", "timeout": 5}
     with pytest.raises(applevz.GuestNotAnsweringError, match="[Ii]ts console") as caught:
         applevz.launch(disk, **given)
     assert isinstance(caught.value, TimeoutError)

@@ -81,6 +81,7 @@ def test_a_benchmark_that_is_broken_off_leaves_nothing_behind(guest_files: Path)
     assert not memory()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(5 * PATIENCE)
 def test_the_benchmark_measures_every_row(guest_files: Path, tmp_path: Path) -> None:
     figures, page = tmp_path / "figures" / "bench.json", tmp_path / "benchmark.md"
