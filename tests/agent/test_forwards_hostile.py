@@ -185,7 +185,7 @@ def test_answers_that_the_agent_does_not_take_are_lost_and_grow_nothing(agent: F
                 # A busy host loses some before they are read: so there are always more.
                 for _ in range(100):
                     target.sendto(bytes(1000), peer)
-                return head._outgoing._held > 0  # type: ignore[attr-defined]
+                return bool(head._outgoing._held > 0)  # type: ignore[attr-defined]
 
             assert eventually(held, PATIENCE)
             assert head._outgoing._held <= (1 << 18) + 65_536  # type: ignore[attr-defined]
