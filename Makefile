@@ -13,6 +13,7 @@
 #   make format              has clang-format lay out what is written in C and Objective-C
 #   make typecheck-macos SDK=…   type-checks native/bridge against a macOS SDK, and against those of older macOS
 #   make wheel               the source distribution and a wheel, into dist
+#   make test-wheel          builds it, and tries it on a bare Debian 12 and 13, which it makes; takes long, and needs root
 #   make frameworks PREFIX=…     installs native/linux as headers and libraries, for programs in Objective-C
 #   make clean               removes what was built; the default guest, the packages and .venv stay
 
@@ -59,7 +60,8 @@ CHECK_PYTHON = @$(PYTHON) native/oldest_python.py
 
 # An environment that is made by halves is none.
 .DELETE_ON_ERROR:
-.PHONY: run test test-long test-images test-arm64 wheel sign lint format typecheck-macos frameworks bench setup guest clean
+.PHONY: run test test-long test-images test-arm64 wheel sign lint format typecheck-macos frameworks bench setup guest \
+    clean test-wheel
 
 run: $(if $(KERNEL),,guest) $(STAMPS)/installed
 	$(VENV)/bin/python -m applevz run $(if $(KERNEL),--kernel '$(KERNEL)' --initrd '$(INITRD)') $(ARGUMENTS)
@@ -81,6 +83,10 @@ test-arm64: $(STAMPS)/packages-for-arm64 $(STAMPS)/installed-for-arm64
 
 wheel: $(STAMPS)/packages-for-wheel $(STAMPS)/wheel-tools
 	$(VENV)/bin/python native/wheels.py
+
+# On a bare Debian 12 and 13, with the guest that is made here.
+test-wheel: wheel guest $(STAMPS)/packages-for-tests $(STAMPS)/installed-for-tests
+	$(VENV)/bin/python -m pytest --durations 0 tests/wheel
 
 sign: $(VENV)/pyvenv.cfg
 	$(VENV)/bin/python -I src/applevz/_host/signing.py
