@@ -200,7 +200,9 @@ def sentence(python: str, version: str) -> str:
     return f"applevz needs Python 3.10 or later, and {python} is {version}: install a later one "
 
 
-@pytest.mark.parametrize("goal", ["run", "test", "setup", "sign", "guest", "typecheck-macos", "frameworks", "bench"])
+@pytest.mark.parametrize(
+    "goal", ["run", "test", "setup", "sign", "guest", "typecheck-macos", "frameworks", "bench", "wheel"]
+)
 @pytest.mark.parametrize(("name", "platform"), [("Darwin", "darwin"), ("Linux", "linux")])
 def test_every_goal_refuses_an_old_python_before_it_does_anything(
     system: Callable[..., System], goal: str, name: str, platform: str
@@ -208,7 +210,7 @@ def test_every_goal_refuses_an_old_python_before_it_does_anything(
     played = system(name, platform, "3.9.6")
     # Of the packages that the goals take on Linux nothing is missing.
     (played.folder / "stamps").mkdir()
-    for packages in ("packages", "packages-for-guest", "packages-for-tests"):
+    for packages in ("packages", "packages-for-guest", "packages-for-tests", "packages-for-wheel"):
         (played.folder / "stamps" / packages).touch()
 
     done = played.make(goal)

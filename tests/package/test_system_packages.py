@@ -224,6 +224,7 @@ def test_without_privilege_the_command_is_told(system: Callable[..., System]) ->
         ("guest", "build run guest"),
         ("test", "build run guest test"),
         ("lint", "build run"),
+        ("wheel", "build run wheel"),
     ],
 )
 def test_each_goal_installs_what_it_takes(goal: str, sections: str, tmp_path: Path) -> None:
