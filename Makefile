@@ -49,7 +49,7 @@ ifeq ($(shell uname -s),Darwin)
 # The command line tools bring what the build takes, and make with it; the guest is made of Debian's packages.
 INSTALL_PACKAGES = @:
 GUEST_OF_TESTS =
-WHEEL_TOOLS = delocate
+WHEEL_TOOLS = delocate ziglang
 else
 INSTALL_PACKAGES = native/install-packages
 GUEST_OF_TESTS = guest
