@@ -121,7 +121,7 @@ guest: $(STAMPS)/packages-for-guest
 
 clean:
 	rm -rf build/lib* build/temp* build/gnustep build/bdist* build/debug build/tests $(STAMPS)/installed* dist src/*.egg-info
-	rm -f src/applevz/*.so src/applevz/*.dylib src/applevz/guest-agent
+	rm -f src/applevz/*.so src/applevz/*.dylib src/applevz/guest-agent src/applevz/guest-agent-*
 
 $(STAMPS)/packages: $(PACKAGE_LIST)
 	$(INSTALL_PACKAGES) build run

@@ -89,10 +89,7 @@ class BuildNative(build_ext):
             os.environ.setdefault("CC", toolchain.clang)
         super().run()
         self.put(library, LIBRARY)
-        self.others = self.bundled_files(toolchain)
-        agent = self.build_agent(toolchain)
-        if agent:
-            self.others[AGENT] = agent
+        self.others = self.bundled_files(toolchain) | self.build_agents(toolchain)
         for name, file in self.others.items():
             self.put(file, name)
 
@@ -149,14 +146,23 @@ class BuildNative(build_ext):
         licenses = {f"licenses/{file.name}": file for file in (toolchain.bundle / "licenses").iterdir()}
         return libraries | licenses
 
-    @staticmethod
-    def build_agent(toolchain: Toolchain) -> Path | None:
-        """The program for guests; None, with a line that says so, where nothing here can build it."""
+    def build_agents(self, toolchain: Toolchain) -> dict[str, Path]:
+        """The program for guests of this processor; in a wheel also that for the other one. Without what nothing here
+        can build, of which a line tells."""
         agent = native_module("agent/build")
+        own: str = agent.host_processor()
+        wanted = {AGENT: own}
+        if toolchain.bundle:
+            wanted |= {f"{AGENT}-{name}": name for name in agent.GUEST_PROCESSORS if name != own}
+        built = {name: self.build_agent(agent, toolchain, name, processor) for name, processor in wanted.items()}
+        return {name: program for name, program in built.items() if program}
+
+    @staticmethod
+    def build_agent(agent: ModuleType, toolchain: Toolchain, name: str, processor: str) -> Path | None:
         try:
-            program: Path = agent.build(OBJECTS / AGENT, clang=None if toolchain.macos else toolchain.clang)
+            program: Path = agent.build(OBJECTS / name, processor, None if toolchain.macos else toolchain.clang)
         except agent.NoCompiler as error:
-            print(f"The package has no guest agent: {error}.", file=sys.stderr)
+            print(f"The package has no {name}: {error}.", file=sys.stderr)
             return None
         except subprocess.CalledProcessError as error:
             raise CompileError(f"{error}\n{error.stderr}".rstrip()) from None

@@ -24,6 +24,8 @@ ROOT = AGENT.parent.parent
 PROGRAM = "guest-agent"
 # What processors are called elsewhere than in Linux.
 PROCESSORS = {"AMD64": "x86_64", "amd64": "x86_64", "arm64": "aarch64"}
+# Those of guests, by the names that Linux has for them.
+GUEST_PROCESSORS = ("x86_64", "aarch64")
 WARNINGS = ("-std=gnu11", "-Wall", "-Wextra", "-D_GNU_SOURCE")
 FLAGS = (*WARNINGS, "-Os", "-ffunction-sections", "-fdata-sections")
 HARDENING = ("-fstack-protector-strong", "-fno-strict-aliasing")

@@ -128,7 +128,7 @@ def test_a_root_of_another_processor_or_without_an_init_is_refused_in_words(
     words = rf"is for RISC-V\. /{sign} is\. .* installed for that"
     with pytest.raises(applevz.InvalidArgumentError, match=words) as caught:
         install(root)
-    assert "The agent of this installation is for" in str(caught.value)
+    assert "This installation has agents for" in str(caught.value)
     assert contents(root) == before
     (tmp_path / "empty").mkdir()
     with pytest.raises(applevz.InvalidArgumentError, match="no init system that is known.*--export FILE"):
@@ -156,6 +156,29 @@ def test_the_command_installs_prints_and_exports(
     assert command("--install", "--root", str(tmp_path / "none"))[0] == 1
     with pytest.raises(SystemExit):
         command("--export", "-", "--root", "/")
+
+
+def test_a_system_gets_the_agent_for_its_processor(
+    system: tuple[Path, Service], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As in a wheel, which may have one for each processor.
+    root, service = system
+    own = agent_program()
+    other = own[:18] + (183 if own[18] == 62 else 62).to_bytes(2, "little") + own[20:] + b"of the other processor"
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "guest-agent").write_bytes(own)
+    (programs / "guest-agent-other").write_bytes(other)
+    monkeypatch.setattr("applevz._host.guest_agent._PROGRAM", programs / "guest-agent")
+    sign = next(name for name, value in SERVICES.items() if value is service)
+
+    (root / sign).write_bytes(other[:64])
+    install(root)
+    assert (root / PROGRAM).read_bytes() == other
+
+    (root / sign).write_bytes(own[:64])
+    install(root)
+    assert (root / PROGRAM).read_bytes() == own
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the agent runs on Linux")

@@ -17,9 +17,11 @@ from typing import BinaryIO, Final
 from ..errors import Error, NotSupportedError, make, make_posix
 from .nameless_files import NamelessFile
 
-__all__ = ["agent_program", "command_line_with_agent", "guest_agent_missing", "ramdisk_with_agent"]
+__all__ = ["agent_program", "agent_programs", "command_line_with_agent", "guest_agent_missing", "ramdisk_with_agent"]
 
 _PROGRAM: Final = Path(__file__).resolve().parent.parent / "guest-agent"
+# Those for guests of other processors, which some builds have.
+_OTHERS: Final = "guest-agent-*"
 _RDINIT: Final = b"rdinit="
 _WORDS: Final = b"rdinit=/.applevz/agent"
 _CHUNK: Final = 1 << 20
@@ -43,6 +45,12 @@ def agent_program() -> bytes:
     if missing is not None:
         raise missing
     return _PROGRAM.read_bytes()
+
+
+def agent_programs() -> list[bytes]:
+    """The program, and behind it those for other processors, if this installation has any. Raises `NotSupportedError`
+    if the package has none."""
+    return [agent_program(), *(path.read_bytes() for path in sorted(_PROGRAM.parent.glob(_OTHERS)))]
 
 
 def ramdisk_with_agent(ramdisk: bytes) -> NamelessFile:

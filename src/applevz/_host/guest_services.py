@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from ..errors import InvalidArgumentError, make, make_posix
-from .guest_agent import agent_program
+from .guest_agent import agent_programs
 
 __all__ = ["OPENRC", "PROGRAM", "SYSTEMD", "Service", "install"]
 
@@ -91,16 +91,16 @@ _MACHINES[183], _MACHINES[243] = "arm64", "RISC-V"
 
 def install(root: str | os.PathLike[str] = "/") -> list[str]:
     """Puts the agent into the system below `root`, as a service that each boot starts. Returns what was changed; a
-    second time that is nothing.
+    second time that is nothing. The agent is that for the system's processor.
 
     Raises `InvalidArgumentError` for a root that is none, has no init system that is known, or is for another
     processor, `NotSupportedError` if this installation has no agent, and `POSIXError`.
     """
-    program = agent_program()
+    programs = agent_programs()
     try:
         with _Root(os.fsdecode(root)) as folder:
             service = _service_of(folder)
-            _check_processor(folder, program)
+            program = _program_for(folder, programs)
             done = [folder.put(PROGRAM, program, 0o755), folder.put(service.path, service.text.encode(), service.mode)]
             done.append(folder.link(service.link, service.target))
     except OSError as error:
@@ -124,21 +124,23 @@ def _service_of(folder: _Root) -> Service:
     )
 
 
-def _check_processor(folder: _Root, program: bytes) -> None:
-    """Whether the system's programs are for the agent's processor."""
-    ours = _machine_of(program[:20])
+def _program_for(folder: _Root, programs: list[bytes]) -> bytes:
+    """The agent for the processor that the system's programs are for; this host's where they do not tell."""
+    machines = [_machine_of(program[:20]) for program in programs]
     for name in ("usr/lib/systemd/systemd", "lib/systemd/systemd", "sbin/openrc-run", "bin/busybox", "bin/sh"):
         theirs = _machine_of(folder.begin_of(name, 20))
         if theirs is None:
             continue
-        if theirs != ours:
-            raise make(
-                InvalidArgumentError,
-                f"The system in {folder.name!r} is for {_MACHINES.get(theirs, f'the processor {theirs}')}.",
-                f"/{name} is. The agent of this installation is for {_MACHINES.get(ours or 0, f'processor {ours}')}.",
-                "Run the command in an applevz that was installed for that processor.",
-            )
-        return
+        if theirs in machines:
+            return programs[machines.index(theirs)]
+        ours = " and ".join(_MACHINES.get(ours or 0, f"processor {ours}") for ours in machines)
+        raise make(
+            InvalidArgumentError,
+            f"The system in {folder.name!r} is for {_MACHINES.get(theirs, f'the processor {theirs}')}.",
+            f"/{name} is. This installation has agents for {ours} only.",
+            "Run the command in an applevz that was installed for that processor.",
+        )
+    return programs[0]
 
 
 def _machine_of(begin: bytes | None) -> int | None:
