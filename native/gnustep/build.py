@@ -221,8 +221,6 @@ def build(output: Path, mirror: str | None) -> bool:
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="gnustep-", dir=output.parent) as temporary:
         folder = Path(temporary)
-        # Another user of a namespace of users reads and writes there.
-        folder.chmod(0o755)
         into = folder / "into"
         into.mkdir()
         for file, name in zip(files, sources(), strict=True):

@@ -45,7 +45,8 @@ done
     --with-config-file=/nonexistent/applevz/GNUstep.conf --disable-icu --disable-tls --disable-zeroconf --disable-xml \
     --disable-xslt --disable-libdispatch
 # The library alone; its tools would take what was left out. Its own names are its own, whoever else has them.
-make -C Source -j "$(nproc)" debug=no OPTFLAG=-Os ADDITIONAL_LDFLAGS="-Wl,-Bsymbolic,-O1,--exclude-libs,ALL,-z,relro"
+make -C Source -j "$(nproc)" debug=no OPTFLAG="-Os -fstack-protector-strong -D_FORTIFY_SOURCE=2" \
+    ADDITIONAL_LDFLAGS="-Wl,-Bsymbolic,-O1,--exclude-libs,ALL,-z,relro"
 make -C Source install debug=no DESTDIR=/applevz/installed
 
 cp -R /applevz/installed/applevz/tools/Local/Library/Headers "$output/include"
@@ -70,5 +71,8 @@ cp -L "$libraries"/*.o "$libraries"/*.a "$libraries"/lib*.so* ".$libraries/"
 cp -L "${libraries#/usr}"/lib*.so* ".$libraries/"
 cp -L "$gcc"/*.o "$gcc"/*.a "$gcc"/*.so ".$gcc/"
 cp -R "$gcc/include" ".$gcc/"
-cp -L /lib64/ld-linux-*.so.* usr/lib64/
+# Where the processor's ABI has the program loader.
+for loader in /lib64/ld-linux-*.so.* /lib/ld-linux-*.so.*; do
+    [ ! -e "$loader" ] || cp -L "$loader" "usr$(dirname "$loader")/"
+done
 rm -f ".$gcc"/libobjc* ".$libraries"/libffi*

