@@ -88,6 +88,8 @@ CFErrorRef applevz_capability_check(enum applevz_capability capability) {
             return virtualization_missing() ?: applevz_bridged_networks_missing();
         case APPLEVZ_CAPABILITY_ISOLATED_NETWORKS:
             return virtualization_missing() ?: applevz_isolated_networks_missing();
+        case APPLEVZ_CAPABILITY_HOST_ISOLATION:
+            return virtualization_missing() ?: applevz_host_isolation_missing();
         case APPLEVZ_CAPABILITY_SCREENSHOTS:
             return virtualization_missing() ?: applevz_screenshots_missing() ?: feature_missing(@"screenshots");
         case APPLEVZ_CAPABILITY_INPUT_EVENTS:

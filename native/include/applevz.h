@@ -144,6 +144,7 @@ enum applevz_capability {
     APPLEVZ_CAPABILITY_SHARED_DIRECTORIES, /* directories of the host can be shared with a guest, read-only or not */
     APPLEVZ_CAPABILITY_BRIDGED_NETWORKS,   /* a network card can be connected to a network of the host's */
     APPLEVZ_CAPABILITY_ISOLATED_NETWORKS,  /* a guest's network can have no way out, not even to the host */
+    APPLEVZ_CAPABILITY_HOST_ISOLATION,     /* a guest's network has no way to the host unless it is asked for */
     APPLEVZ_CAPABILITY_SOCKETS,            /* a guest can have sockets to this host */
     APPLEVZ_CAPABILITY_SCREENSHOTS,        /* a guest's display can be taken as a picture */
     APPLEVZ_CAPABILITY_INPUT_EVENTS,       /* a program can press a guest's keys and move its pointer */
@@ -267,9 +268,9 @@ APPLEVZ_EXPORT CFErrorRef applevz_storage_device_attachment_create_with_network_
 APPLEVZ_EXPORT void applevz_storage_device_attachment_release(applevz_storage_device_attachment *attachment);
 
 /* VZNATNetworkDeviceAttachment. Without `internet` nothing that the guest sends leaves its network, where the platform
-   has such networks. */
+   has such networks. Without `host_access` it does not reach this host, where the platform can see to that. */
 APPLEVZ_EXPORT CFErrorRef applevz_network_device_attachment_create_with_nat(
-    bool internet, applevz_network_device_attachment **attachment) CF_RETURNS_RETAINED;
+    bool internet, bool host_access, applevz_network_device_attachment **attachment) CF_RETURNS_RETAINED;
 /* VZFileHandleNetworkDeviceAttachment, of the descriptor of a connected datagram socket, which is duplicated. 0 is the
    default maximum transmission unit. */
 APPLEVZ_EXPORT CFErrorRef applevz_network_device_attachment_create_with_file_handle(
@@ -321,6 +322,7 @@ enum applevz_confinement {
     APPLEVZ_CONFINEMENT_SYSTEM_CALLS = 2,
     APPLEVZ_CONFINEMENT_SOCKETS = 4,
     APPLEVZ_CONFINEMENT_PRIVILEGES = 8,
+    APPLEVZ_CONFINEMENT_HOST_ADDRESSES = 16,
 };
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_confinement(applevz_configuration *configuration, uint32_t required,
                                                                 uint32_t waived) CF_RETURNS_RETAINED;

@@ -69,6 +69,8 @@ typedef NS_OPTIONS(NSUInteger, AppleVZConfinement) {
     AppleVZConfinementSockets = 4,
     /// It has none of the kernel's capabilities, and gets no rights from a program that it executes.
     AppleVZConfinementPrivileges = 8,
+    /// It reaches no address of this host's, and sends nothing that others of its network get unasked.
+    AppleVZConfinementHostAddresses = 16,
 };
 
 /// VZVirtualMachineConfiguration.
@@ -136,6 +138,10 @@ typedef NS_ENUM(NSInteger, AppleVZCloning) {
 /// Whether what the guest sends goes out, to the host and to whatever the host reaches. YES until it is set.
 /// Connections to the guest are made all the same.
 - (void)setApplevzHasInternet:(BOOL)has;
+/// Whether it goes to this host, too: to its loopback addresses, and to its own. NO until it is set.
+- (void)setApplevzReachesHost:(BOOL)reaches;
+/// Why guests are not kept from this host; nil where they are.
++ (nullable NSError *)applevzHostIsolationError;
 @end
 
 /// VZLinuxBootLoader.

@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 import applevz
+import network_namespace
 from applevz import aio
 from fixtures import Boot, Configure, MakeMachine, Script
 from guest_machine import PATIENCE, Guest
@@ -331,33 +332,165 @@ def reaches(guest: Guest, command: str, listener: socket.socket, expected: bool)
         listener.accept()[0].close()
     else:
         listener.recv(100)
-    guest.run("killall timeout; wait")
+    # busybox's timeout becomes the program itself, and has a child for the time.
+    guest.run("killall nc tftp timeout; wait")
     return True
 
 
-def nat(internet: bool) -> applevz.VirtioNetworkDeviceConfiguration:
-    return applevz.VirtioNetworkDeviceConfiguration(applevz.NATNetworkDeviceAttachment(internet=internet), FIRST)
+def reached(guest: Guest, listeners: dict[str, socket.socket]) -> list[str]:
+    """By which of the commands the guest reaches a listener, of all at once."""
+    for listener in listeners.values():
+        # A datagram that was sent again, before its sender was ended.
+        while listener.type == socket.SOCK_DGRAM and came(listener):
+            listener.recv(100)
+    commands = "".join(f"timeout 3 {command} < /dev/null > /dev/null 2>&1 & " for command in listeners)
+    guest.run(f"{commands}wait")
+    return [command for command, listener in listeners.items() if came(listener)]
 
 
-@linux
-@pytest.mark.parametrize("internet", [True, False])
-def test_a_guest_with_nat_reaches_what_listens_on_loopback_addresses_and_without_internet_nothing(
-    boot: Boot, listeners: dict[str, socket.socket], internet: bool
-) -> None:
-    guest = boot(network_devices=[nat(internet)])
+def nat(internet: bool = True, host_access: bool = False) -> applevz.VirtioNetworkDeviceConfiguration:
+    attachment = applevz.NATNetworkDeviceAttachment(internet, host_access)
+    return applevz.VirtioNetworkDeviceConfiguration(attachment, FIRST)
+
+
+def addressed(guest: Guest) -> None:
     guest.machine.console.write(b"dhcp\n")
     guest.machine.console.read_until(b"applevz guest: eth0 10.", timeout=PATIENCE)
     guest.machine.console.read_until(b"guest# ", timeout=PATIENCE)
-    if internet:
+
+
+isolating = pytest.mark.skipif(
+    not applevz.capabilities.host_isolation, reason=f"{applevz.capabilities.host_isolation.reason}"
+)
+
+
+@linux
+@isolating
+def test_a_guest_reaches_what_listens_on_loopback_addresses_only_where_it_was_asked_for(
+    boot: Boot, listeners: dict[str, socket.socket]
+) -> None:
+    guest = boot(network_devices=[nat(host_access=True)])
+    assert not guest.machine.confinement & applevz.Confinement.HOST_ADDRESSES
+    addressed(guest)
+    for access in (True, False):
+        if not access:
+            guest.machine.network_devices[0].attachment = applevz.NATNetworkDeviceAttachment()
+            assert eventually(lambda: carrier(guest) == "1")
         guest.run("until ip -6 addr show dev eth0 | grep fec0 | grep -qv tentative; do usleep 100000; done")
-    else:
-        # As one who knows the network does it by hand: nothing tells of a way out.
-        assert "default" not in guest.run("ip route")
-        guest.run("echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad; ip -6 addr add fec0::15/64 dev eth0")
-        guest.run("route add default gw 10.0.2.2")
-    for command, listener in listeners.items():
-        assert reaches(guest, command, listener, internet) is internet, command
-    assert ("default" in guest.run("ip -6 route")) is internet
+        if access:
+            for command, listener in listeners.items():
+                assert reaches(guest, command, listener, expected=True), command
+        else:
+            assert reached(guest, listeners) == []
+        assert "default" in guest.run("ip -6 route")
+
+
+@linux
+@isolating
+def test_a_machine_that_must_not_reach_its_host_is_given_no_network_that_does(machine: MakeMachine) -> None:
+    policy = applevz.ConfinementPolicy(required=applevz.Confinement.HOST_ADDRESSES)
+    vm = machine(network_devices=[nat(host_access=True)], confinement=policy)
+    with pytest.raises(applevz.NotSupportedError, match="has a network with access to this host"):
+        vm.start(timeout=PATIENCE)
+    vm = machine(network_devices=[nat()], confinement=policy)
+    vm.start(timeout=PATIENCE)
+    (device,) = vm.network_devices
+    with pytest.raises(applevz.NetworkError, match="required to reach no address of this host"):
+        device.attachment = applevz.NATNetworkDeviceAttachment(host_access=True)
+    assert device.attachment is None
+    device.attachment = applevz.NATNetworkDeviceAttachment()
+    assert device.connected
+
+
+# In a network of its own, with a name server of its own at the address of systemd's, and another host beyond a cable.
+NAMES_AND_HOSTS = r"""
+import select, struct, tempfile
+
+# The other host: this process's network has one end of the cable, its own the other.
+OTHER = '''
+import socket
+listener = socket.create_server(("10.98.0.2", 80))
+print("listening", flush=True)
+while True:
+    with listener.accept()[0] as connection:
+        connection.sendall(b"the other host")
+'''
+ip("link", "add", "cable", "type", "veth", "peer", "name", "far")
+ip("address", "add", "10.98.0.1/24", "dev", "cable")
+ip("link", "set", "cable", "up")
+there = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo; exec sleep 1000"], stdout=subprocess.PIPE)
+there.stdout.readline()
+ip("link", "set", "far", "netns", str(there.pid))
+enter = ["nsenter", "--net", "--target", str(there.pid)]
+subprocess.run([*enter, "ip", "address", "add", "10.98.0.2/24", "dev", "far"], check=True)
+subprocess.run([*enter, "ip", "link", "set", "far", "up"], check=True)
+other = subprocess.Popen([*enter, sys.executable, "-c", OTHER], stdout=subprocess.PIPE)
+other.stdout.readline()
+
+names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+names.bind(("127.0.0.53", 53))
+
+def answer_names():
+    while True:
+        question, sender = names.recvfrom(512)
+        end = question.index(0, 12) + 5
+        # An address for whatever is asked for, and nothing else.
+        known = question[end - 4 : end - 2] == b"\0\1"
+        record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + socket.inet_aton("10.98.0.2")
+        header = question[:2] + b"\x81\x80" + struct.pack(">HHHH", 1, known, 0, 0)
+        names.sendto(header + question[12:end] + record * known, sender)
+
+threading.Thread(target=answer_names, daemon=True).start()
+with tempfile.NamedTemporaryFile("w") as servers:
+    print("nameserver 127.0.0.53", file=servers, flush=True)
+    os.chmod(servers.name, 0o644)
+    subprocess.run(["mount", "--bind", servers.name, os.path.realpath("/etc/resolv.conf")], check=True)
+
+    here = []
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+        listener = socket.socket(socket.AF_INET, kind)
+        listener.bind(("", 99))
+        if kind == socket.SOCK_STREAM:
+            listener.listen()
+        here.append(listener)
+
+    configured = configuration(applevz.NATNetworkDeviceAttachment())
+    configured.confinement = applevz.ConfinementPolicy(required=applevz.Confinement.HOST_ADDRESSES)
+    with applevz.VirtualMachine(configured) as machine:
+        guest = Guest(machine).start()
+        machine.console.write(b"dhcp\n")
+        machine.console.read_until(b"applevz guest: eth0 10.", timeout=PATIENCE)
+        machine.console.read_until(b"guest# ", timeout=PATIENCE)
+        found = guest.run("nslookup other.example 10.0.2.3")
+        assert "10.98.0.2" in found, found
+        # What is there, too, and is no name server.
+        addresses = ("10.0.2.2", "10.0.2.3", "10.98.0.1", "10.99.0.1")
+        each = [f"timeout 3 nc {one} 99 < /dev/null & timeout 3 tftp -g -r any {one} 99 & " for one in addresses]
+        said = guest.run("".join(each) + "wait")
+        assert not select.select(here, [], [], 0)[0], said
+        assert guest.run("nc 10.98.0.2 80 < /dev/null") == "the other host"
+        machine.stop(timeout=PATIENCE)
+other.kill()
+there.kill()
+"""
+
+
+@linux
+@isolating
+def test_a_guest_reaches_other_hosts_and_the_host_s_name_server_and_not_the_host(guest_files: Path) -> None:
+    network_namespace.run(NAMES_AND_HOSTS, guest_files / "vmlinux", guest_files / "initrd.cpio.gz", mounts=True)
+
+
+@linux
+def test_a_guest_without_internet_reaches_nothing(boot: Boot, listeners: dict[str, socket.socket]) -> None:
+    guest = boot(network_devices=[nat(internet=False)])
+    addressed(guest)
+    # As one who knows the network does it by hand: nothing tells of a way out.
+    assert "default" not in guest.run("ip route")
+    guest.run("echo 0 > /proc/sys/net/ipv6/conf/eth0/accept_dad; ip -6 addr add fec0::15/64 dev eth0")
+    guest.run("route add default gw 10.0.2.2")
+    assert reached(guest, listeners) == []
+    assert "default" not in guest.run("ip -6 route")
     guest.run("nc -ll -p 7 -e /bin/cat > /dev/null 2>&1 &")
     guest.run("until grep -q ':0007 ' /proc/net/tcp /proc/net/tcp6; do :; done")
     with guest.machine.connect(7, timeout=PATIENCE) as connection:
@@ -381,15 +514,25 @@ def test_a_network_without_internet_is_a_part_of_what_is_saved_and_can_be_exchan
     guest.machine.start(timeout=PATIENCE)
     assert not reaches(guest, command, listener, expected=False)
     for internet in (True, False):
-        guest.machine.network_devices[0].attachment = applevz.NATNetworkDeviceAttachment(internet)
+        attachment = applevz.NATNetworkDeviceAttachment(internet, host_access=internet)
+        guest.machine.network_devices[0].attachment = attachment
         assert eventually(lambda: carrier(guest) == "1")
         assert reaches(guest, command, listener, internet) is internet
 
 
-def test_whether_there_is_internet_is_true_or_false(configure: Configure) -> None:
-    network = applevz.NATNetworkDeviceAttachment(internet="no")  # type: ignore[arg-type]
-    with pytest.raises(applevz.InvalidArgumentTypeError, match=r"network_devices\[0\]\.attachment\.internet is 'no'"):
+@pytest.mark.parametrize("field", ["internet", "host_access"])
+def test_what_a_network_reaches_is_true_or_false(configure: Configure, field: str) -> None:
+    network = applevz.NATNetworkDeviceAttachment(**{field: "no"})  # type: ignore[arg-type]
+    match = rf"network_devices\[0\]\.attachment\.{field} is 'no'"
+    with pytest.raises(applevz.InvalidArgumentTypeError, match=match):
         configure(network_devices=[applevz.VirtioNetworkDeviceConfiguration(network)]).validate()
+
+
+@linux
+def test_a_network_without_a_way_out_has_none_to_the_host(configure: Configure) -> None:
+    with pytest.raises(applevz.InvalidArgumentError, match="host_access is true, but internet is false") as caught:
+        configure(network_devices=[nat(internet=False, host_access=True)]).validate()
+    assert "network_devices[0].attachment" in str(caught.value)
 
 
 def ways_in() -> list[str]:

@@ -116,7 +116,7 @@ handles = {
         lib.applevz_storage_device_attachment_create_with_disk_image, f"{folder}/stick".encode(),
         len(f"{folder}/stick".encode()), False, lib.APPLEVZ_DISK_IMAGE_CACHING_MODE_CACHED,
         lib.APPLEVZ_DISK_IMAGE_SYNCHRONIZATION_MODE_FULL),
-    "network_device_attachment": handle_of(lib.applevz_network_device_attachment_create_with_nat, True),
+    "network_device_attachment": handle_of(lib.applevz_network_device_attachment_create_with_nat, True, False),
     "directory_share": handle_of(lib.applevz_directory_share_create_with_directories, ffi.NULL, 0),
     "guest_agent": handle_of(lib.applevz_guest_agent_create),
     "operation": begin(lib.applevz_machine_wait_for_state, handle, 1 << lib.APPLEVZ_MACHINE_STATE_ERROR),

@@ -463,6 +463,8 @@ async def devices(life: Life) -> None:
         assert network.connected
         # What a Mac has not is refused, and changes nothing.
         assert "reaches whatever the host reaches" in str(applevz.capabilities.isolated_networks.reason)
+        assert "up to the NAT" in str(applevz.capabilities.host_isolation.reason)
+        network.attachment = applevz.NATNetworkDeviceAttachment(host_access=True)
         without = applevz.NATNetworkDeviceAttachment(internet=False)
         await refused(applevz.NotSupportedError, setattr, network, "attachment", without)
         assert network.connected

@@ -26,7 +26,8 @@ from places import SUPPORT
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the machines of other platforms have no QEMU")
 
 NOTHING = Confinement(0)
-ALL = Confinement.FILES | Confinement.SYSTEM_CALLS | Confinement.SOCKETS | Confinement.PRIVILEGES
+SUPERVISED = Confinement.FILES | Confinement.SYSTEM_CALLS | Confinement.PRIVILEGES | Confinement.HOST_ADDRESSES
+ALL = SUPERVISED | Confinement.SOCKETS
 
 # What a program of this user's can do that nothing keeps from it, and what it gets otherwise: from the rules for files,
 # from the filter of system calls, or from having no rights. The first that refuses is told.
@@ -56,9 +57,6 @@ SYSTEM_CALLS = {
     "outlive Python": "EPERM",
     "fork": "EPERM",
     "vfork": "EPERM",
-    "connect to loopback": "EAFNOSUPPORT",
-    "send to loopback": "EAFNOSUPPORT",
-    "connect to loopback by IPv6": "EAFNOSUPPORT",
     "connect to a socket by its path": "EAFNOSUPPORT",
     "connect to an abstract socket": "EAFNOSUPPORT",
     "make a netlink socket": "EAFNOSUPPORT",
@@ -66,6 +64,30 @@ SYSTEM_CALLS = {
     "make a user namespace": "EPERM",
     "use io_uring": "ENOSYS",
 }
+# With and without a network card.
+HOST_ADDRESSES = {
+    "connect to loopback": "EACCES",
+    "send to loopback": "EACCES",
+    "connect to loopback by IPv6": "EACCES",
+    "connect to loopback by a mapped address": "EACCES",
+    "connect to no address": "EACCES",
+    "connect to no address by IPv6": "EACCES",
+    "connect to the host's own address": "EACCES",
+    "connect to loopback as it changes the address": "EACCES",
+    "send a datagram to loopback": "EACCES",
+    "send a message to loopback": "EACCES",
+    "send messages to loopback": "EACCES",
+    "send to loopback without a family": "EACCES",
+    "send to the host's own address": "EACCES",
+    "broadcast": "EACCES",
+    "multicast": "EACCES",
+    "ask a cloud for passwords": "EACCES",
+    "wait for others' connections": "EACCES",
+    "choose a route": "EPERM",
+    "have 800 sockets": "EMFILE",
+}
+WITHOUT_SOCKETS = dict.fromkeys(HOST_ADDRESSES, "EAFNOSUPPORT")
+WITH_SOCKETS = {"replace its control connection": "EPERM", "close its control connection": "EPERM"}
 # What only root can do.
 OF_ROOT = {
     "read /etc/shadow": "EACCES",
@@ -82,7 +104,8 @@ ALWAYS = {"signal itself": "done", "open the kernel anew": "done"}
 # What differs from host to host where nothing keeps it: whether there is such a disk, or what the system allows.
 UNCERTAIN = {
     "open a disk of the host", "signal Python's thread", "use io_uring", "make a user namespace",
-    "raise its limit of files",
+    "raise its limit of files", "broadcast", "multicast", "ask a cloud for passwords", "send to another host",
+    "have 800 sockets", "choose a route",
 }  # fmt: skip
 
 PROGRAM = """
@@ -95,7 +118,8 @@ serial = applevz.FileSerialPortAttachment(f"{folder}/outcomes")
 configuration = applevz.VirtualMachineConfiguration(
     applevz.LinuxBootLoader(f"{folder}/kernel"), memory_size="256MiB",
     serial_ports=[applevz.VirtioConsoleDeviceSerialPortConfiguration(serial)],
-    network_devices=[applevz.VirtioNetworkDeviceConfiguration()] if devices == "network" else [],
+    network_devices=[applevz.VirtioNetworkDeviceConfiguration(
+        applevz.NATNetworkDeviceAttachment(host_access=devices == "host"))] if devices else [],
     confinement=ConfinementPolicy(waived=waived))
 configuration.validate()  # loads all that another user may not read
 if user:
@@ -111,11 +135,22 @@ except applevz.Error as error:
 """
 
 
+def own_address() -> str:
+    """One of this host's own addresses, by which others reach it; that of loopback for a host that has none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(asking.getsockname()[0])
+
+
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     program = tmp_path_factory.mktemp("hostile") / "qemu-system-x86_64"
     source = SUPPORT / "hostile_qemu.c"
-    subprocess.run(["clang", "-std=gnu11", "-D_GNU_SOURCE", "-O1", "-Wall", source, "-o", program], check=True)
+    options = ["-std=gnu11", "-D_GNU_SOURCE", "-O1", "-Wall", "-pthread"]
+    subprocess.run(["clang", *options, source, "-o", program], check=True)
     return program
 
 
@@ -138,12 +173,17 @@ def attempts(folder: Path, *, user: int = 0, waived: Confinement = NOTHING, devi
             os.chown(path, user, user)
     program = str(folder / "qemu-system-x86_64")
     with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_server(("", 0)) as listener,
         socket.socket(socket.AF_UNIX) as abstract,
         socket.socket(socket.AF_UNIX) as named,
     ):
         port = listener.getsockname()[1]
-        with socket.create_server(("::1", port), family=socket.AF_INET6):
+        # Of loopback datagrams are taken, too: nothing answers that there is nobody.
+        with (
+            socket.create_server(("::1", port), family=socket.AF_INET6),
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+        ):
+            datagrams.bind(("", port))
             abstract.bind(f"\0{folder}/socket")
             abstract.listen()
             named.bind(f"{folder}/socket")
@@ -151,7 +191,7 @@ def attempts(folder: Path, *, user: int = 0, waived: Confinement = NOTHING, devi
             os.chown(folder / "socket", user, user)
             done = subprocess.run(
                 [sys.executable, "-c", PROGRAM, folder, str(user), str(waived.value), devices],
-                env={**os.environ, "APPLEVZ_QEMU": program, "APPLEVZ_QEMU_HOSTILE": f"{folder} {port}"},
+                env={**os.environ, "APPLEVZ_QEMU": program, "APPLEVZ_QEMU_HOSTILE": f"{folder} {port} {own_address()}"},
                 capture_output=True,
                 text=True,
                 timeout=PATIENCE,
@@ -183,7 +223,7 @@ def user(request: pytest.FixtureRequest) -> int:
 
 def test_it_does_nothing_to_the_host(place: Path, user: int) -> None:
     found = attempts(place, user=user)
-    expected = {**FILES, **SYSTEM_CALLS, **OF_ROOT, **ALWAYS}
+    expected = {**FILES, **SYSTEM_CALLS, **WITHOUT_SOCKETS, **OF_ROOT, **ALWAYS}
     assert {name: found[name] for name in expected} == expected
     assert found["open a disk of the host"] in ("EACCES", "ENOENT")
     # With Linux 6.12 the kernel itself keeps them from other processes.
@@ -195,7 +235,8 @@ def test_it_does_nothing_to_the_host(place: Path, user: int) -> None:
 
 def test_what_is_tried_succeeds_where_nothing_keeps_it(place: Path, user: int) -> None:
     found = attempts(place, user=user, waived=ALL)
-    expected = done({**FILES, **SYSTEM_CALLS, **ALWAYS, **({} if user or os.geteuid() else OF_ROOT)})
+    of_root = {} if user or os.geteuid() else OF_ROOT
+    expected = done({**FILES, **SYSTEM_CALLS, **HOST_ADDRESSES, **WITH_SOCKETS, **ALWAYS, **of_root})
     assert of(expected, found) == expected
 
 
@@ -212,10 +253,24 @@ def test_without_the_rules_for_files_the_filter_keeps_them_as_they_are(place: Pa
     assert found["read a file of the user"] == "done"
 
 
-def test_with_a_network_card_it_makes_sockets_of_the_internet_alone(place: Path) -> None:
-    found = attempts(place, devices="network")
-    assert found["connect to loopback"] == found["send to loopback"] == "done"
-    expected = {**FILES, **{name: SYSTEM_CALLS[name] for name in SYSTEM_CALLS if "loopback" not in name}}
+def test_with_a_network_card_it_reaches_nothing_of_the_host(place: Path, user: int) -> None:
+    found = attempts(place, user=user, devices="network")
+    expected = {**FILES, **SYSTEM_CALLS, **HOST_ADDRESSES, **WITH_SOCKETS}
+    assert {name: found[name] for name in expected} == expected
+    assert found["send to another host"] in ("done", "ENETUNREACH")
+
+
+def test_with_a_network_that_reaches_the_host_it_makes_sockets_of_the_internet_alone(place: Path) -> None:
+    found = attempts(place, devices="host")
+    kept = ("choose a route", "wait for others' connections", "send to loopback without a family")
+    reached = [name for name in HOST_ADDRESSES if name not in kept]
+    expected = {**FILES, **SYSTEM_CALLS, **WITH_SOCKETS, **done(reached), "have 800 sockets": "EMFILE"}
+    assert of(expected, found) == of(expected, expected)
+
+
+def test_where_connections_are_not_supervised_it_makes_sockets_of_the_internet_alone(place: Path) -> None:
+    found = attempts(place, devices="network", waived=Confinement.HOST_ADDRESSES)
+    expected = {**FILES, **SYSTEM_CALLS, **done({**HOST_ADDRESSES, **WITH_SOCKETS})}
     assert of(expected, found) == of(expected, expected)
 
 
@@ -234,7 +289,7 @@ def test_a_machine_says_what_is_in_force(machine: MakeMachine) -> None:
 def test_a_network_card_takes_sockets(machine: MakeMachine) -> None:
     vm = machine(network_devices=[applevz.VirtioNetworkDeviceConfiguration()])
     vm.start(timeout=PATIENCE)
-    assert vm.confinement == ALL & ~Confinement.SOCKETS
+    assert vm.confinement == SUPERVISED
 
 
 def test_what_is_required_is_there_or_the_start_is_refused(machine: MakeMachine) -> None:

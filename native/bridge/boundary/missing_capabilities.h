@@ -28,6 +28,7 @@ NSError *_Nullable applevz_bridged_networks_missing(void);
 
 /// A network of a guest's that nothing leaves.
 NSError *_Nullable applevz_isolated_networks_missing(void);
+NSError *_Nullable applevz_host_isolation_missing(void);
 
 /// A console that works before the guest has a driver for one.
 NSError *_Nullable applevz_early_console_missing(void);

@@ -20,9 +20,23 @@ NSError *applevz_isolated_networks_missing(void) {
                          @"Leave internet out, or give the guest no network card: its agent and sockets need none.");
 }
 
-CFErrorRef applevz_network_device_attachment_create_with_nat(bool internet,
+NSError *applevz_host_isolation_missing(void) {
+    Class<AppleVZNATExtensions> extensions = (Class)[VZNATNetworkDeviceAttachment class];
+    if ([VZNATNetworkDeviceAttachment respondsToSelector:@selector(applevzHostIsolationError)])
+        return [extensions applevzHostIsolationError];
+    return applevz_error(VZErrorDomain, VZErrorNotSupported, @"Guests with NAT are not kept from this host.",
+                         @"What a guest reaches is up to the NAT of the virtualization framework.",
+                         @"Have no service listen on this host that a guest must not reach, or give the guest no "
+                         @"network card: its agent and sockets need none.");
+}
+
+CFErrorRef applevz_network_device_attachment_create_with_nat(bool internet, bool host_access,
                                                              applevz_network_device_attachment **attachment) {
     return applevz_guard(^NSError *_Nullable {
+        if (!internet && host_access)
+            return applevz_invalid_argument(@"A network without a way out reaches no host.",
+                                            @"host_access is true, but internet is false.",
+                                            @"Leave host_access out, or have internet be true.");
         VZNATNetworkDeviceAttachment *object = [[VZNATNetworkDeviceAttachment alloc] init];
         if (!internet) {
             NSError *error = applevz_isolated_networks_missing();
@@ -30,6 +44,9 @@ CFErrorRef applevz_network_device_attachment_create_with_nat(bool internet,
                 return error;
             [(id<AppleVZNATExtensions>)object setApplevzHasInternet:NO];
         }
+        // A framework whose NAT decides by itself has nothing to be told.
+        if (host_access && [object respondsToSelector:@selector(setApplevzReachesHost:)])
+            [(id<AppleVZNATExtensions>)object setApplevzReachesHost:YES];
         *attachment = applevz_hand_over_handle(object);
         return nil;
     });

@@ -29,7 +29,8 @@ def network_device_attachment(owned: Owned, field: str, attachment: object) -> R
     given = arguments.instance(field, attachment, kinds)
     if isinstance(given, NATNetworkDeviceAttachment):
         internet = arguments.boolean(f"{field}.internet", given.internet)
-        return owned.make(lib.applevz_network_device_attachment_create_with_nat, internet, field=field)
+        host_access = arguments.boolean(f"{field}.host_access", given.host_access)
+        return owned.make(lib.applevz_network_device_attachment_create_with_nat, internet, host_access, field=field)
     if isinstance(given, BridgedNetworkDeviceAttachment):
         interface = given.interface
         if isinstance(interface, BridgedNetworkInterface):

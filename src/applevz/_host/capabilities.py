@@ -109,6 +109,14 @@ class Capabilities:
         return _capability("isolated_networks", lib.APPLEVZ_CAPABILITY_ISOLATED_NETWORKS)
 
     @property
+    def host_isolation(self) -> Capability:
+        """A guest's network has no way to the host unless it is asked for: `NATNetworkDeviceAttachment.host_access`.
+
+        Linux needs version 5.9 and the right to see into QEMU, which not all containers give. Not on a Mac.
+        """
+        return _capability("host_isolation", lib.APPLEVZ_CAPABILITY_HOST_ISOLATION)
+
+    @property
     def screenshots(self) -> Capability:
         """A guest's display can be taken as a picture: `VirtualMachine.screenshot`. Not on a Mac."""
         return _capability("screenshots", lib.APPLEVZ_CAPABILITY_SCREENSHOTS)

@@ -27,6 +27,11 @@ class Confinement(Flag):
     server and no USB controller."""
     PRIVILEGES = 8
     """It has none of root's capabilities, and gets none by executing a program."""
+    HOST_ADDRESSES = 16
+    """It reaches no address of this host's: this process looks at each address that it connects or sends to, and does
+    that for it. Its disks' servers, and the name server that the host asks, are reached wherever they are. A machine
+    has this that has SOCKETS, or no `NATNetworkDeviceAttachment` with `host_access` and no sound.
+    (`capabilities.host_isolation`; https://man7.org/linux/man-pages/man2/seccomp_unotify.2.html)"""
 
 
 NOTHING: Final = Confinement(0)

@@ -37,12 +37,21 @@ class MACAddress:
 class NATNetworkDeviceAttachment:
     """Connects the guest to the network through the host (NAT). The guest gets its address by DHCP.
 
-    A guest with NAT reaches what the host reaches; on Linux that is also what listens on the host's own loopback
-    addresses. Without `internet` it reaches nothing: no other network, no name server, and nothing of the host, while
+    A guest with NAT reaches other hosts, as the host does, and the name server that the host asks. The host itself it
+    does not reach: not its loopback addresses, not its own, no broadcast and no multicast address, and not the
+    addresses by which a cloud tells its machines their passwords. With `host_access` it does, by 10.0.2.2 (fec0::2) and
+    by whatever address the host has. That it does not takes `capabilities.host_isolation`: without it, as on a Mac, the
+    framework's or QEMU's NAT decides. `ConfinementPolicy(required=Confinement.HOST_ADDRESSES)` refuses a start that
+    could not see to it.
+
+    Without `internet` it reaches nothing: no other network, no name server, and nothing of the host, while
     `VirtualMachine.connect` reaches the guest. That needs `capabilities.isolated_networks`.
+
+    All cards of a machine share what one of them may reach of these.
     """
 
     internet: bool = True
+    host_access: bool = False
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ static applevz_machine *machine_create(const char *kernel, bool with_network) {
     applevz_machine *machine = NULL;
     const char *address = "52:54:00:0a:0b:0c";
     if (with_network) {
-        SUCCEED(applevz_network_device_attachment_create_with_nat(true, &network));
+        SUCCEED(applevz_network_device_attachment_create_with_nat(true, false, &network));
         SUCCEED(applevz_configuration_add_virtio_network_device(configuration, network, address, strlen(address)));
         applevz_network_device_attachment_release(network);
     }

@@ -12,7 +12,7 @@ static applevz_machine *machine_create(const char *kernel) {
     applevz_configuration *configuration = configuration_create(kernel);
     applevz_network_device_attachment *network = NULL;
     applevz_machine *machine = NULL;
-    SUCCEED(applevz_network_device_attachment_create_with_nat(true, &network));
+    SUCCEED(applevz_network_device_attachment_create_with_nat(true, false, &network));
     SUCCEED(applevz_configuration_add_virtio_network_device(configuration, network, NULL, 0));
     SUCCEED(applevz_machine_create(configuration, &machine));
     applevz_network_device_attachment_release(network);

@@ -97,6 +97,8 @@ extern BOOL VZValidateDiskSynchronizationMode(VZDiskSynchronizationMode mode,
 @interface VZNATNetworkDeviceAttachment () <AppleVZNATExtensions>
 /// Whether what the guest sends goes out, to the host and to whatever the host reaches. YES by default.
 @property BOOL applevzHasInternet;
+/// Whether it goes to this host, too. NO by default.
+@property BOOL applevzReachesHost;
 @end
 @interface VZBridgedNetworkInterface () <AppleVZBridging>
 @end

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMU/network/QEMUNetwork.h"
+#import "QEMU/process/QEMUConfinement.h"
 #import "host/HostTap.h"
 #import "configuration/VZConfiguration+Private.h"
 #import "support/VZErrors+Private.h"
@@ -82,6 +83,11 @@
 /// Takes the network from its place and puts another one there. QEMU obeys in order, so nothing of it has to be waited
 /// for.
 - (void)exchange {
+    NSError *refusal = [self errorOfRequiredConfinement];
+    if (refusal != nil) {
+        [self loseAttachmentWithError:refusal];
+        return;
+    }
     // The guest is to notice, and to ask for another address; and nothing of it may come while there is no network: a
     // frame that the hub keeps holds up the card for good (net/hub.c).
     [self tellLink:NO];
@@ -89,10 +95,10 @@
     [self remove:QEMUNameOfNetwork(_index)];
     // Whatever becomes of it, nothing is there any more that another call could leave as it is.
     _inPlace = _attachment;
+    QEMUReachOfNetwork(_instance.supervisor, _index, _attachment);
     NSUInteger exchange = ++_exchanges;
     NSUInteger index = _index;
     VZNetworkDeviceAttachment *attachment = _attachment;
-    NSError *refusal = nil;
     QEMUNetwork *present = [QEMUNetwork networkOf:attachment index:index askingHelper:NO error:&refusal];
     _isOpening = present == nil && [attachment isKindOfClass:[VZBridgedNetworkDeviceAttachment class]] &&
                  HostTapMayTakeHelper(refusal);
@@ -117,6 +123,18 @@
                 [device put:network error:error];
         });
     });
+}
+
+/// A machine that must not reach its host does not by being told so later. nil where nothing is against it.
+- (NSError *)errorOfRequiredConfinement {
+    if ((_instance.commandLine.requiredConfinement & AppleVZConfinementHostAddresses) == 0 ||
+        ![_attachment isKindOfClass:[VZNATNetworkDeviceAttachment class]] ||
+        ![(VZNATNetworkDeviceAttachment *)_attachment applevzReachesHost])
+        return nil;
+    return VZErrorWithReason(VZErrorNotSupported, @"The network device could not be connected.",
+                             @"Its network reaches this host, and the machine is required to reach no address of this "
+                             @"host's.",
+                             @"Give it a network without access to the host.", nil);
 }
 
 /// The last exchange's.

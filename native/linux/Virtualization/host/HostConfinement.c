@@ -6,9 +6,12 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -122,7 +125,9 @@ enum {
     // Of calls that came later nothing is known: a program does without them, as on an older kernel.
     FIRST_UNKNOWN_CALL = 453,
     X32_CALLS = 0x40000000,
-    ROOM = 1024,
+    ROOM = 2048,
+    // Of linux/seccomp.h, which older systems lack (Linux 5.19).
+    LISTENER_WAITS_KILLABLE = 1 << 5,
 };
 
 /// Calls of the kernel, with numbers that are the same on every architecture, that older headers do not name.
@@ -139,6 +144,7 @@ enum {
     CALL_FSPICK = 433,
     CALL_PIDFD_OPEN = 434,
     CALL_CLONE3 = 435,
+    CALL_CLOSE_RANGE = 436,
     CALL_PIDFD_GETFD = 438,
     CALL_PROCESS_MADVISE = 440,
     CALL_MOUNT_SETATTR = 442,
@@ -316,6 +322,24 @@ static void only_if(host_filter *filter, uint32_t value, uint8_t length) {
     add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, length));
 }
 
+/// The same, of what goes up to where it is ended: `end_of(filter, only_within(filter, value))` does nothing.
+static size_t only_within(host_filter *filter, uint32_t value) {
+    only_if(filter, value, 0);
+    return filter->count;
+}
+
+static void end_of(host_filter *filter, size_t start) {
+    // A jump is of 255 instructions at most.
+    if (filter->count - start > UINT8_MAX)
+        abort();
+    filter->instructions[start - 1].jf = (uint8_t)(filter->count - start);
+}
+
+static void load_argument(host_filter *filter, unsigned int argument, bool upper_half) {
+    load(filter,
+         offsetof(struct seccomp_data, args) + argument * sizeof(uint64_t) + (upper_half ? sizeof(uint32_t) : 0));
+}
+
 static void refuse_call(host_filter *filter, unsigned int number, int error) {
     only_if(filter, number, 1);
     refuse(filter, error);
@@ -338,6 +362,130 @@ static void allow_call_with(host_filter *filter, unsigned int number, unsigned i
     refuse(filter, error);
 }
 
+#pragma mark What is left to a supervisor
+
+static void ask(host_filter *filter) {
+    give(filter, SECCOMP_RET_USER_NOTIF);
+}
+
+/// Answers, for a call with one of the kept descriptors.
+static void give_for_kept(host_filter *filter, const host_filter_options *options, unsigned int argument,
+                          uint32_t answer) {
+    load_argument(filter, argument, false);
+    for (size_t i = 0; i < options->kept_count; i++) {
+        only_if(filter, options->kept[i], 1);
+        give(filter, answer);
+    }
+}
+
+static uint32_t answer_of_error(int error) {
+    return SECCOMP_RET_ERRNO | (uint32_t)error;
+}
+
+/// The kept descriptors are, for as long as the process lives, what they were at its start: with them it sends what and
+/// how it likes. So none is closed, not by the execution of a program either, and none is replaced.
+static void keep_descriptors(host_filter *filter, const host_filter_options *options) {
+    size_t start = only_within(filter, SYS_close);
+    give_for_kept(filter, options, 0, answer_of_error(EPERM));
+    give(filter, SECCOMP_RET_ALLOW);
+    end_of(filter, start);
+#ifdef SYS_dup2
+    start = only_within(filter, SYS_dup2);
+    give_for_kept(filter, options, 1, answer_of_error(EPERM));
+    give(filter, SECCOMP_RET_ALLOW);
+    end_of(filter, start);
+#endif
+    start = only_within(filter, SYS_dup3);
+    give_for_kept(filter, options, 1, answer_of_error(EPERM));
+    give(filter, SECCOMP_RET_ALLOW);
+    end_of(filter, start);
+    refuse_call(filter, CALL_CLOSE_RANGE, ENOSYS);
+    start = only_within(filter, SYS_fcntl);
+    load_argument(filter, 1, false);
+    size_t setting = only_within(filter, F_SETFD);
+    // QEMU takes it for a fault of its own if that fails.
+    give_for_kept(filter, options, 0, answer_of_error(0));
+    give(filter, SECCOMP_RET_ALLOW);
+    end_of(filter, setting);
+    give(filter, SECCOMP_RET_ALLOW);
+    end_of(filter, start);
+}
+
+/// Sockets of TCP, UDP and ICMP alone: others are connected by more calls than these.
+static void ask_for_sockets(host_filter *filter, const host_filter_options *options) {
+    size_t start = only_within(filter, SYS_socket);
+    load_argument(filter, 0, false);
+    if (options->local_sockets) {
+        only_if(filter, AF_UNIX, 1);
+        give(filter, SECCOMP_RET_ALLOW);
+    }
+    add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 2, 0));
+    add(filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 1, 0));
+    refuse(filter, EAFNOSUPPORT);
+    load_argument(filter, 1, false);
+    add(filter, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, ~(uint32_t)(SOCK_CLOEXEC | SOCK_NONBLOCK)));
+    static const struct {
+        uint32_t type;
+        uint32_t protocols[4];
+    } kinds[] = {{SOCK_STREAM, {0, IPPROTO_TCP, 0, 0}}, {SOCK_DGRAM, {0, IPPROTO_UDP, IPPROTO_ICMP, IPPROTO_ICMPV6}}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        size_t kind = only_within(filter, kinds[i].type);
+        load_argument(filter, 2, false);
+        for (size_t j = 0; j < sizeof kinds[i].protocols / sizeof *kinds[i].protocols; j++) {
+            only_if(filter, kinds[i].protocols[j], 1);
+            ask(filter);
+        }
+        refuse(filter, EPROTONOSUPPORT);
+        end_of(filter, kind);
+    }
+    refuse(filter, EPROTONOSUPPORT);
+    end_of(filter, start);
+}
+
+/// Whatever says where to, in memory: another thread could change it after it was looked at.
+static void ask_for_connections(host_filter *filter, const host_filter_options *options) {
+    ask_for_sockets(filter, options);
+    static const unsigned int calls[] = {SYS_connect, SYS_bind, SYS_sendmmsg};
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        only_if(filter, calls[i], 1);
+        ask(filter);
+    }
+    // Without an address it goes where the socket is connected to.
+    size_t start = only_within(filter, SYS_sendto);
+    load_argument(filter, 4, false);
+    only_if(filter, 0, 3);
+    load_argument(filter, 4, true);
+    only_if(filter, 0, 1);
+    give(filter, SECCOMP_RET_ALLOW);
+    ask(filter);
+    end_of(filter, start);
+    if (!options->any_messages) {
+        start = only_within(filter, SYS_sendmsg);
+        give_for_kept(filter, options, 0, SECCOMP_RET_ALLOW);
+        ask(filter);
+        end_of(filter, start);
+    }
+    // A route of the sender's own.
+    start = only_within(filter, SYS_setsockopt);
+    load_argument(filter, 1, false);
+    size_t level = only_within(filter, IPPROTO_IP);
+    load_argument(filter, 2, false);
+    only_if(filter, IP_OPTIONS, 1);
+    refuse(filter, EPERM);
+    give(filter, SECCOMP_RET_ALLOW);
+    end_of(filter, level);
+    level = only_within(filter, IPPROTO_IPV6);
+    load_argument(filter, 2, false);
+    only_if(filter, IPV6_RTHDR, 1);
+    refuse(filter, EPERM);
+    give(filter, SECCOMP_RET_ALLOW);
+    end_of(filter, level);
+    give(filter, SECCOMP_RET_ALLOW);
+    end_of(filter, start);
+}
+
+#pragma mark The whole of it
+
 host_filter host_filter_make(host_filter_options options) {
     host_filter filter = {.instructions = calloc(ROOM, sizeof(struct sock_filter))};
     if (filter.instructions == NULL)
@@ -346,6 +494,16 @@ host_filter host_filter_make(host_filter_options options) {
     add(&filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0));
     give(&filter, SECCOMP_RET_KILL_PROCESS); // 32-bit calls, whose numbers are others
     load(&filter, offsetof(struct seccomp_data, nr));
+    if (options.is_supervised) {
+        filter.has_listener = true;
+        // First, since a processor's thread does little else than that call.
+        size_t start = only_within(&filter, SYS_ioctl);
+        load_argument(&filter, 1, false);
+        only_if(&filter, FIOCLEX, 1);
+        refuse(&filter, EPERM);
+        give(&filter, SECCOMP_RET_ALLOW);
+        end_of(&filter, start);
+    }
 #if defined(__x86_64__)
     add(&filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_CALLS, 0, 1));
     give(&filter, SECCOMP_RET_KILL_PROCESS);
@@ -376,15 +534,20 @@ host_filter host_filter_make(host_filter_options options) {
     allow_call_with(&filter, SYS_prlimit64, 0, itself_or_zero, 2, EPERM);
     const uint32_t question_or_standard[] = {UINT32_MAX, 0};
     allow_call_with(&filter, SYS_personality, 0, question_or_standard, 2, EPERM);
-    uint32_t families[3];
-    size_t count = 0;
-    if (options.local_sockets)
-        families[count++] = AF_UNIX;
-    if (options.internet_sockets) {
-        families[count++] = AF_INET;
-        families[count++] = AF_INET6;
+    if (options.is_supervised) {
+        keep_descriptors(&filter, &options);
+        ask_for_connections(&filter, &options);
+    } else {
+        uint32_t families[3];
+        size_t count = 0;
+        if (options.local_sockets)
+            families[count++] = AF_UNIX;
+        if (options.internet_sockets) {
+            families[count++] = AF_INET;
+            families[count++] = AF_INET6;
+        }
+        allow_call_with(&filter, SYS_socket, 0, families, count, EAFNOSUPPORT);
     }
-    allow_call_with(&filter, SYS_socket, 0, families, count, EAFNOSUPPORT);
     const uint32_t local[] = {AF_UNIX};
     allow_call_with(&filter, SYS_socketpair, 0, local, 1, EAFNOSUPPORT);
     // The signal at the end of its parent is not its own to turn off.
@@ -439,6 +602,21 @@ RUNS_IN_CHILD int host_confine(const struct host_confinement *confinement, const
     return 0;
 }
 
+/// To the other end of a kept socket, with which the filter lets everything be sent. The listener itself goes with the
+/// execution of the program.
+RUNS_IN_CHILD static int send_listener(int listener, int socket) {
+    char byte = 0;
+    struct iovec text = {&byte, 1};
+    struct {
+        struct cmsghdr header;
+        int descriptor;
+        int padding;
+    } control = {{CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}, listener, 0};
+    const struct msghdr message = {
+        .msg_iov = &text, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    return syscall(SYS_sendmsg, socket, &message, MSG_NOSIGNAL) != 1 ? errno : 0;
+}
+
 RUNS_IN_CHILD int host_confine_calls(const struct host_confinement *confinement, const char **step) {
     const host_filter *filter = confinement->filter;
     if (filter == NULL)
@@ -449,7 +627,12 @@ RUNS_IN_CHILD int host_confine_calls(const struct host_confinement *confinement,
     const struct sock_fprog program = {.len = (unsigned short)filter->count, .filter = filter->instructions};
     // SECCOMP_FILTER_FLAG_SPEC_ALLOW would be needed on kernels before 5.16, which slow a filtered program down
     // otherwise; a guest must not read what is QEMU's, so it is not asked for.
-    if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0)
-        return errno;
-    return 0;
+    if (!filter->has_listener)
+        return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0 ? errno : 0;
+    // A call that was taken is not begun anew because of a signal: what was sent would be sent twice.
+    const unsigned int flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | LISTENER_WAITS_KILLABLE, &program);
+    if (listener < 0 && errno == EINVAL)
+        listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+    return listener < 0 ? errno : send_listener((int)listener, confinement->listener_socket);
 }

@@ -40,13 +40,18 @@ typedef struct {
     size_t count;
     size_t process_places[4]; // instructions that the number of the process goes into
     size_t process_place_count;
+    bool has_listener;
 } host_filter;
 
 typedef struct {
     bool internet_sockets; // of the families AF_INET and AF_INET6
     bool local_sockets;    // AF_UNIX
-    bool shared_memory;    // System V's, by which ALSA mixes what programs play
-    bool thread_signals;   // by tkill: only where Landlock keeps them from other processes
+    bool is_supervised; // making those of the Internet's, and connecting, binding and sending any (HostSupervision.h)
+    bool any_messages;  // but for what is sent by sendmsg
+    const unsigned int *kept; // numbers of sockets that it has from the start, and sends by what it likes
+    size_t kept_count;
+    bool shared_memory;  // System V's, by which ALSA mixes what programs play
+    bool thread_signals; // by tkill: only where Landlock keeps them from other processes
 } host_filter_options;
 
 /// A filter of system calls that refuses what no machine's program needs: to make processes, to signal, trace or read
@@ -61,11 +66,13 @@ struct host_confinement {
     const host_filter *filter;  // NULL for none
     uint64_t kept_capabilities; // all others go
     unsigned long descriptors;  // that it may have open
+    int listener_socket;        // for a filter with a listener: the kept socket in the child that it is sent by
 };
 
 /// In the child, after no_new_privs: all but the filter. 0, or the errno of the step that failed.
 int host_confine(const struct host_confinement *confinement, const char **step);
-/// … and the filter, last of all: a child that makes no other call than execve after it.
+/// … and the filter, last of all: a child that makes no other call than execve after it. What listens to the calls of
+/// one that is supervised is sent by its socket (host_listener_take).
 int host_confine_calls(const struct host_confinement *confinement, const char **step);
 
 #endif

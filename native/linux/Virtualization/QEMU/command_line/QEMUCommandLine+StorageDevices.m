@@ -26,8 +26,10 @@ NSString *QEMUNameOfDisk(NSUInteger index) {
     if (node == nil)
         return NO;
     // QEMU connects to the server by itself, and asks this host for its address.
-    if ([attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]])
+    if ([attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]]) {
         _makesInternetSockets = _makesLocalSockets = YES;
+        [_diskServers addObject:[(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment server]];
+    }
     BOOL isUsed = node.canBeUsed && (sets != NULL || !node.canBeReopened);
     NSMutableArray<NSString *> *paths = [NSMutableArray array];
     NSMutableArray<NSNumber *> *made = [NSMutableArray array];

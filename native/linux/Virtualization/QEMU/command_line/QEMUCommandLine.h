@@ -13,6 +13,7 @@ NS_ASSUME_NONNULL_BEGIN
 @class QEMUExpandedKernel;
 @class QEMUSavedState;
 @class QEMUUSBDisk;
+@class VZNetworkBlockDeviceURL;
 
 /// A QMP command that is sent before the guest runs.
 @interface QEMUPreparation : NSObject
@@ -104,6 +105,11 @@ NS_ASSUME_NONNULL_BEGIN
 /// and of this host's.
 @property (readonly) BOOL makesInternetSockets;
 @property (readonly) BOOL makesLocalSockets;
+/// What its network cards are connected to at its start, and whether one of those leads to this host, too.
+@property (readonly) NSArray<VZNetworkDeviceAttachment *> *networkAttachments;
+@property (readonly) BOOL reachesHost;
+/// The servers of its disks.
+@property (readonly) NSArray<VZNetworkBlockDeviceURL *> *diskServers;
 /// Whether it plays sound.
 @property (readonly) BOOL playsSound;
 /// Of the descriptors: the one that QEMU opens anew for reading and writing, though it writes nothing. nil for none.

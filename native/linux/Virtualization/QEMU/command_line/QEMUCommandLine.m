@@ -49,6 +49,15 @@
     // A card may be given another network later, and a disk on the USB may be any.
     _makesInternetSockets = configuration.networkDevices.count > 0 || configuration.usbControllers.count > 0;
     _makesLocalSockets = configuration.usbControllers.count > 0;
+    _diskServers = [NSMutableArray array];
+    NSMutableArray<VZNetworkDeviceAttachment *> *attachments = [NSMutableArray array];
+    for (VZNetworkDeviceConfiguration *device in configuration.networkDevices) {
+        VZNetworkDeviceAttachment *attachment = device.attachment;
+        [attachments addObject:attachment];
+        if ([attachment isKindOfClass:[VZNATNetworkDeviceAttachment class]])
+            _reachesHost |= [(VZNATNetworkDeviceAttachment *)attachment applevzReachesHost];
+    }
+    _networkAttachments = attachments;
     _requiredConfinement = configuration.applevzRequiredConfinement;
     _waivedConfinement = configuration.applevzWaivedConfinement;
     if (![self addBootLoader:configuration kernel:kernel error:error])

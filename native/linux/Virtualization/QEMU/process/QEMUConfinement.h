@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMU/command_line/QEMUCommandLine.h"
 #import "host/HostConfinement.h"
+#import "host/HostSupervisor.h"
 #import <applevz_extensions.h>
 
 NS_ASSUME_NONNULL_BEGIN
@@ -25,6 +26,21 @@ NS_ASSUME_NONNULL_BEGIN
 /// For the start of the process, as long as this object lives. NULL for a program that nothing is known of.
 @property (readonly, nullable) const struct host_confinement *native NS_RETURNS_INNER_POINTER;
 
+/// Supervises where a QEMU that was started so connects to, as its command line says; `socket` is the other end of its
+/// control connection, and `process` its pidfd. nil where it was started without, or, with an error of
+/// NSPOSIXErrorDomain, where it cannot be.
+- (nullable HostSupervisor *)superviseProcess:(int)process
+                                       socket:(int)socket
+                                  commandLine:(QEMUCommandLine *)commandLine
+                                        error:(NSError **)error;
+
 @end
+
+/// What the network with that index may reach from now on: what its attachment says.
+void QEMUReachOfNetwork(HostSupervisor *_Nullable supervisor, NSUInteger index,
+                        VZNetworkDeviceAttachment *_Nullable attachment);
+
+/// From now on QEMU connects to that server.
+void QEMUAllowDiskServer(HostSupervisor *_Nullable supervisor, VZNetworkBlockDeviceURL *server);
 
 NS_ASSUME_NONNULL_END

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUConfinement.h"
+#import "configuration/VZConfiguration+Private.h"
 #import "host/HostProgramFile.h"
+#import "host/HostSupervision.h"
 #import "support/VZErrors+Private.h"
 #import "support/VZHostFile+Private.h"
+#import "support/VZNetworkBlockDeviceURL+Private.h"
 #import <errno.h>
 #import <fcntl.h>
 #import <linux/capability.h>
 #import <stdlib.h>
+#import <sys/socket.h>
 #import <sys/stat.h>
 #import <unistd.h>
 
@@ -14,6 +18,10 @@ enum {
     // More than a program's usual limit (1024), far less than what a guest's connections could take: each costs QEMU a
     // descriptor and a quarter of a mebibyte.
     DESCRIPTORS = 2048,
+    // With so many it makes no more sockets, where that is supervised: it still opens what its host wants of it.
+    DESCRIPTORS_WITH_SOCKETS = 512,
+    // A filter has room for them.
+    KEPT_SOCKETS = 100,
 };
 
 typedef struct {
@@ -122,10 +130,11 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
     host_filter _filter;
     struct host_confinement _native;
     BOOL _isKnown;
+    unsigned int _kept[KEPT_SOCKETS];
 }
 
 + (NSError *)missingError {
-    return landlock_missing();
+    return landlock_missing() ?: [VZNATNetworkDeviceAttachment applevzHostIsolationError];
 }
 
 - (instancetype)initWithProgram:(NSString *)path commandLine:(QEMUCommandLine *)commandLine error:(NSError **)error {
@@ -181,7 +190,14 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
         if (needs_rights(descriptor, descriptor == commandLine.privateMemory))
             _native.kept_capabilities |= UINT64_C(1) << CAP_DAC_OVERRIDE;
     if ((waived & AppleVZConfinementSystemCalls) == 0) {
+        // What was waived for is not known.
+        BOOL isSupervised = commandLine.makesInternetSockets && (waived & AppleVZConfinementHostAddresses) == 0 &&
+                            [VZNATNetworkDeviceAttachment applevzHostIsolationError] == nil;
         _filter = host_filter_make((host_filter_options){
+            .is_supervised = isSupervised,
+            .any_messages = commandLine.playsSound,
+            .kept = _kept,
+            .kept_count = isSupervised ? [self keepSocketsOf:commandLine] : 0,
             .internet_sockets = hasInternet,
             .local_sockets = commandLine.makesLocalSockets || (waived & AppleVZConfinementSockets) != 0,
             .shared_memory = commandLine.playsSound,
@@ -190,13 +206,70 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
         if (_filter.instructions == NULL)
             abort();
         _native.filter = &_filter;
+        _native.listener_socket = QEMUControlDescriptor;
         _confinement |= AppleVZConfinementSystemCalls;
         if (!hasInternet)
-            _confinement |= AppleVZConfinementSockets;
+            _confinement |= AppleVZConfinementSockets | AppleVZConfinementHostAddresses;
+        else if (isSupervised && !commandLine.reachesHost && !commandLine.playsSound)
+            _confinement |= AppleVZConfinementHostAddresses;
     }
     if (!keepsRights)
         _confinement |= AppleVZConfinementPrivileges;
     return YES;
+}
+
+#pragma mark Connections
+
+/// QEMU speaks by them with this process and its own: stream sockets, which are connected for good, so that an address
+/// that it gives with what it sends is no other one's.
+- (size_t)keepSocketsOf:(QEMUCommandLine *)commandLine {
+    size_t count = 0;
+    unsigned int number = QEMUFirstConfigurationDescriptor;
+    _kept[count++] = QEMUControlDescriptor;
+    for (HostDescriptor *descriptor in commandLine.descriptors) {
+        int domain = 0, type = 0;
+        socklen_t length = sizeof domain;
+        if (count < KEPT_SOCKETS && getsockopt(descriptor.number, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 &&
+            domain == AF_UNIX && getsockopt(descriptor.number, SOL_SOCKET, SO_TYPE, &type, &length) == 0 &&
+            type == SOCK_STREAM)
+            _kept[count++] = number;
+        number++;
+    }
+    return count;
+}
+
+- (HostSupervisor *)superviseProcess:(int)process
+                              socket:(int)socket
+                         commandLine:(QEMUCommandLine *)commandLine
+                               error:(NSError **)error {
+    if (!_filter.has_listener)
+        return nil;
+    HostSupervisor *supervisor =
+        [[HostSupervisor alloc] initWithSocket:socket
+                                       process:process
+                               descriptorLimit:DESCRIPTORS_WITH_SOCKETS + commandLine.descriptors.count
+                                         error:error];
+    NSUInteger index = 0;
+    for (VZNetworkDeviceAttachment *attachment in commandLine.networkAttachments)
+        QEMUReachOfNetwork(supervisor, index++, attachment);
+    for (VZNetworkBlockDeviceURL *server in commandLine.diskServers)
+        QEMUAllowDiskServer(supervisor, server);
+    if (commandLine.playsSound)
+        [supervisor allowLocalSockets];
+    return supervisor;
+}
+
+void QEMUReachOfNetwork(HostSupervisor *supervisor, NSUInteger index, VZNetworkDeviceAttachment *attachment) {
+    BOOL isNAT = [attachment isKindOfClass:[VZNATNetworkDeviceAttachment class]];
+    VZNATNetworkDeviceAttachment *network = isNAT ? (VZNATNetworkDeviceAttachment *)attachment : nil;
+    [supervisor setReachesInternet:network.applevzHasInternet host:network.applevzReachesHost ofNetwork:index];
+}
+
+void QEMUAllowDiskServer(HostSupervisor *supervisor, VZNetworkBlockDeviceURL *server) {
+    if (server.socketPath != nil)
+        [supervisor allowServerAtPath:(NSString *)server.socketPath];
+    else
+        [supervisor allowServerAtPort:server.port];
 }
 
 #pragma mark Files
@@ -276,6 +349,17 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
 
 #pragma mark What is lacking
 
+- (NSError *)errorOfReachedHost:(AppleVZConfinement)waived {
+    if ((waived & AppleVZConfinementSystemCalls) != 0)
+        return missing(@"Where it connects to is a matter of the filter of its system calls, which is waived.",
+                       @"Do not waive that.", 0);
+    if ((waived & AppleVZConfinementSockets) != 0)
+        return missing(@"That it makes sockets is waived, and nothing is known of what for.", @"Do not waive that.", 0);
+    return [VZNATNetworkDeviceAttachment applevzHostIsolationError]
+               ?: missing(@"The machine has a network with access to this host, or plays sound.",
+                          @"Make it without, or do not require that it reaches no address of this host's.", 0);
+}
+
 - (NSError *)errorOfLacking:(AppleVZConfinement)lacking waived:(AppleVZConfinement)waived program:(NSString *)path {
     if ((lacking & waived) != 0)
         return missing(@"The same part of the confinement is required and waived.", @"Leave one of the two out.", 0);
@@ -287,6 +371,8 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
     NSError *landlock = (lacking & AppleVZConfinementFiles) != 0 ? landlock_missing() : nil;
     if (landlock != nil)
         return landlock;
+    if (lacking == AppleVZConfinementHostAddresses)
+        return [self errorOfReachedHost:waived];
     return missing(@"The machine has a network card, a disk of a server or a USB controller, for which QEMU makes "
                    @"sockets.",
                    @"Make it without them, or do not require that it makes none.", 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMU/command_line/QEMUCommandLine.h"
 #import "QEMUEnd.h"
+#import "host/HostSupervisor.h"
 #import "QEMU/program/QMPConnection.h"
 #import <applevz_extensions.h>
 #import <dispatch/dispatch.h>
@@ -46,6 +47,9 @@ NS_ASSUME_NONNULL_BEGIN
 
 /// What keeps it from the rest of the host.
 @property (readonly) AppleVZConfinement confinement;
+
+/// What decides where it connects to; nil where it does as it likes, or makes no sockets.
+@property (readonly, nullable) HostSupervisor *supervisor;
 
 /// Its version, "7.2", once it was launched.
 @property (readonly, nullable) NSString *version;

@@ -147,12 +147,22 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
         mayGainPrivileges:NO
               confinement:confinement.native
                   failure:&failure];
-    [_commandLine forgetDescriptors];
     if (_process == nil)
         return VZRefuse(error,
                         start_error([NSString stringWithFormat:@"%@ could not be run: %@ (%s).", _path,
                                                                VZSystemCallErrorText(failure.number), failure.step],
                                     VZSystemCallError(failure.number, _path)));
+    _supervisor = [confinement superviseProcess:_process.descriptor
+                                         socket:[control[0] number]
+                                    commandLine:_commandLine
+                                          error:&cause];
+    [_commandLine forgetDescriptors];
+    if (_supervisor == nil && cause != nil) {
+        [_process endNow];
+        return VZRefuse(error, start_error([NSString stringWithFormat:@"QEMU could not be supervised: %@.",
+                                                                      VZSystemCallErrorText((int)cause.code)],
+                                           cause));
+    }
     _connection = [[QMPConnection alloc] initWithSocket:control[0] queue:_queue];
     return YES;
 }
@@ -248,6 +258,7 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
     // What it said before it ended, as that the guest had turned itself off, is still in the socket.
     [_connection drain];
     _ended = YES;
+    [_supervisor end];
     _exit = [_process reap];
     BOOL isWell = _failure != nil || !_exit.known || _exit.signalled || _exit.status == 0;
     if (isWell || _commandLine.fileServers.count == 0) {
@@ -379,6 +390,7 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
                                                   nil, nil)];
     _ended = _toldOfEnd = YES;
     [_process endNow];
+    [_supervisor end];
     [self endFileServers];
 }
 

@@ -140,7 +140,7 @@ static NSArray<Field *> *console_fields(VZConsoleDeviceConfiguration *device, NS
     return fields;
 }
 
-/// A guest that was saved without a way out gets none by being restored.
+/// A guest that was saved without a way out, or one to the host, gets none by being restored.
 static NSString *attachment_text(VZNetworkDeviceAttachment *_Nullable attachment) {
     if (attachment == nil)
         return @"nil";
@@ -148,6 +148,8 @@ static NSString *attachment_text(VZNetworkDeviceAttachment *_Nullable attachment
     BOOL isNAT = [attachment isKindOfClass:[VZNATNetworkDeviceAttachment class]];
     if (isNAT && ![(VZNATNetworkDeviceAttachment *)attachment applevzHasInternet])
         return [name stringByAppendingString:@" without internet"];
+    if (isNAT && [(VZNATNetworkDeviceAttachment *)attachment applevzReachesHost])
+        return [name stringByAppendingString:@" with access to the host"];
     return name;
 }
 

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUUSBDisk.h"
+#import "QEMU/process/QEMUConfinement.h"
+#import "configuration/VZConfiguration+Private.h"
 #import "support/VZErrors+Private.h"
 #import <json_values.h>
 #import <stdatomic.h>
@@ -74,6 +76,9 @@ static NSError *detach_error(NSString *reason, NSError *underlying) {
 
 - (void)plug:(QEMUBlockNode *)node into:(QEMUInstance *)instance completion:(Completion)completion {
     _isBusy = YES;
+    VZStorageDeviceAttachment *attachment = _configuration.attachment;
+    if ([attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]])
+        QEMUAllowDiskServer(instance.supervisor, [(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment server]);
     Completion done = ^(NSError *error) {
         self->_isBusy = NO;
         completion(error);
