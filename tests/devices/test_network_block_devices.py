@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import socket
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,14 +16,16 @@ from typing import Any
 import pytest
 
 import applevz
-from fixtures import Configure, MakeMachine
+from fixtures import Boot, Configure, MakeMachine
 from guest_machine import PATIENCE, Guest
 from nbd_server import CONNECTED, FAILED, Server, next_event
+from processes import eventually
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the test's guest is made on Linux")
 pytestmark = pytest.mark.skipif(not shutil.which("qemu-nbd"), reason="there is no qemu-nbd (package qemu-utils)")
 
 MIB = 1 << 20
+HELD = applevz.Confinement.HOST_ADDRESSES if applevz.capabilities.host_isolation else applevz.Confinement(0)
 
 
 def disk(url: str, **fields: Any) -> applevz.VirtioBlockDeviceConfiguration:
@@ -102,6 +106,37 @@ def test_a_machine_with_a_network_block_device_cannot_be_saved_and_says_why(gues
     assert vm.state is applevz.VirtualMachineState.PAUSED
     assert not (tmp_path / "state").exists()
     vm.resume(timeout=PATIENCE)
+
+
+@linux
+def test_a_server_on_loopback_is_the_disk_s_and_not_the_guest_s(boot: Boot, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    applevz.create_disk_image(image, "4MiB")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = ["--format=raw", "--persistent", "--shared=4", "--bind=127.0.0.1", f"--port={port}", "--export-name=disk"]
+    server = subprocess.Popen(["qemu-nbd", *words, image])
+    try:
+        assert eventually(lambda: listens(port))
+        guest = boot(
+            storage_devices=[disk(f"nbd://localhost:{port}/disk")],
+            network_devices=[applevz.VirtioNetworkDeviceConfiguration()],
+            confinement=applevz.ConfinementPolicy(required=HELD),
+        )
+        # More than is sent at a time.
+        guest.run("dd if=/dev/urandom of=/dev/vda bs=1M count=3 conv=fsync 2>/dev/null; sync")
+        said = guest.run("dd if=/dev/vda bs=1M count=3 iflag=direct 2>/dev/null | md5sum").split()[0]
+        assert said == hashlib.md5(image.read_bytes()[: 3 * MIB]).hexdigest()
+        guest.run("ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up")
+        assert "Network is unreachable" in guest.run(f"nc 10.0.2.2 {port} < /dev/null 2>&1")
+    finally:
+        server.kill()
+        server.wait()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
 
 
 # ---- Servers that are not there ----

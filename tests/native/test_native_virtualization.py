@@ -27,7 +27,7 @@ def programs() -> Programs:
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-@pytest.mark.parametrize("name", ["defaults", "efi", "files", "kernel_images", "refusals", "sockets"])
+@pytest.mark.parametrize("name", ["addresses", "defaults", "efi", "files", "kernel_images", "refusals", "sockets"])
 def test_program(programs: Programs, name: str, flavour: str) -> None:
     result = programs.run(name, flavour)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")

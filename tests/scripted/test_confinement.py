@@ -292,6 +292,57 @@ def test_a_network_card_takes_sockets(machine: MakeMachine) -> None:
     assert vm.confinement == SUPERVISED
 
 
+# A program that may not take its children's descriptors, as in many containers, or whose own system calls are listened
+# to by another one.
+WITHOUT_SUPERVISION = """
+import ctypes, struct, sys
+import applevz
+from applevz import Confinement, ConfinementPolicy
+
+libc = ctypes.CDLL(None, use_errno=True)
+seccomp, allow, refuse = 317 if sys.argv[3] == "x86_64" else 277, 0x7fff0000, 0x00050001
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, 438), (0x06, 0, 0, refuse), (0x06, 0, 0, allow)]
+if sys.argv[2] == "listened to":
+    code = code[3:]
+program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *one) for one in code))
+filter = struct.pack("@HP", len(code), ctypes.addressof(program))
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+assert libc.syscall(seccomp, 1, 8 if sys.argv[2] == "listened to" else 0, filter) >= 0
+print(applevz.capabilities.host_isolation.reason)
+for required in (Confinement(0), Confinement.HOST_ADDRESSES):
+    configuration = applevz.VirtualMachineConfiguration(
+        applevz.LinuxBootLoader(sys.argv[1]), memory_size="256MiB", serial_ports=[],
+        network_devices=[applevz.VirtioNetworkDeviceConfiguration()], confinement=ConfinementPolicy(required=required))
+    with applevz.VirtualMachine(configuration) as machine:
+        try:
+            machine.start(timeout=60)
+            print(machine.confinement)
+        except applevz.NotSupportedError as error:
+            print(error)
+"""
+
+
+@pytest.mark.parametrize(("what", "words"), [("refused", "not permitted"), ("listened to", "busy")])
+def test_where_connections_cannot_be_supervised_it_is_said_and_can_be_refused(
+    configure: Configure, what: str, words: str
+) -> None:
+    kernel = os.fspath(configure().boot_loader.kernel)
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_SUPERVISION, kernel, what, os.uname().machine],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    reason, confinement, refusal = done.stdout.splitlines()
+    assert "cannot be supervised" in reason
+    assert words in reason
+    assert Confinement.HOST_ADDRESSES.name not in confinement
+    assert "SYSTEM_CALLS" in confinement
+    assert "cannot be supervised" in refusal
+
+
 def test_what_is_required_is_there_or_the_start_is_refused(machine: MakeMachine) -> None:
     required = ConfinementPolicy(required=ALL)
     machine(confinement=required).start(timeout=PATIENCE)

@@ -23,7 +23,10 @@ NS_ASSUME_NONNULL_BEGIN
 /// A server of disks, on whichever host: connected to by another thread than the program's first, which works for the
 /// guest's networks, at least as long as nobody has taken the program over.
 - (void)allowServerAtPort:(NSUInteger)port;
-- (void)allowServerAtPath:(NSString *)path;
+/// The same at a path. What the program calls /proc/self is another one here: with a folder it is the name in that.
+- (void)allowServerAtPath:(NSString *)path
+                 inFolder:(nullable HostDescriptor *)folder
+                     name:(nullable NSString *)name;
 
 /// Every socket of this host's own family.
 - (void)allowLocalSockets;

@@ -100,7 +100,8 @@ static int option_of(int descriptor, int option) {
     pthread_mutex_t _lock;                               // of what is below
     NSMutableDictionary<NSNumber *, NSNumber *> *_reach; // by the network's index
     NSMutableSet<NSNumber *> *_ports;
-    NSMutableSet<NSString *> *_paths;
+    // What the program says, and with what this process says it: a folder and a name, or nothing else than it does.
+    NSMutableDictionary<NSString *, NSArray *> *_paths;
     BOOL _reachesLocalSockets;
 }
 
@@ -136,7 +137,7 @@ enum { REACHES_INTERNET = 1, REACHES_HOST = 2 };
         abort();
     _reach = [NSMutableDictionary dictionary];
     _ports = [NSMutableSet set];
-    _paths = [NSMutableSet set];
+    _paths = [NSMutableDictionary dictionary];
     _connecting = [NSMutableSet set];
     _queue = dispatch_queue_create("applevz.supervisor", DISPATCH_QUEUE_SERIAL);
     _source = dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)listener, 0, _queue);
@@ -185,9 +186,9 @@ enum { REACHES_INTERNET = 1, REACHES_HOST = 2 };
     pthread_mutex_unlock(&_lock);
 }
 
-- (void)allowServerAtPath:(NSString *)path {
+- (void)allowServerAtPath:(NSString *)path inFolder:(HostDescriptor *)folder name:(NSString *)name {
     pthread_mutex_lock(&_lock);
-    [_paths addObject:path];
+    _paths[path] = folder != nil && name != nil ? @[ folder, name ] : @[];
     pthread_mutex_unlock(&_lock);
 }
 
@@ -197,11 +198,26 @@ enum { REACHES_INTERNET = 1, REACHES_HOST = 2 };
     pthread_mutex_unlock(&_lock);
 }
 
-- (BOOL)isServerPath:(NSString *)path {
+/// Makes the path of a socket what it is in this process, and keeps what it leads through. 0, or an errno.
+- (int)resolve:(address_copy *)copy through:(HostDescriptor **)through {
+    // A name that is no path begins with a null character.
+    size_t room = copy->length - offsetof(struct sockaddr_un, sun_path);
+    NSString *path = room > 0 && copy->local.sun_path[0] == '/' ? VZPathWithBytes(copy->local.sun_path) : nil;
     pthread_mutex_lock(&_lock);
-    BOOL allowed = _reachesLocalSockets || (path != nil && [_paths containsObject:path]);
+    NSArray *place = path != nil ? _paths[path] : nil;
+    BOOL reachesAll = _reachesLocalSockets;
     pthread_mutex_unlock(&_lock);
-    return allowed;
+    if (place.count == 0)
+        return place != nil || (reachesAll && ![path hasPrefix:@"/proc/"]) ? 0 : EACCES;
+    *through = place[0];
+    NSString *here = [NSString stringWithFormat:@"/proc/self/fd/%d/%@", (*through).number, place[1]];
+    const char *bytes = VZBytesOfPath(here);
+    if (strlen(bytes) >= sizeof copy->local.sun_path)
+        return ENAMETOOLONG;
+    memset(copy->local.sun_path, 0, sizeof copy->local.sun_path);
+    strcpy(copy->local.sun_path, bytes);
+    copy->length = sizeof copy->local;
+    return 0;
 }
 
 /// 0, or an errno.
@@ -324,18 +340,6 @@ enum { REACHES_INTERNET = 1, REACHES_HOST = 2 };
     }
 }
 
-- (int)errorOfConnecting:(const address_copy *)copy isStream:(BOOL)isStream of:(const host_call *)call {
-    if (copy->any.sa_family == AF_UNSPEC)
-        return 0; // to nothing
-    if (copy->any.sa_family != AF_UNIX)
-        return [self errorOfAddress:&copy->internet isStream:isStream of:call];
-    const char *path = copy->local.sun_path;
-    size_t room = copy->length - offsetof(struct sockaddr_un, sun_path);
-    // A name that is no path begins with a null character.
-    NSString *name = room > 0 && path[0] == '/' ? VZPathWithBytes(path) : nil;
-    return [self isServerPath:name] ? 0 : EACCES;
-}
-
 - (void)takeConnection:(const host_call *)call {
     address_copy copy;
     int error = [self copy:&copy at:call->arguments[1] length:(uint32_t)call->arguments[2] of:call];
@@ -355,13 +359,18 @@ enum { REACHES_INTERNET = 1, REACHES_HOST = 2 };
         return;
     }
     BOOL isStream = option_of(number, SO_TYPE) == SOCK_STREAM;
-    error = [self errorOfConnecting:&copy isStream:isStream of:call];
+    HostDescriptor *through = nil;
+    if (copy.any.sa_family == AF_UNIX)
+        error = [self resolve:&copy through:&through];
+    else if (copy.any.sa_family != AF_UNSPEC) // to nothing
+        error = [self errorOfAddress:&copy.internet isStream:isStream of:call];
     if (error != 0)
         [self answer:call value:0 error:error];
     else if (isStream && waits(number))
         [self connect:socket to:&copy for:call];
     else
         [self answer:call value:0 error:connect(number, &copy.any, copy.length) == 0 ? 0 : errno];
+    (void)through; // has been kept until here
 }
 
 /// Of a socket that waits until it is connected its thread waits for that, and no other thread. That it does so is a

@@ -7,6 +7,20 @@
 
 NS_ASSUME_NONNULL_BEGIN
 
+/// A server that QEMU connects to for a disk: at a port of whichever host, or at a path, as it says it.
+@interface QEMUDiskServer : NSObject
+- (instancetype)initWithPort:(NSUInteger)port NS_DESIGNATED_INITIALIZER;
+- (instancetype)initWithPath:(NSString *)path
+                      folder:(nullable HostDescriptor *)folder
+                        name:(nullable NSString *)name NS_DESIGNATED_INITIALIZER;
+- (instancetype)init NS_UNAVAILABLE;
+@property (readonly) NSUInteger port;
+@property (readonly, nullable) NSString *path;
+/// What that path leads to, where it is one of QEMU's process alone: a folder, and the socket's name in it.
+@property (readonly, nullable) HostDescriptor *folder;
+@property (readonly, nullable) NSString *name;
+@end
+
 /// What QEMU opens for a disk: one file or server, or the images of which each holds what differs from the next, told
 /// one by one. What an image says itself of that is never opened.
 @interface QEMUBlockNode : NSObject
@@ -36,6 +50,9 @@ NS_ASSUME_NONNULL_BEGIN
 
 /// What blockdev-add takes. A path stands for each descriptor.
 - (NSDictionary *)optionsWithName:(NSString *)name paths:(NSArray<NSString *> *)paths;
+
+/// What it connects to by these paths; nil for a disk without a server.
+- (nullable QEMUDiskServer *)serverWithPaths:(NSArray<NSString *> *)paths;
 
 @end
 

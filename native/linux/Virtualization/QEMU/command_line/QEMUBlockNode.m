@@ -20,6 +20,27 @@ enum { LONGEST_DESCRIPTOR_PATH = 22 };
 
 enum { sector_size = 512 };
 
+@implementation QEMUDiskServer
+
+- (instancetype)initWithPort:(NSUInteger)port {
+    self = [super init];
+    if (self != nil)
+        _port = port;
+    return self;
+}
+
+- (instancetype)initWithPath:(NSString *)path folder:(HostDescriptor *)folder name:(NSString *)name {
+    self = [super init];
+    if (self != nil) {
+        _path = path;
+        _folder = folder;
+        _name = name;
+    }
+    return self;
+}
+
+@end
+
 @implementation QEMUBlockNode {
     NSDictionary *_options; // with the number of a descriptor for each path of a file
     // Of a disk of images.
@@ -358,6 +379,22 @@ static NSDictionary *cache_options(BOOL direct, BOOL flushes) {
     return _socketName == nil;
 }
 
+- (QEMUDiskServer *)serverWithPaths:(NSArray<NSString *> *)paths {
+    NSDictionary *server = _options[@"server"];
+    if (server == nil)
+        return nil;
+    if (server[@"path"] == nil)
+        return [[QEMUDiskServer alloc] initWithPort:(NSUInteger)[server[@"port"] integerValue]];
+    BOOL isHeld = paths.count > 0 && _socketName != nil;
+    return [[QEMUDiskServer alloc] initWithPath:isHeld ? [self pathOfSocketIn:paths[0]] : server[@"path"]
+                                         folder:isHeld ? _descriptors[0] : nil
+                                           name:isHeld ? _socketName : nil];
+}
+
+- (NSString *)pathOfSocketIn:(NSString *)folder {
+    return [folder stringByAppendingFormat:@"/%@", _socketName];
+}
+
 /// Options with the paths in the place of their numbers.
 static NSDictionary *with_paths(NSDictionary *options, NSArray<NSString *> *paths) {
     NSMutableDictionary *result = [options mutableCopy];
@@ -372,7 +409,7 @@ static NSDictionary *with_paths(NSDictionary *options, NSArray<NSString *> *path
 - (NSDictionary *)optionsWithName:(NSString *)name paths:(NSArray<NSString *> *)paths {
     NSMutableDictionary *options = [with_paths(_options, paths) mutableCopy];
     if (paths.count > 0 && _socketName != nil)
-        options[@"server"] = @{@"type" : @"unix", @"path" : [paths[0] stringByAppendingFormat:@"/%@", _socketName]};
+        options[@"server"] = @{@"type" : @"unix", @"path" : [self pathOfSocketIn:paths[0]]};
     if (!_isReadOnly) {
         options[@"node-name"] = name;
         return options;

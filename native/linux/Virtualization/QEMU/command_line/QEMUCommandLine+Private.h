@@ -41,7 +41,7 @@ NS_ASSUME_NONNULL_BEGIN
     uint32_t _socketGuest;
     BOOL _makesInternetSockets;
     BOOL _makesLocalSockets;
-    NSMutableArray<VZNetworkBlockDeviceURL *> *_diskServers;
+    NSMutableArray<QEMUDiskServer *> *_diskServers;
     BOOL _playsSound;
     HostDescriptor *_privateMemory;
 }

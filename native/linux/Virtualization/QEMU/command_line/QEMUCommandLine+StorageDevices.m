@@ -26,10 +26,8 @@ NSString *QEMUNameOfDisk(NSUInteger index) {
     if (node == nil)
         return NO;
     // QEMU connects to the server by itself, and asks this host for its address.
-    if ([attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]]) {
+    if ([attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]])
         _makesInternetSockets = _makesLocalSockets = YES;
-        [_diskServers addObject:[(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment server]];
-    }
     BOOL isUsed = node.canBeUsed && (sets != NULL || !node.canBeReopened);
     NSMutableArray<NSString *> *paths = [NSMutableArray array];
     NSMutableArray<NSNumber *> *made = [NSMutableArray array];
@@ -38,6 +36,9 @@ NSString *QEMUNameOfDisk(NSUInteger index) {
         if (isUsed)
             [made addObject:@(QEMUFirstConfigurationDescriptor + _descriptors.count - 1)];
     }
+    QEMUDiskServer *server = [node serverWithPaths:paths];
+    if (server != nil)
+        [_diskServers addObject:server];
     if (node.carriedDisk != nil)
         [_carriedDisks addObject:node.carriedDisk];
     if (node.replacement != nil)

@@ -13,7 +13,7 @@ NS_ASSUME_NONNULL_BEGIN
 @class QEMUExpandedKernel;
 @class QEMUSavedState;
 @class QEMUUSBDisk;
-@class VZNetworkBlockDeviceURL;
+@class QEMUDiskServer;
 
 /// A QMP command that is sent before the guest runs.
 @interface QEMUPreparation : NSObject
@@ -108,8 +108,8 @@ NS_ASSUME_NONNULL_BEGIN
 /// What its network cards are connected to at its start, and whether one of those leads to this host, too.
 @property (readonly) NSArray<VZNetworkDeviceAttachment *> *networkAttachments;
 @property (readonly) BOOL reachesHost;
-/// The servers of its disks.
-@property (readonly) NSArray<VZNetworkBlockDeviceURL *> *diskServers;
+/// The servers of its disks, at its start.
+@property (readonly) NSArray<QEMUDiskServer *> *diskServers;
 /// Whether it plays sound.
 @property (readonly) BOOL playsSound;
 /// Of the descriptors: the one that QEMU opens anew for reading and writing, though it writes nothing. nil for none.

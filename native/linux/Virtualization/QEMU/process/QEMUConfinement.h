@@ -41,6 +41,6 @@ void QEMUReachOfNetwork(HostSupervisor *_Nullable supervisor, NSUInteger index,
                         VZNetworkDeviceAttachment *_Nullable attachment);
 
 /// From now on QEMU connects to that server.
-void QEMUAllowDiskServer(HostSupervisor *_Nullable supervisor, VZNetworkBlockDeviceURL *server);
+void QEMUAllowDiskServer(HostSupervisor *_Nullable supervisor, QEMUDiskServer *server);
 
 NS_ASSUME_NONNULL_END

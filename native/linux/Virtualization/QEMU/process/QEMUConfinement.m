@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUConfinement.h"
+#import "QEMU/command_line/QEMUBlockNode.h"
 #import "configuration/VZConfiguration+Private.h"
 #import "host/HostProgramFile.h"
 #import "host/HostSupervision.h"
 #import "support/VZErrors+Private.h"
 #import "support/VZHostFile+Private.h"
-#import "support/VZNetworkBlockDeviceURL+Private.h"
 #import <errno.h>
 #import <fcntl.h>
 #import <linux/capability.h>
@@ -252,7 +252,7 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
     NSUInteger index = 0;
     for (VZNetworkDeviceAttachment *attachment in commandLine.networkAttachments)
         QEMUReachOfNetwork(supervisor, index++, attachment);
-    for (VZNetworkBlockDeviceURL *server in commandLine.diskServers)
+    for (QEMUDiskServer *server in commandLine.diskServers)
         QEMUAllowDiskServer(supervisor, server);
     if (commandLine.playsSound)
         [supervisor allowLocalSockets];
@@ -265,9 +265,9 @@ void QEMUReachOfNetwork(HostSupervisor *supervisor, NSUInteger index, VZNetworkD
     [supervisor setReachesInternet:network.applevzHasInternet host:network.applevzReachesHost ofNetwork:index];
 }
 
-void QEMUAllowDiskServer(HostSupervisor *supervisor, VZNetworkBlockDeviceURL *server) {
-    if (server.socketPath != nil)
-        [supervisor allowServerAtPath:(NSString *)server.socketPath];
+void QEMUAllowDiskServer(HostSupervisor *supervisor, QEMUDiskServer *server) {
+    if (server.path != nil)
+        [supervisor allowServerAtPath:server.path inFolder:server.folder name:server.name];
     else
         [supervisor allowServerAtPort:server.port];
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUUSBDisk.h"
 #import "QEMU/process/QEMUConfinement.h"
-#import "configuration/VZConfiguration+Private.h"
 #import "support/VZErrors+Private.h"
 #import <json_values.h>
 #import <stdatomic.h>
@@ -76,9 +75,6 @@ static NSError *detach_error(NSString *reason, NSError *underlying) {
 
 - (void)plug:(QEMUBlockNode *)node into:(QEMUInstance *)instance completion:(Completion)completion {
     _isBusy = YES;
-    VZStorageDeviceAttachment *attachment = _configuration.attachment;
-    if ([attachment isKindOfClass:[VZNetworkBlockDeviceStorageDeviceAttachment class]])
-        QEMUAllowDiskServer(instance.supervisor, [(VZNetworkBlockDeviceStorageDeviceAttachment *)attachment server]);
     Completion done = ^(NSError *error) {
         self->_isBusy = NO;
         completion(error);
@@ -92,6 +88,9 @@ static NSError *detach_error(NSString *reason, NSError *underlying) {
             to:(QEMUInstance *)instance
     completion:(Completion)completion {
     if (paths.count == node.descriptors.count) {
+        QEMUDiskServer *server = [node serverWithPaths:paths];
+        if (server != nil)
+            QEMUAllowDiskServer(instance.supervisor, server);
         [self add:[node optionsWithName:_node paths:paths] to:instance completion:completion];
         return;
     }
