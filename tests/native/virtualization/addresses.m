@@ -52,7 +52,7 @@ static void refused_are_refused(void) {
 
 /// Others' are reached, or there is no way to them, which says so.
 static void others_are_not_refused(void) {
-    const char *const others[] = {"192.0.2.1",         "100.100.100.199", "168.63.129.17",
+    const char *const others[] = {"192.0.2.1",        "100.100.100.199", "168.63.129.17",
                                   "::ffff:192.0.2.1", "2001:db8::1",     "fd00:ec2::253"};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         CHECK(error_of(others[i]) != EACCES);

@@ -7,6 +7,7 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
@@ -88,7 +89,8 @@ bool host_address_is_loopback(const host_address *address) {
 
 /// Where the kernel would send a packet: RTN_UNICAST and so on; or a negative errno.
 static int route_type(int routes, int family, const void *address, size_t length) {
-    static _Thread_local uint32_t last_number;
+    static atomic_uint last_number;
+    uint32_t number = atomic_fetch_add(&last_number, 1);
     struct {
         struct nlmsghdr header;
         struct rtmsg message;
@@ -98,7 +100,7 @@ static int route_type(int routes, int family, const void *address, size_t length
         .header = {.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof question.message) + RTA_LENGTH(length)),
                    .nlmsg_type = RTM_GETROUTE,
                    .nlmsg_flags = NLM_F_REQUEST,
-                   .nlmsg_seq = ++last_number},
+                   .nlmsg_seq = number},
         .message = {.rtm_family = (uint8_t)family, .rtm_dst_len = (uint8_t)(8 * length)},
         .attribute = {.rta_len = (uint16_t)RTA_LENGTH(length), .rta_type = RTA_DST},
     };
@@ -116,7 +118,7 @@ static int route_type(int routes, int family, const void *address, size_t length
             return ready <= 0 ? -ETIMEDOUT : -EIO;
         const struct nlmsghdr *header = (const struct nlmsghdr *)answer;
         // What came too late for an earlier question.
-        if (header->nlmsg_seq != last_number)
+        if (header->nlmsg_seq != number)
             continue;
         if (header->nlmsg_type == NLMSG_ERROR && count >= (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr))) {
             int error = ((const struct nlmsgerr *)NLMSG_DATA(header))->error;

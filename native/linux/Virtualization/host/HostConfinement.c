@@ -607,13 +607,12 @@ RUNS_IN_CHILD int host_confine(const struct host_confinement *confinement, const
 RUNS_IN_CHILD static int send_listener(int listener, int socket) {
     char byte = 0;
     struct iovec text = {&byte, 1};
-    struct {
-        struct cmsghdr header;
-        int descriptor;
-        int padding;
-    } control = {{CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}, listener, 0};
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct cmsghdr *header = (struct cmsghdr *)control;
+    *header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    *(int *)CMSG_DATA(header) = listener;
     const struct msghdr message = {
-        .msg_iov = &text, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+        .msg_iov = &text, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_LEN(sizeof(int))};
     return syscall(SYS_sendmsg, socket, &message, MSG_NOSIGNAL) != 1 ? errno : 0;
 }
 

@@ -24,9 +24,7 @@ NS_ASSUME_NONNULL_BEGIN
 /// guest's networks, at least as long as nobody has taken the program over.
 - (void)allowServerAtPort:(NSUInteger)port;
 /// The same at a path. What the program calls /proc/self is another one here: with a folder it is the name in that.
-- (void)allowServerAtPath:(NSString *)path
-                 inFolder:(nullable HostDescriptor *)folder
-                     name:(nullable NSString *)name;
+- (void)allowServerAtPath:(NSString *)path inFolder:(nullable HostDescriptor *)folder name:(nullable NSString *)name;
 
 /// Every socket of this host's own family.
 - (void)allowLocalSockets;
