@@ -125,8 +125,8 @@ def test_a_server_on_loopback_is_the_disk_s_and_not_the_guest_s(boot: Boot, tmp_
         )
         # More than is sent at a time.
         guest.run("dd if=/dev/urandom of=/dev/vda bs=1M count=3 conv=fsync 2>/dev/null; sync")
-        said = guest.run("dd if=/dev/vda bs=1M count=3 iflag=direct 2>/dev/null | md5sum").split()[0]
-        assert said == hashlib.md5(image.read_bytes()[: 3 * MIB]).hexdigest()
+        said = guest.run("dd if=/dev/vda bs=1M count=3 iflag=direct 2>/dev/null | sha256sum").split()[0]
+        assert said == hashlib.sha256(image.read_bytes()[: 3 * MIB]).hexdigest()
         guest.run("ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up")
         assert "Network is unreachable" in guest.run(f"nc 10.0.2.2 {port} < /dev/null 2>&1")
     finally:
