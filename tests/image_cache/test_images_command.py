@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m applevz images`: what it prints, and how it ends."""
+"""`applevz image`: what it prints, and how it ends."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -17,8 +18,14 @@ import pytest
 from image_server import ImageServer, Served
 
 
+def line_of(cache: Path, *words: str) -> list[str]:
+    # A group has no options of its own.
+    inner = [*words, "--cache", str(cache)] if words else []
+    return [sys.executable, "-m", "applevz", "image", *inner]
+
+
 def command(cache: Path, *words: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "applevz", "images", "--cache", str(cache), *map(str, words)]
+    line = line_of(cache, *map(str, words))
     return subprocess.run(line, capture_output=True, text=True, timeout=120)
 
 
@@ -27,43 +34,43 @@ def test_images_are_pulled_imported_listed_and_removed(
 ) -> None:
     server.files["disk.qcow2"] = Served(qcow2)
     checksum = hashlib.sha256(qcow2).hexdigest()
-    done = command(cache, "--pull", f"{server.url}disk.qcow2", "--checksum", checksum)
+    done = command(cache, "pull", f"{server.url}disk.qcow2", "--checksum", checksum)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).read_bytes() == disk
     assert done.stderr == "No signature was checked: the checksum was given with the address.\n"
 
     (tmp_path / "theirs.img").write_bytes(disk)
-    done = command(cache, "--import", tmp_path / "theirs.img", "--architecture", "arm64")
+    done = command(cache, "import", tmp_path / "theirs.img", "--architecture", "arm64")
     assert done.returncode == 0, done.stderr
     imported = done.stdout.strip()
 
-    lines = command(cache, "--list").stdout.splitlines()
+    lines = command(cache, "list").stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["disk.qcow2", "theirs.img"]
     assert lines[1].split()[1:4] == ["aarch64", "3", "MiB"]
     assert lines[1].endswith(imported)
 
-    assert command(cache, "--prune").stdout == "There was nothing to remove.\n"
-    assert command(cache, "--remove", "theirs.img").stdout == f"removed: theirs.img {imported}\n"
-    assert len(command(cache, "--list").stdout.splitlines()) == 1
+    assert command(cache, "prune").stdout == "There was nothing to remove.\n"
+    assert command(cache, "remove", "theirs.img").stdout == f"removed: theirs.img {imported}\n"
+    assert len(command(cache, "list").stdout.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
     ("words", "status", "told"),
     [
-        (["--pull", "gentoo"], 1, "source is 'gentoo'"),
-        (["--pull", "debian:13", "--offline"], 1, "offline is True"),
-        (["--remove", "none"], 1, "no image of that name"),
-        (["--import", "/nowhere/disk"], 1, "/nowhere/disk"),
-        (["--import", "/dev/null"], 1, "no regular file"),
-        (["--build-debian", "../x"], 1, "release is '../x'"),
-        (["--build-debian", "13", "--boot", "bios"], 1, "boot is 'bios'"),
-        (["--build-debian", "13", "--package", "vim", "--package=--x"], 1, "packages[1] is '--x'"),
-        (["--build-debian", "13", "--architecture", "riscv64"], 1, "architecture is 'riscv64'"),
-        (["--build-debian", "13", "--user-data", "/nowhere/x"], 1, "'/nowhere/x' cannot be read"),
-        (["--build-debian", "13", "--user-data", sys.executable], 1, "no text in UTF-8"),
-        (["--build-debian", "13", "--user-data", "/dev/null"], 1, "user_data is ''"),
-        (["--list", "--prune"], 2, "not allowed with"),
-        ([], 2, "required"),
+        (["pull", "gentoo"], 1, "source is 'gentoo'"),
+        (["pull", "debian:13", "--offline"], 1, "offline is True"),
+        (["remove", "none"], 1, "no image of that name"),
+        (["import", "/nowhere/disk"], 1, "/nowhere/disk"),
+        (["import", "/dev/null"], 1, "no regular file"),
+        (["build-debian", "../x"], 1, "release is '../x'"),
+        (["build-debian", "13", "--boot", "bios"], 1, "boot is 'bios'"),
+        (["build-debian", "13", "--package", "vim", "--package=--x"], 1, "packages[1] is '--x'"),
+        (["build-debian", "13", "--architecture", "riscv64"], 2, "--architecture"),
+        (["build-debian", "13", "--user-data", "/nowhere/x"], 1, "'/nowhere/x' cannot be read"),
+        (["build-debian", "13", "--user-data", sys.executable], 1, "no text in UTF-8"),
+        (["build-debian", "13", "--user-data", "/dev/null"], 1, "user_data is ''"),
+        (["list", "prune"], 2, "unexpected extra argument"),
+        ([], 2, "Missing command"),
     ],
 )
 def test_the_command_refuses_in_words(words: list[str], status: int, told: str, cache: Path) -> None:
@@ -81,12 +88,13 @@ def test_a_time_out_and_an_interruption_say_what_is_kept(server: ImageServer, ca
         over.wait(120)
 
     server.files["first"] = Served(qcow2, between=lambda _: over.wait(120))
-    done = command(cache, "--pull", f"{server.url}first", "--checksum", "0" * 64, "--timeout", "2")
+    done = command(cache, "pull", f"{server.url}first", "--checksum", "0" * 64, "--timeout", "2")
     assert done.returncode == 1
-    assert "The whole may not take longer than 2 s" in done.stderr
+    assert "is not there after 2 s" in done.stderr
+    assert "what was downloaded is kept" in done.stderr
     server.files["second"] = Served(qcow2, between=stop)
-    words = ["--pull", f"{server.url}second", "--checksum", "0" * 64]
-    line = [sys.executable, "-m", "applevz", "images", "--cache", str(cache), *words]
+    words = ["pull", f"{server.url}second", "--checksum", "0" * 64]
+    line = line_of(cache, *words)
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
         assert reached.wait(120)
         process.send_signal(signal.SIGINT)
@@ -100,8 +108,7 @@ def test_a_terminal_is_shown_how_far_it_is(server: ImageServer, cache: Path, qco
     server.files["disk.qcow2"] = Served(qcow2)
     ours, theirs = pty.openpty()
     checksum = hashlib.sha256(qcow2).hexdigest()
-    line = [sys.executable, "-m", "applevz", "images", "--cache", str(cache), "--checksum", checksum]
-    line += ["--pull", f"{server.url}disk.qcow2"]
+    line = line_of(cache, "pull", f"{server.url}disk.qcow2", "--checksum", checksum)
     with subprocess.Popen(line, stderr=theirs, stdout=subprocess.PIPE) as process:
         os.close(theirs)
         shown = b""
@@ -113,8 +120,9 @@ def test_a_terminal_is_shown_how_far_it_is(server: ImageServer, cache: Path, qco
         process.communicate(timeout=120)
     os.close(ours)
     assert process.returncode == 0
-    assert b"downloaded: 1 MiB of 1 MiB" in shown
-    assert b"converted: 3 MiB of 3 MiB" in shown
+    # A bar stands between the two.
+    assert re.search(rb"downloaded: [^\r\n]* 1 MiB of 1 MiB", shown)
+    assert re.search(rb"converted: [^\r\n]* 3 MiB of 3 MiB", shown)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Debian's tools are on Linux")
@@ -130,11 +138,11 @@ def test_a_debian_is_asked_for_and_its_steps_are_shown(cache: Path, tmp_path: Pa
         (tmp_path / "programs" / name).write_text(f"#!/bin/sh\n{text}\n")
         (tmp_path / "programs" / name).chmod(0o755)
     (tmp_path / "user-data").write_text("#cloud-config\n")
-    words = ["--build-debian", "13", "--package", "less", "--boot", "efi", "--mirror", "https://host/debian"]
+    words = ["build-debian", "13", "--package", "less", "--boot", "efi", "--mirror", "https://host/debian"]
     words += ["--user-data", str(tmp_path / "user-data"), "--size", "1GiB", "--without-guest-agent"]
     ours, theirs = pty.openpty()
     environment = {**os.environ, "PATH": f"{tmp_path / 'programs'}:{os.environ['PATH']}"}
-    line = [sys.executable, "-m", "applevz", "images", "--cache", str(cache), *words]
+    line = line_of(cache, *words)
     with subprocess.Popen(line, stderr=theirs, stdout=subprocess.PIPE, env=environment) as process:
         os.close(theirs)
         shown = b""
@@ -145,7 +153,7 @@ def test_a_debian_is_asked_for_and_its_steps_are_shown(cache: Path, tmp_path: Pa
             pass  # how a terminal ends
     os.close(ours)
     assert process.returncode == 1
-    assert b"installing them: step 2 of 9" in shown
+    assert re.search(rb"installing them: [^\r\n]* step 2 of 9", shown)
     assert b"mmdebstrap failed" in shown
     asked = told.read_text().splitlines()
     assert asked[-1] == "https://host/debian"

@@ -7,7 +7,6 @@ is what its policy says.
 
 from __future__ import annotations
 
-import argparse
 import errno
 import fcntl
 import json
@@ -28,6 +27,7 @@ import applevz
 import debug_build
 import played_mac
 from applevz import VirtualMachineState, _check
+from applevz.__main__ import main
 from applevz._check import report, runner
 from applevz._check.item import Item, Options
 from applevz._check.machines import kernel_that_does_nothing
@@ -667,9 +667,7 @@ def test_the_status_tells_whether_every_item_came_to_its_end(
     items = {item.name: item for item in hostile_items.ITEMS}
     for names, status in ((["well", "leaves_out"], 0), (["raises", "well"], 1), (["crashes"], 1)):
         monkeypatch.setattr(_check, "all_items", lambda names=names: [items[name] for name in names])
-        arguments = argparse.ArgumentParser()
-        _check.add_arguments(arguments)
-        assert _check.check(arguments.parse_args([])) == status
+        assert main(["check"]) == status
         shown = capsys.readouterr().out
         assert all(f"## {name}: title" in shown for name in names)
 

@@ -194,7 +194,7 @@ def test_the_walk_says_what_is_missing_before_it_makes_a_machine(kernel: Path) -
     # Which a start would find as well: the framework is asked for nothing before that.
     program = """
 import runpy
-sys.argv = ["applevz", "run", "--kernel", sys.argv[1], "--initrd", ""]
+sys.argv = ["applevz", "demo", "--kernel", sys.argv[1], "--initrd", ""]
 runpy.run_module("applevz", run_name="__main__")
 """
     policy = {"entitlements": {VIRTUALIZATION: "missing"}, "entitlement asked for": "start"}

@@ -8,10 +8,11 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 
-import applevz.__main__
 from applevz import _check
+from applevz._command.commands import APPLEVZ
 from places import ROOT
 
 PAGE = ROOT / "docs" / "on-a-mac.md"
@@ -54,8 +55,12 @@ def test_what_is_said_to_run_can_be_run(block: str) -> None:
             done = subprocess.run(["make", "-n", *words[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
             assert done.returncode == 0, done.stderr
         elif "-m" in words:
-            # Ends with SystemExit for what it does not know.
-            applevz.__main__.parser().parse_args(words[words.index("-m") + 2 :])
+            # Raises click.UsageError for what it does not know.
+            name, *rest = words[words.index("-m") + 2 :]
+            outer = click.Context(APPLEVZ, info_name="applevz")
+            inner = APPLEVZ.get_command(outer, name)
+            assert inner is not None
+            inner.make_context(name, rest, parent=outer)
 
 
 def test_the_page_names_every_item_of_the_list() -> None:

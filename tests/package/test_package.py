@@ -272,12 +272,15 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["run", "--kernel", "/nowhere/vmlinux"], "/nowhere/vmlinux"),
-        (["run", "--memory", "a lot"], "memory_size is 'a lot'"),
-        (["run", "--timeout", "-1"], "timeout is -1.0"),
-        (["run", "--cpus", "0"], "0"),
-        (["run", "--cpus", "many"], "many"),
+        (["demo", "--kernel", "/nowhere/vmlinux"], "/nowhere/vmlinux"),
+        (["demo", "--memory", "a lot"], "memory_size is 'a lot'"),
+        (["demo", "--timeout", "-1"], "timeout is -1.0"),
+        (["demo", "--cpus", "0"], "0"),
+        (["demo", "--cpus", "many"], "many"),
         (["walk"], "walk"),
+        (["run"], "--kernel, --efi or --from"),
+        (["run", "debian:13", "--from", "a"], "IMAGE and --from are two ways"),
+        (["run", "--kernel", "a", "--"], "no program behind --"),
         ([], "COMMAND"),
     ],
 )

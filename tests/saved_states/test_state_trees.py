@@ -88,7 +88,7 @@ def shape(found: Sequence[states.SavedState]) -> list[tuple[str, int]]:
 
 
 def command(*words: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "applevz", "states", *map(str, words)]
+    line = [sys.executable, "-m", "applevz", "state", *map(str, words)]
     return subprocess.run(line, capture_output=True, text=True, timeout=PATIENCE)
 
 
@@ -432,7 +432,7 @@ def test_what_a_state_says_of_images_may_be_anything(folder: Path, base: Path) -
     assert (state.memory_size, state.cpu_count, state.machine_type) == (None, None, None)
     assert not any(disk.fits() or disk.fits(base) for disk in state.disks)
     assert states.needing(base, folder) == []
-    for line in (["--inspect", path], ["--list", folder]):
+    for line in (["inspect", path], ["list", folder]):
         done = command(*line)
         assert done.returncode == 0, done.stderr
         assert all(letter.isprintable() or letter == "\n" for letter in done.stdout)
@@ -532,7 +532,7 @@ def test_a_check_says_what_is_damaged(original: Path, folder: Path, kind: str) -
     states.inspect(path)
     with pytest.raises(applevz.RestoreError, match=words):
         states.check(path, timeout=PATIENCE)
-    done = command("--check", path)
+    done = command("check", path)
     assert done.returncode == 1
     assert words in done.stderr
 
@@ -609,23 +609,23 @@ def test_what_is_awaited_is_what_blocks(folder: Path, base: Path, original: Path
 def test_the_command_lists_looks_into_checks_and_removes(folder: Path, base: Path, original: Path) -> None:
     family(folder, a=None, b=1)
     subprocess.run(["cp", "--sparse=always", original, folder / "c"], check=True)
-    lines = command("--list", folder).stdout.splitlines()
+    lines = command("list", folder).stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["a", "b", "c"]
     assert [len(line) - len(line.lstrip()) for line in lines] == [0, 2, 0]
     assert lines[2].endswith(str(original.with_name("base.img")))
-    assert len(command("--list", folder, "--needing", original.with_name("base.img")).stdout.splitlines()) == 1
-    assert command("--list", folder, "--needing", base).stdout == ""
+    assert len(command("list", folder, "--needing", original.with_name("base.img")).stdout.splitlines()) == 1
+    assert command("list", folder, "--needing", base).stdout == ""
 
-    text = command("--inspect", folder / "c").stdout
+    text = command("inspect", folder / "c").stdout
     assert "memory      128 MiB\n" in text
     assert f"MiB in the state; needs {original.with_name('base.img')} (as it was)\n" in text
-    assert command("--check", folder / "c").stdout == f"whole: {folder / 'c'}\n"
+    assert command("check", folder / "c").stdout == f"whole: {folder / 'c'}\n"
     orphan = f"without a parent now, but whole: {folder / 'b'}\n"
-    assert command("--remove", folder / "a").stdout == f"removed: {folder / 'a'}\n{orphan}"
+    assert command("remove", folder / "a").stdout == f"removed: {folder / 'a'}\n{orphan}"
     assert not (folder / "a").exists()
 
     flip(folder / "b", 8)
-    done = command("--list", folder)
+    done = command("list", folder)
     assert done.returncode == 1
     assert "not readable: " in done.stderr
     assert "the checksum of its description is not right" in done.stderr
@@ -635,12 +635,13 @@ def test_the_command_lists_looks_into_checks_and_removes(folder: Path, base: Pat
 @pytest.mark.parametrize(
     ("words", "status", "told"),
     [
-        (["--inspect", "/nowhere/state"], 1, "/nowhere/state"),
-        (["--remove", "/dev/null"], 1, "/dev/null"),
-        (["--list", "/nowhere"], 1, "/nowhere"),
-        (["--inspect", "a", "--needing", "b"], 2, "--needing is for --list alone"),
-        (["--list", "a", "--check", "b"], 2, "not allowed with"),
-        ([], 2, "required"),
+        (["inspect", "/nowhere/state"], 1, "/nowhere/state"),
+        (["remove", "/dev/null"], 1, "/dev/null"),
+        (["list", "/nowhere"], 1, "/nowhere"),
+        (["inspect", "a", "--needing", "b"], 2, "No such option"),
+        (["list", "a", "b"], 2, "unexpected extra argument"),
+        (["check"], 2, "Missing argument"),
+        ([], 2, "Missing command"),
     ],
 )
 def test_the_command_says_what_is_wrong(words: list[str], status: int, told: str) -> None:

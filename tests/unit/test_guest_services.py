@@ -154,8 +154,8 @@ def test_the_command_installs_prints_and_exports(
     assert os.access(tmp_path / "agent", os.X_OK)
     assert command("--print-service", service.init.lower()) == (0, service.text.encode())
     assert command("--install", "--root", str(tmp_path / "none"))[0] == 1
-    with pytest.raises(SystemExit):
-        command("--export", "-", "--root", "/")
+    for words in ([], ["--install", "--export", "-"], ["--export", "-", "--root", "/"]):
+        assert command(*words)[0] == 2
 
 
 def test_a_system_gets_the_agent_for_its_processor(

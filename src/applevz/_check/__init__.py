@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m applevz check`: goes through what only the host itself can tell, and prints it as a report to send back.
+"""`applevz check`: goes through what only the host itself can tell, and prints it as a report to send back.
 
 Apple's documentation leaves things open that this package has to rely on: in which order the framework tells what
 happened, what it has for a missing file, what it does to a descriptor that it was given. Each is an item here, with
@@ -21,15 +21,7 @@ from typing import IO
 
 from .item import Item, Options
 
-__all__ = ["add_arguments", "all_items", "check"]
-
-DESCRIPTION = (
-    "Goes through what only this host can tell (the order in which its virtualization framework tells what happened, "
-    "the errors that it has, what it does to descriptors) and prints a report, in Markdown, to be sent back. It needs "
-    "neither a guest nor a disk; with a kernel it sees more. The report has no names of users, hosts or home folders "
-    "in it. The exit status is 0 if every item came to its end, whatever it saw; an item that is left out has done so."
-)
-
+__all__ = ["all_items", "check"]
 
 def all_items() -> list[Item]:
     """The check list, in its order."""
@@ -37,28 +29,6 @@ def all_items() -> list[Item]:
     from . import descriptors, files, host, life, processes, pythons
 
     return [item for module in (host, pythons, files, descriptors, life, processes) for item in module.ITEMS]
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.description = DESCRIPTION
-    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
-    parser.add_argument("--kernel", help="file of a guest's kernel, for the items that need a guest")
-    parser.add_argument("--initrd", help="file of its initial RAM disk")
-    parser.add_argument("--command-line", default="console=hvc0", help="command line of the kernel")
-    parser.add_argument("--memory", default="512MiB", help="size of the memory of each machine")
-    parser.add_argument(
-        "--answer",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("TEXT", "ANSWER"),
-        help="what is typed when the guest's console shows a text, as when somebody logs in; can be repeated",
-    )
-    parser.add_argument("--ready", default="guest# ", help="what its console shows when it takes commands")
-    parser.add_argument("--timeout", type=float, default=120.0, help="seconds until the guest has to be ready")
-    parser.add_argument("--json", metavar="FILE", help="file for the same report as data")
-    parser.add_argument("--only", action="append", default=[], metavar="ITEM", help="leave out all items but this one")
-    parser.add_argument("--list", action="store_true", help="print the names of the items, and end")
 
 
 def check(arguments: argparse.Namespace) -> int:

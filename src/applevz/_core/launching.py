@@ -48,7 +48,7 @@ from .guest.streams import Subject, Waits
 if TYPE_CHECKING:
     from .._images.image import Image
 
-__all__ = ["Launch", "root_is_mounted"]
+__all__ = ["Launch", "empty_variables", "root_is_mounted"]
 
 _CPU_COUNT: Final = 2
 _COMMAND_LINE: Final = "root=/dev/vda rw console=hvc0"
@@ -248,7 +248,7 @@ class Launch:
             disks.append(DiskImageStorageDeviceAttachment(_file("seed", lambda: seed), read_only=True))
         boot_loader: EFIBootLoader | LinuxBootLoader
         if self._kernel is None:
-            boot_loader = EFIBootLoader(EFIVariableStore(_file("EFI variables", _empty_variables)))
+            boot_loader = EFIBootLoader(EFIVariableStore(_file("EFI variables", empty_variables)))
         else:
             boot_loader = LinuxBootLoader(
                 self._kernel,
@@ -378,7 +378,7 @@ def _file(what: str, data: Callable[[], bytes]) -> NamelessFile:
         raise make_posix(error, f"The machine's {what} cannot be kept.", "Make room for it.") from error
 
 
-def _empty_variables() -> bytes:
+def empty_variables() -> bytes:
     """A store of EFI variables that has none. The framework makes it under a name alone."""
     with tempfile.TemporaryDirectory(prefix="applevz-") as folder:
         store = Path(folder, "variables")

@@ -68,8 +68,10 @@ def _run(*words: str | os.PathLike[str]) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
-def _command(executable: Path) -> list[str]:
-    return ["codesign", "--sign", "-", "--force", "--entitlements", str(ENTITLEMENTS), str(executable)]
+def signing_command(executable: Path, entitled: bool = True) -> list[str]:
+    """The words by which the file is signed ad hoc, with the entitlement or without any."""
+    entitlements = ["--entitlements", str(ENTITLEMENTS)] if entitled else []
+    return ["codesign", "--sign", "-", "--force", *entitlements, str(executable)]
 
 
 def _is_apples(executable: Path) -> bool:
@@ -80,7 +82,7 @@ def _is_apples(executable: Path) -> bool:
     return _run("codesign", "--verify", "-R=anchor apple", executable).returncode == 0
 
 
-def _has_entitlement(executable: Path) -> bool:
+def has_entitlement(executable: Path) -> bool:
     shown = _run("codesign", "--display", "--entitlements", "-", "--xml", executable)
     try:
         return bool(plistlib.loads(shown.stdout)[ENTITLEMENT])
@@ -114,9 +116,8 @@ def _advice(executable: Path) -> str:
     return f"Make the virtual environment anew with a copy of it, `{command}`, and sign again."
 
 
-def sign(executable: Path | None = None) -> str:
-    """Signs what this process runs, and gives a sentence on what was done. Raises SigningError."""
-    executable = executable or running_executable()
+def _look_at(executable: Path) -> None:
+    """Raises SigningError where nothing can be signed."""
     if not shutil.which("codesign"):
         raise SigningError("There is no codesign. macOS has it; on another system no program needs to be signed.")
     if _is_apples(executable):
@@ -125,11 +126,12 @@ def sign(executable: Path | None = None) -> str:
             "by Homebrew, uv or pyenv), and make the virtual environment with that one: `rm -r .venv && make sign "
             "PYTHON=/path/to/python3` in applevz's source."
         )
-    if _has_entitlement(executable):
-        return f"{executable} has the entitlement {ENTITLEMENT} already."
+
+
+def _sign(executable: Path, entitled: bool) -> None:
     if not _is_changeable(executable):
         raise SigningError(f"{executable} may not be changed by this user. {_advice(executable)}")
-    command = _command(executable)
+    command = signing_command(executable, entitled)
     signed = _run(*command)
     if signed.returncode != 0:
         words = os.fsdecode(signed.stderr).strip() or "it gave no reason"
@@ -140,7 +142,30 @@ def sign(executable: Path | None = None) -> str:
         raise SigningError(
             f"{executable} was signed, and is ended by the signal {-ended} when it starts. Install this Python anew."
         )
+
+
+def sign(executable: Path | None = None) -> str:
+    """Signs what this process runs, and gives a sentence on what was done. Raises SigningError."""
+    executable = executable or running_executable()
+    _look_at(executable)
+    if has_entitlement(executable):
+        return f"{executable} has the entitlement {ENTITLEMENT} already."
+    _sign(executable, True)
     return f"Signed {executable} with the entitlement {ENTITLEMENT}. A Python that is updated has to be signed again."
+
+
+def unsign(executable: Path | None = None) -> str:
+    """Takes the entitlement away again, and gives a sentence on what was done. Raises SigningError.
+
+    The file is signed ad hoc without entitlements: that is what it was in the first place, and macOS runs nothing on
+    Apple silicon that has no signature.
+    """
+    executable = executable or running_executable()
+    _look_at(executable)
+    if not has_entitlement(executable):
+        return f"{executable} has not the entitlement {ENTITLEMENT}: there is nothing to undo."
+    _sign(executable, False)
+    return f"Signed {executable} without the entitlement {ENTITLEMENT}: it runs no machines now."
 
 
 def main() -> int:
