@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 
 from .. import __version__
+from .failures import Interrupted
 from .options import VERBOSE, PlainCommand, Usage
 from .plain import PLAIN_COMMANDS
 from .verbosity import be_verbose
@@ -66,6 +67,13 @@ def _of_plain(command: PlainCommand) -> click.Command:
 
 
 class _Applevz(click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as interruption:
+            # click would have words of its own for it.
+            raise Interrupted(str(interruption)) from None
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_MODULES)
 
@@ -108,8 +116,8 @@ def program(words: Sequence[str]) -> int:
     try:
         status = APPLEVZ.main(list(words), prog_name="applevz", standalone_mode=False)
     except click.Abort as abort:
-        # click has it for Ctrl-C, with that as its cause, and for an end of the input.
-        raise abort.__cause__ or KeyboardInterrupt from None
+        # Ctrl-C before a command was found.
+        raise Interrupted from abort
     return status if isinstance(status, int) else 0
 
 

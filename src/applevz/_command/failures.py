@@ -15,12 +15,11 @@ from ..errors import CFError, Error, TimeoutError
 from .verbosity import is_verbose
 
 __all__ = [
-    "BROKEN_PIPE", "CANNOT_RUN", "FAILED", "INTERRUPTED", "NOT_FOUND", "RUN_FAILED", "TERMINATED", "USAGE", "Stopped",
-    "show", "show_words",
+    "BROKEN_PIPE", "CANNOT_RUN", "FAILED", "INTERRUPTED", "NOT_FOUND", "RUN_FAILED", "Interrupted", "Stopped", "show",
+    "show_words",
 ]  # fmt: skip
 
 FAILED: Final = 1
-USAGE: Final = 2
 # Of `run` with a program: it could not come so far; the program cannot be run; there is none of that name.
 RUN_FAILED: Final = 125
 CANNOT_RUN: Final = 126
@@ -28,9 +27,12 @@ NOT_FOUND: Final = 127
 # 128 and the number of the signal.
 INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
-TERMINATED: Final = 143
 
 _DEEPEST: Final = 16
+
+
+class Interrupted(Exception):  # noqa: N818  # no error: somebody wanted it
+    """Ctrl-C. The message says what is left."""
 
 
 class Stopped(Exception):  # noqa: N818  # no error: somebody wanted it

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ..errors import Error
-from .failures import FAILED, INTERRUPTED, Stopped, show, show_words
+from .failures import FAILED, INTERRUPTED, Interrupted, Stopped, show, show_words
 from .plain import run_plain
 from .verbosity import is_verbose, verbose_again
 
@@ -41,7 +41,7 @@ def _ended(program: Callable[[Sequence[str]], int], words: Sequence[str]) -> int
     except Error as error:
         show(error)
         return FAILED
-    except KeyboardInterrupt as interruption:
+    except (KeyboardInterrupt, Interrupted) as interruption:
         _interrupted(str(interruption))
         return INTERRUPTED
     except Stopped as stopped:

@@ -292,13 +292,13 @@ def _with_console(machine: VirtualMachine, options: MachineOptions, chosen: _Cho
                 key = f"Ctrl-{chr(chosen.key[0] | 0x40)}"
                 print(f"applevz: the guest's console; {key} leaves it.", file=sys.stderr)
             raw.enter_context(RawTerminal(_INPUT, attachment.resized))
-        attachment.carry_input(_INPUT, machine.console.write, lambda: None, chosen.key if is_raw else None)
+        sizes = _Sizes(machine)
+        write = sizes.type if is_raw else machine.console.write
+        attachment.carry_input(_INPUT, write, lambda: None, chosen.key if is_raw else None)
         attachment.carry_output(machine.console.read, _OUTPUT)
         attachment.wait_for(lambda: machine.wait(VirtualMachineState.STOPPED, panic=True))
-        sizes: SimpleQueue[tuple[int, int]] = SimpleQueue()
         if is_raw and not options.no_agent:
-            sizes.put(size_of(_INPUT))
-            threading.Thread(target=_tell_sizes, args=(machine, sizes), name="size", daemon=True).start()
+            sizes.begin()
         return _Console(machine, options, chosen, attachment, raw, sizes).until_ended()
 
 
@@ -312,7 +312,7 @@ class _Console:
         chosen: _Chosen,
         attachment: Attachment,
         raw: ExitStack,
-        sizes: SimpleQueue[tuple[int, int]],
+        sizes: _Sizes,
     ) -> None:
         self._machine = machine
         self._options = options
@@ -342,7 +342,7 @@ class _Console:
                 if self._detached():
                     break
             elif notice.kind == "resized":
-                self._sizes.put(size_of(_INPUT))
+                self._sizes.tell()
             elif notice.kind in ("output", "broken"):
                 # Nobody reads it any more: the guest goes on.
                 self._is_shown = False
@@ -390,12 +390,36 @@ class _Console:
         return True
 
 
-def _tell_sizes(machine: VirtualMachine, sizes: SimpleQueue[tuple[int, int]]) -> None:
-    """Tells a guest with an agent the size of the terminal: its virtio console knows of none."""
-    # A guest without one, or without stty, keeps what it has.
-    with suppress(Error):
-        machine.guest.wait(_AGENT)
-        while True:
-            rows, columns = sizes.get()
-            words = f"stty rows {rows} columns {columns} </dev/hvc0"
-            machine.guest.run(["/bin/sh", "-c", words], timeout=_STTY)
+class _Sizes:
+    """Tells a guest with an agent the size of the terminal here: a virtio console knows of none.
+
+    The guest forgets it when nobody has its console open, as before its shell is there. So it is told once more when
+    the first key is typed.
+    """
+
+    def __init__(self, machine: VirtualMachine) -> None:
+        self._machine = machine
+        self._sizes: SimpleQueue[tuple[int, int]] = SimpleQueue()
+        self._has_typed = False
+
+    def begin(self) -> None:
+        self.tell()
+        threading.Thread(target=self._go, name="size", daemon=True).start()
+
+    def tell(self) -> None:
+        self._sizes.put(size_of(_INPUT))
+
+    def type(self, data: bytes) -> None:
+        if not self._has_typed:
+            self._has_typed = True
+            self.tell()
+        self._machine.console.write(data)
+
+    def _go(self) -> None:
+        # A guest without an agent, or without stty, keeps what it has.
+        with suppress(Error):
+            self._machine.guest.wait(_AGENT)
+            while True:
+                rows, columns = self._sizes.get()
+                words = f"stty rows {rows} columns {columns} </dev/hvc0"
+                self._machine.guest.run(["/bin/sh", "-c", words], timeout=_STTY)
