@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 #   make run                 installs, builds, and walks the default guest through its life
-#   make run KERNEL=… INITRD=…   … another guest; ARGUMENTS='--memory 1GiB' gives `python -m applevz run` more to do
+#   make run KERNEL=… INITRD=…   … another guest; ARGUMENTS='--memory 1GiB' gives `applevz demo` more to do
 #   make test                installs, builds, and runs everything that continuous integration runs
 #   make test-long           runs the tests that take long and that `make test` leaves out
 #   make test-images         tests whole systems, of images that it makes or installs; takes long, and needs root
@@ -63,8 +63,8 @@ CHECK_PYTHON = @$(PYTHON) native/oldest_python.py
 .PHONY: run test test-long test-images test-arm64 wheel sign lint format typecheck-macos frameworks bench setup guest \
     clean test-wheel
 
-run: $(if $(KERNEL),,guest) $(STAMPS)/installed
-	$(VENV)/bin/python -m applevz run $(if $(KERNEL),--kernel '$(KERNEL)' --initrd '$(INITRD)') $(ARGUMENTS)
+run: $(if $(KERNEL),,guest) $(STAMPS)/installed-with-cli
+	$(VENV)/bin/python -m applevz demo $(if $(KERNEL),--kernel '$(KERNEL)' --initrd '$(INITRD)') $(ARGUMENTS)
 
 test: GUEST_ARGUMENTS = --all
 test: $(STAMPS)/packages-for-tests $(STAMPS)/installed-for-tests lint $(GUEST_OF_TESTS)
@@ -164,6 +164,10 @@ $(STAMPS)/installed: $(SOURCES) $(VENV)/pyvenv.cfg
 $(STAMPS)/wheel-tools: $(VENV)/pyvenv.cfg
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check build cffi 'setuptools>=68' wheel $(WHEEL_TOOLS)
 	touch $@
+
+$(STAMPS)/installed-with-cli: $(SOURCES) $(VENV)/pyvenv.cfg
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
+	touch $@ $(STAMPS)/installed
 
 $(STAMPS)/installed-for-bench: $(SOURCES) $(VENV)/pyvenv.cfg $(if $(PEERS),$(STAMPS)/peers)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'

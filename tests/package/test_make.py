@@ -109,8 +109,8 @@ SET_UP = ["mkdir -p stamps", "touch stamps/packages", "python3 native/oldest_pyt
 def test_a_mac_runs_a_guest_without_a_package_manager(mac: System) -> None:
     done = mac.make("run", "KERNEL=/a/Image", "INITRD=/an/initrd")
     assert (done.returncode, done.stderr) == (0, "")
-    run = "python -m applevz run --kernel /a/Image --initrd /an/initrd"
-    assert mac.calls() == [*SET_UP, f"{PIP} .", "touch stamps/installed", run]
+    run = "python -m applevz demo --kernel /a/Image --initrd /an/initrd"
+    assert mac.calls() == [*SET_UP, f"{PIP} .[cli]", "touch stamps/installed-with-cli stamps/installed", run]
 
     # What is there is not made again.
     mac.calls_file.unlink()

@@ -7,12 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Final
 
 from .. import (
+    Error,
     Guest,
     InvalidArgumentError,
     VirtualMachine,
@@ -23,13 +26,16 @@ from .. import (
 from .._core.deadline import Deadline
 from ..errors import make, make_posix
 from .failures import Stopped
-from .machine_options import MachineOptions
+from .machine_options import MachineOptions, Share
 from .progress import progress_bars
 from .restoring import configuration_of_state, lasting_seed, prepare_saving, write_beside
 
 __all__ = ["copy_into", "copy_out_of", "ended_by_signals", "prepare_guest", "running", "save"]
 
 _OUTPUT_SHOWN: Final = 2000
+# The seconds for which a mount is tried, and from one try to the next.
+_MOUNTING: Final = 30.0
+_AGAIN: Final = 0.2
 
 
 @contextmanager
@@ -101,7 +107,16 @@ def _made(options: MachineOptions, waits: bool, state: str | None, overwrite: bo
             machine.start(deadline.remaining(options.timeout))
             if waits:
                 machine.guest._go(machine.guest._went_on(deadline))
+            else:
+                threading.Thread(target=_tell_restored, args=(machine, deadline), name="restored", daemon=True).start()
         yield machine
+
+
+def _tell_restored(machine: VirtualMachine, deadline: Deadline) -> None:
+    """Has the guest set its clock, and make other random numbers than the next one from the same state."""
+    # One without an agent has its generation identifier for that, or nothing.
+    with suppress(Error):
+        machine.guest._go(machine.guest._went_on(deadline))
 
 
 @contextmanager
@@ -167,16 +182,25 @@ def prepare_guest(machine: VirtualMachine, options: MachineOptions, is_ready: bo
             print(f"applevz: {address}:{made.port} leads to the guest's {forward.guest}", file=sys.stderr)
     for share in options.shares:
         if share.place is not None and is_ready:
-            machine.guest.run(["mkdir", "-p", share.place], check=False)
-            words = ["mount", "-t", "virtiofs", share.tag, share.place]
-            mounted = machine.guest.run(words, stderr=subprocess.STDOUT, text=True)
-            if mounted.returncode != 0:
-                raise make(
-                    InvalidArgumentError,
-                    f"The directory {share.directory!r} is not mounted at {share.place!r} in the guest.",
-                    mounted.stdout.strip() or f"Its mount ended with the status {mounted.returncode}.",
-                    "The guest's kernel needs virtiofs. DIR:TAG shares the directory without mounting it.",
-                )
+            _mount(machine.guest, share, share.place)
+
+
+def _mount(guest: Guest, share: Share, place: str) -> None:
+    """The agent of an initial RAM disk answers before the guest has its drivers: it is tried again for a while."""
+    guest.run(["mkdir", "-p", place])
+    deadline = Deadline(_MOUNTING)
+    while True:
+        done = guest.run(["mount", "-t", "virtiofs", share.tag, place], stderr=subprocess.STDOUT, text=True)
+        if done.returncode == 0:
+            return
+        if deadline.passed:
+            raise make(
+                InvalidArgumentError,
+                f"The directory {share.directory!r} is not mounted at {place!r} in the guest.",
+                done.stdout.strip() or f"Its mount ended with the status {done.returncode}.",
+                "The guest's kernel needs virtiofs. DIR:TAG shares the directory without mounting it.",
+            )
+        time.sleep(_AGAIN)
 
 
 def copy_into(machine: VirtualMachine, source: str, target: str) -> None:
