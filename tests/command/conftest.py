@@ -4,19 +4,15 @@
 from __future__ import annotations
 
 import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import applevz
+from command_line import PROGRAM, Applevz
 
 pytest.importorskip("click")
 pytest.importorskip("rich")
-
-PROGRAM = (sys.executable, "-m", "applevz")
-Applevz = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ import pytest
 
 import applevz
 from applevz import states
-from conftest import PROGRAM, Applevz
+from command_line import PROGRAM, Applevz
 from processes import children, eventually
 from terminals import PATIENCE, Terminal
 
@@ -241,8 +241,8 @@ def test_an_image_is_launched_prepared_and_cached(
 
 
 def test_a_program_has_a_terminal_of_this_one_s_size(state: Path) -> None:
-    script = "trap 'stty size' WINCH; stty size; echo $TERM; tty >/dev/null && echo terminal; " \
-        "while read -r line; do echo got $line; done; exit 5"
+    script = """trap 'stty size' WINCH; stty size; echo $TERM; tty >/dev/null && echo terminal
+                while read -r line; do echo got $line; done; exit 5"""
     with Terminal(from_state(state, "--", "sh", "-c", script)) as terminal:
         terminal.until(rb"33 101\r\nxterm\r\nterminal\r\n")
         assert terminal.is_raw

@@ -14,6 +14,7 @@ import sys
 import termios
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -91,10 +92,8 @@ class Terminal:
         self, kind: type[BaseException] | None, exception: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._shell.poll() is None:
-            try:
+            with suppress(ProcessLookupError):  # it has just ended
                 os.kill(self.job, signal.SIGKILL)
-            except ProcessLookupError:
-                pass  # it has just ended
             self._shell.kill()
         self._shell.wait(PATIENCE)
         for number in (self._master, self._slave, self._control, self._report):
