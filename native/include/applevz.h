@@ -181,6 +181,13 @@ APPLEVZ_EXPORT CFErrorRef applevz_bridged_network_interfaces(char **texts, size_
 /* The words that the platform adds to a Linux kernel's command line if it may; empty if it adds none. */
 APPLEVZ_EXPORT CFErrorRef applevz_command_line_additions(char **text, size_t *length) CF_RETURNS_RETAINED;
 
+/* What is told to the programs that run machines, and what they tell. Whether it is kept from here on; it is not, until
+   this is called, nor on a platform that has no such programs. */
+APPLEVZ_EXPORT void applevz_log_keep(bool keep);
+/* The lines that were kept since the last call, the oldest first, as JSON: [[time, source, kind, text or words], …].
+   The oldest are lost of more than some thousand. */
+APPLEVZ_EXPORT CFErrorRef applevz_log_take(char **text, size_t *length) CF_RETURNS_RETAINED;
+
 /* ---- Configuration ------------------------------------------------------------------------------------------- */
 
 typedef struct applevz_configuration applevz_configuration;

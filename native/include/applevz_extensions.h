@@ -29,6 +29,16 @@ NS_ASSUME_NONNULL_BEGIN
 + (void)applevzServeQuickQueue:(dispatch_queue_t)queue;
 @end
 
+/// VZVirtualMachine, the class: what is told to the programs that run machines, and what they tell.
+@protocol AppleVZLog <NSObject>
+/// Whether lines are kept from here on. NO until it is set, and then what is kept is forgotten.
++ (void)applevzKeepLog:(BOOL)keep;
+/// The lines that were kept since the last call, the oldest first, as JSON has them: an array for each, with the time
+/// in seconds since 1970, what it is of, as "QEMU 1", what it is, as "sent", and its text, or an array of words. Of
+/// more than are kept the oldest are lost.
++ (NSArray<NSArray *> *)applevzTakeLog;
+@end
+
 /// VZVirtioSocketDeviceConfiguration, the class.
 @protocol AppleVZSockets <NSObject>
 /// Why no guest can have sockets to this host; nil where one can.

@@ -35,7 +35,7 @@ BRIDGE = (
     ("guest",),
     ("configuration",),
     ("machine",),
-    ("devices", "capabilities.m"),
+    ("devices", "capabilities.m", "log.m"),
 )
 # What lies below the bridge and the classes knows nothing of either.
 PARTS = (

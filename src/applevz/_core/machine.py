@@ -53,6 +53,7 @@ from .devices.network import Attachments, NetworkDevice
 from .events import BaseEvents
 from .guest.guest import BaseGuest, no_guest
 from .input import BaseKeyboard, BasePointer
+from .logs import Life
 from .operation import Steps, begin
 from .panics import PanicWatch, panicked
 from .sockets import BaseVirtioSocketDevice
@@ -111,6 +112,7 @@ class BaseVirtualMachine(
         "_guest",
         "_handle",
         "_kernel_consoles",
+        "_life",
         "_process",
         "_state_address",
     )
@@ -128,6 +130,7 @@ class BaseVirtualMachine(
         instance("configuration", configuration, (VirtualMachineConfiguration,))
         self._configuration = configuration
         self._process = os.getpid()
+        self._life = Life()
         with native_configuration(configuration, self._console_kind) as native:
             self._handle: Reference = handle_of(lib.applevz_machine_create, native.configuration)
             # Its memory is the machine's: it is there as long as the handle.
@@ -477,7 +480,7 @@ class BaseVirtualMachine(
             return
         # A stop that is refused, fails or takes too long is no reason to leave the machine running.
         if state in (RUNNING, PAUSED):
-            with suppress(Error):
+            with suppress(Error), self._life.verb("stop", self):
                 yield begin(lib.applevz_machine_stop, self._handle), Deadline(deadline.remaining(_STOP_AT_MOST) / 2)
         if self.state is not STOPPED:
             yield from self._do(lib.applevz_machine_discard, "let go of what runs", deadline)
@@ -485,8 +488,9 @@ class BaseVirtualMachine(
     # ---- Waiting ----
 
     def _do(self, verb: Callable[..., Any], words: str, deadline: Deadline, *arguments: object) -> Steps[None]:
-        if (yield begin(verb, self._handle, *arguments), deadline) is None:
-            raise self._late(f"The machine did not {words} within {deadline}.")
+        with self._life.verb(words, self):
+            if (yield begin(verb, self._handle, *arguments), deadline) is None:
+                raise self._late(f"The machine did not {words} within {deadline}.")
 
     def _wait_for(
         self, states: tuple[VirtualMachineState, ...], deadline: Deadline
@@ -494,6 +498,7 @@ class BaseVirtualMachine(
         """The one of `states` that the machine came to, and may have left since. None if the time is over."""
         bits = functools.reduce(operator.or_, (1 << state for state in states))
         reached = yield begin(lib.applevz_machine_wait_for_state, self._handle, bits), deadline
+        self._life.reached(self)
         return None if reached is None else _STATES[reached]
 
     def _wait_for_panic_or(

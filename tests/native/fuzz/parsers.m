@@ -133,7 +133,9 @@ static void read_qmp(const uint8_t *bytes, size_t length) {
     dispatch_sync(queue, ^{
         @autoreleasepool {
             QMPConnection *connection =
-                [[QMPConnection alloc] initWithSocket:[[HostDescriptor alloc] initWithDescriptor:ours] queue:queue];
+                [[QMPConnection alloc] initWithSocket:[[HostDescriptor alloc] initWithDescriptor:ours]
+                                                queue:queue
+                                                 name:@"QEMU 1"];
             __block int answers = 0;
             connection.greetingHandler = ^(NSDictionary *greeting) {
                 if (QEMUVersionErrorOfGreeting(greeting) == nil)

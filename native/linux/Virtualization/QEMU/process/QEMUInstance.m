@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUInstance.h"
 #import "support/VZErrors+Private.h"
+#import "support/VZLog+Private.h"
 #import "QEMU/sharing/QEMUFileServer.h"
 #import "host/HostProcess.h"
 #import "QEMU/program/QEMUProgram.h"
 #import "QEMU/program/QEMUVersion.h"
 #import "QEMUConfinement.h"
 #import <json_values.h>
+#import <stdatomic.h>
 #import <stdlib.h>
 
 enum {
@@ -28,6 +30,12 @@ static NSTimeInterval answer_seconds(void) {
 
 static NSError *start_error(NSString *reason, NSError *underlying) {
     return VZErrorWithReason(VZErrorInternal, QEMUStartFailure, reason, nil, underlying);
+}
+
+/// What the lines of the log are of: the numbers of processes come again.
+static NSString *new_name_for_log(void) {
+    static atomic_ulong last;
+    return [NSString stringWithFormat:@"QEMU %lu", atomic_fetch_add(&last, 1) + 1];
 }
 
 @implementation QEMUInstance {
@@ -137,6 +145,8 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
         return VZRefuse(error, start_error([NSString stringWithFormat:@"No file descriptors for QEMU: %@.",
                                                                       VZSystemCallErrorText((int)cause.code)],
                                            cause));
+    NSString *name = new_name_for_log();
+    VZLogWords(name, @"command line", [@[ _path ] arrayByAddingObjectsFromArray:_commandLine.arguments]);
     host_process_failure failure;
     _process = [[HostProcess alloc]
              initWithPath:_path
@@ -163,7 +173,7 @@ static NSError *start_error(NSString *reason, NSError *underlying) {
                                                                       VZSystemCallErrorText((int)cause.code)],
                                            cause));
     }
-    _connection = [[QMPConnection alloc] initWithSocket:control[0] queue:_queue];
+    _connection = [[QMPConnection alloc] initWithSocket:control[0] queue:_queue name:name];
     return YES;
 }
 

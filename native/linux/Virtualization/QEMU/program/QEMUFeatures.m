@@ -134,7 +134,7 @@ static NSSet<NSString *> *names_of(id answer, NSString *key) {
 
 - (NSError *)askOver:(HostDescriptor *)socket onQueue:(dispatch_queue_t)queue {
     dispatch_semaphore_t answered = dispatch_semaphore_create(0);
-    QMPConnection *connection = [[QMPConnection alloc] initWithSocket:socket queue:queue];
+    QMPConnection *connection = [[QMPConnection alloc] initWithSocket:socket queue:queue name:@"QEMU 0"];
     __block NSDictionary *greeting = nil;
     __block NSError *refusal = nil;
     NSMutableArray *answers = [NSMutableArray array];

@@ -19,7 +19,10 @@ typedef void (^QMPCompletion)(id _Nullable result, NSError *_Nullable error);
 /// error.
 @interface QMPConnection : NSObject
 
-- (instancetype)initWithSocket:(HostDescriptor *)socket queue:(dispatch_queue_t)queue NS_DESIGNATED_INITIALIZER;
+/// The name is what its lines in the log are of.
+- (instancetype)initWithSocket:(HostDescriptor *)socket
+                         queue:(dispatch_queue_t)queue
+                          name:(NSString *)name NS_DESIGNATED_INITIALIZER;
 - (instancetype)init NS_UNAVAILABLE;
 
 /// What QEMU says of its version as it greets.

@@ -2,6 +2,7 @@
 #import "QMPConnection.h"
 #import "support/VZErrors+Private.h"
 #import "support/VZHostFile+Private.h"
+#import "support/VZLog+Private.h"
 #import <errno.h>
 #import <json_reader.h>
 #import <json_values.h>
@@ -32,6 +33,7 @@ static NSError *protocol_error(NSString *reason) {
 
 @implementation QMPConnection {
     HostDescriptor *_socket;
+    NSString *_name; // for the log
     dispatch_queue_t _queue;
     dispatch_source_t _readable;
     dispatch_source_t _writable;  // while there is something that the socket did not take
@@ -45,10 +47,11 @@ static NSError *protocol_error(NSString *reason) {
     BOOL _ended;
 }
 
-- (instancetype)initWithSocket:(HostDescriptor *)socket queue:(dispatch_queue_t)queue {
+- (instancetype)initWithSocket:(HostDescriptor *)socket queue:(dispatch_queue_t)queue name:(NSString *)name {
     self = [super init];
     if (self != nil) {
         _socket = socket;
+        _name = [name copy];
         _queue = queue;
         _received = [NSMutableData data];
         _unsent = [NSMutableData data];
@@ -181,6 +184,7 @@ static NSString *quote_of(const char *bytes, size_t length) {
 }
 
 - (void)takeMessage:(const char *)line length:(size_t)length {
+    VZLogBytes(_name, @"received", line, length);
     NSString *reason = nil;
     NSDictionary *message = applevz_json_read_object(line, length, LONGEST_LINE, &reason);
     if (message == nil) {
@@ -250,6 +254,11 @@ static NSString *quote_of(const char *bytes, size_t length) {
         [line appendData:[NSJSONSerialization dataWithJSONObject:arguments options:0 error:NULL]];
     }
     [line appendBytes:"}\n" length:2];
+    // What is typed may be a password.
+    if ([name isEqualToString:@"input-send-event"])
+        VZLogText(_name, @"sent", [NSString stringWithFormat:@"%@ (what is typed is not shown)", name]);
+    else
+        VZLogBytes(_name, @"sent", line.bytes, line.length - 1);
     _commands[identifier] = command;
     [self watchDeadlines];
     if (descriptor != nil)

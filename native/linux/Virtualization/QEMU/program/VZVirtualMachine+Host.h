@@ -5,7 +5,7 @@
 
 NS_ASSUME_NONNULL_BEGIN
 
-@interface VZVirtualMachine (Host) <AppleVZMachineExtensions>
+@interface VZVirtualMachine (Host) <AppleVZMachineExtensions, AppleVZLog>
 @end
 
 NS_ASSUME_NONNULL_END

@@ -5,6 +5,7 @@
 #import "QEMUProgram.h"
 #import "QEMUFileServerProgram.h"
 #import "support/VZErrors+Private.h"
+#import "support/VZLog+Private.h"
 #import <dispatch/poller.h>
 
 @implementation VZVirtualMachine (Host)
@@ -16,6 +17,14 @@
 
 + (void)applevzServeQuickQueue:(dispatch_queue_t)queue {
     dispatch_poller_serve_queue(queue);
+}
+
++ (void)applevzKeepLog:(BOOL)keep {
+    VZKeepLog(keep);
+}
+
++ (NSArray<NSArray *> *)applevzTakeLog {
+    return VZTakeLog();
 }
 
 + (NSError *)applevzDirectorySharingError {
