@@ -54,7 +54,7 @@ def test_verbs_states_and_what_qemu_is_told_are_logged(
         machine.pause(PATIENCE)
         with pytest.raises(applevz.InvalidVirtualMachineStateTransitionError):
             machine.pause(PATIENCE)
-    number = re.match(r"machine (\d+): start …", messages(log, "applevz.machine")[0])[1]
+    [number] = re.findall(r"^machine (\d+): start …$", messages(log, "applevz.machine")[0])
     expected = [
         *("start …", r"start, after [\d.]+ ms; RUNNING", "pause …", r"pause, after [\d.]+ ms; PAUSED", "pause …"),
         *(r"pause failed: VZErrorDomain 4: .*, after [\d.]+ ms; PAUSED", "stop …", r"stop, after [\d.]+ ms; STOPPED"),
@@ -136,7 +136,8 @@ def test_nothing_is_imported_printed_or_kept_unless_it_is_wanted(tmp_path: Path)
     (tmp_path / "kernel").write_bytes(idle_kernel())
     program = f"""
 import sys, applevz
-configuration = applevz.VirtualMachineConfiguration(applevz.LinuxBootLoader({str(tmp_path / "kernel")!r}), memory_size="128MiB")
+loader = applevz.LinuxBootLoader({str(tmp_path / "kernel")!r})
+configuration = applevz.VirtualMachineConfiguration(loader, memory_size="128MiB")
 with applevz.VirtualMachine(configuration) as machine:
     machine.start(120)
 assert not any(name.startswith(("logging", "opentelemetry")) for name in sys.modules), "it was imported"
@@ -169,7 +170,8 @@ def test_verbs_are_spans_of_a_program_that_traces(configuration: applevz.Virtual
     start, resume, stop, outer = exporter.get_finished_spans()
     assert [span.name for span in (start, resume, stop)] == ["applevz start", "applevz resume", "applevz stop"]
     assert all(span.parent.span_id == outer.context.span_id for span in (start, resume, stop))
-    assert start.attributes["applevz.machine.state"] == "RUNNING"
+    assert dict(start.attributes or {})["applevz.machine.state"] == "RUNNING"
     assert start.status.is_ok
     assert not resume.status.is_ok
-    assert resume.events[0].attributes["exception.type"].endswith("InvalidVirtualMachineStateTransitionError")
+    kind = dict(resume.events[0].attributes or {})["exception.type"]
+    assert str(kind).endswith("InvalidVirtualMachineStateTransitionError")

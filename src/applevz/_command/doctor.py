@@ -209,8 +209,16 @@ def _machine() -> Finding:
     return Finding("a machine", True, True, f"started and stopped, in {milliseconds:.0f} ms")
 
 
+def _is_there(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        # What a program put in the place of an import, or of a module.
+        return False
+
+
 def _extra(extra: str, modules: tuple[str, ...]) -> Finding:
-    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    missing = [module for module in modules if not _is_there(module)]
     name = f"the extra {extra}"
     if not missing:
         return Finding(name, True, False, ", ".join(modules))
