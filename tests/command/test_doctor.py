@@ -89,7 +89,7 @@ def test_a_qemu_that_starts_no_machine_is_no_health(
 @pytest.mark.parametrize(
     ("hint", "command"),
     [
-        ("Install QEMU 7.2 (Debian and Ubuntu: the package qemu-system-x86), or …", "sudo apt-get install qemu-system-x86"),
+        ("Install QEMU (Debian and Ubuntu: the package qemu-system-x86), or …", "sudo apt-get install qemu-system-x86"),
         ("Install it (Debian and Ubuntu: the package ovmf; Fedora: edk2-ovmf).", "sudo apt-get install ovmf"),
         ("Load the kernel's module for it: `modprobe vhost_vsock`.", "sudo modprobe vhost_vsock"),
         (

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -58,9 +59,9 @@ def test_a_program_has_the_folder_the_variables_and_the_user_it_is_given(
 ) -> None:
     monkeypatch.setenv("TAKEN_OVER", "from here")
     words = ["--workdir", "/tmp", "--env", "GIVEN=a=b", "--env", "TAKEN_OVER", "--env", "MISSING"]
-    script = 'pwd; echo "$GIVEN|$TAKEN_OVER|$MISSING|"; test -t 0 || echo no terminal'
+    script = 'pwd; echo "$GIVEN|$TAKEN_OVER|${MISSING-unset}|"; test -t 0 || echo no terminal'
     done = applevz_command("run", "--from", state, *words, "--", "sh", "-c", script)
-    assert done.stdout.splitlines() == ["/tmp", "a=b|from here||", "no terminal"]
+    assert done.stdout.splitlines() == ["/tmp", "a=b|from here|unset|", "no terminal"]
     refused = applevz_command("run", "--from", state, "--user", "nobody-here", "--", "true")
     assert refused.returncode in (125, 126, 127)
     assert "nobody-here" in refused.stderr
@@ -92,6 +93,22 @@ def test_signals_are_passed_on_and_the_third_ends_it_all(state: Path) -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(PATIENCE) == 130
     assert eventually(lambda: not any(Path(f"/proc/{number}").exists() for number in machines))
+
+
+def test_a_program_that_takes_no_input_keeps_nobody_from_ending_it(state: Path) -> None:
+    script = "trap 'echo int' INT; echo ready; while :; do sleep 0.1; done"
+    with (
+        open("/dev/zero", "rb") as endless,
+        subprocess.Popen(
+            from_state(state, "--", "sh", "-c", script), stdin=endless, stdout=subprocess.PIPE
+        ) as process,
+    ):
+        assert process.stdout.readline() == b"ready\n"
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            assert process.stdout.readline() == b"int\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 130
 
 
 def test_a_program_that_a_signal_ends_has_that_as_its_status(state: Path) -> None:
@@ -349,6 +366,19 @@ def test_a_machine_is_saved_at_the_detach_key(state: Path, applevz_command: Appl
         terminal.type(b"\x1d")
         assert terminal.status() == 0
     assert applevz_command("run", "--from", saved, "--", "cat", "/root/kept").stdout == "typed\n"
+
+
+@pytest.mark.skipif(not applevz.capabilities.efi, reason="there is no firmware")
+def test_a_disk_that_firmware_boots_is_run_with_its_variables(guest_files: Path, tmp_path: Path) -> None:
+    disk, variables = tmp_path / "disk.img", tmp_path / "variables"
+    shutil.copy(guest_files / "efi.img", disk)
+    line = [*PROGRAM, "run", "--efi", str(disk), "--variables", str(variables), "--memory", "256MiB", "--cpus", "1"]
+    with Terminal(line) as terminal:
+        terminal.until(rb"guest# ")
+        terminal.type(b"test -d /sys/firmware/efi && echo $((6 * 7)); poweroff\r")
+        assert terminal.status() == 0
+        assert b"42\n" in terminal.shown
+    assert variables.stat().st_size
 
 
 @pytest.mark.skipif(not applevz.capabilities.shared_directories, reason="no directory is shared here")

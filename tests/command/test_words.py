@@ -112,6 +112,9 @@ def test_the_agent_s_work_is_refused_without_one(applevz_command: Applevz) -> No
     done = applevz_command("run", "--kernel", "a", "--no-agent", "--", "true")
     assert done.returncode == 2
     assert "leave --no-agent out" in done.stderr
+    done = applevz_command("run", "--kernel", "a", "--copy-out", "a:b")
+    assert done.returncode == 2
+    assert "--copy-out is done after COMMAND" in done.stderr
 
 
 # ---- Images as files ----

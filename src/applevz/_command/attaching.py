@@ -22,6 +22,8 @@ from typing import Any, Final
 __all__ = ["Attachment", "Notice"]
 
 _CHUNK: Final = 65536
+# The seconds after which a thread that was woken up has seen it.
+_SOON: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Attachment:
         self._signals = tuple(signals)
         self._handlers: dict[int, Any] = {}
         self._wake_reading = self._wake_writing = -1
-        self._threads: list[threading.Thread] = []
+        self._input: threading.Thread | None = None
+        self._is_over = False
         self.silent = threading.Event()
         """Set: what the guest prints is taken, and shown to nobody."""
 
@@ -69,12 +72,14 @@ class Attachment:
         for number, handler in self._handlers.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._handlers.clear()
-        # The reader of the input ends at once, and leaves what is typed from here on to the next program.
+        # The reader of the input ends at once, and leaves what is typed from here on to the next program. One that waits
+        # for a guest that takes nothing reads nothing either: it finds this when the guest is gone.
+        self._is_over = True
         os.close(self._wake_writing)
-        for thread in self._threads:
-            if thread.name == "input":
-                thread.join()
-        os.close(self._wake_reading)
+        if self._input is not None:
+            self._input.join(_SOON)
+        if self._input is None or not self._input.is_alive():
+            os.close(self._wake_reading)
 
     def _signalled(self, number: int, frame: FrameType | None) -> None:
         # This queue may be put to from a handler that interrupts a `get` or a `put`.
@@ -83,11 +88,12 @@ class Attachment:
     def resized(self) -> None:
         self.notices.put(Notice("resized"))
 
-    def _start(self, name: str, function: Callable[[], None]) -> None:
+    @staticmethod
+    def _start(name: str, function: Callable[[], None]) -> threading.Thread:
         # A daemon: a call that never returns keeps no process from its end.
         thread = threading.Thread(target=function, name=name, daemon=True)
-        self._threads.append(thread)
         thread.start()
+        return thread
 
     # ---- What is carried ----
 
@@ -102,7 +108,7 @@ class Attachment:
             poll.register(self._wake_reading, select.POLLIN)
             # How a call to the guest fails, whoever waits for its end is told.
             with suppress(Exception):
-                while True:
+                while not self._is_over:
                     ready = {number for number, _ in poll.poll()}
                     if self._wake_reading in ready:
                         return
@@ -118,7 +124,7 @@ class Attachment:
                         return
                     write(data)
 
-        self._start("input", carry)
+        self._input = self._start("input", carry)
 
     @staticmethod
     def _read(descriptor: int) -> bytes | None:

@@ -24,6 +24,7 @@ from .. import (
     launch,
 )
 from .._core.deadline import Deadline
+from .._core.operation import run as run_steps
 from ..errors import make, make_posix
 from .failures import Stopped
 from .machine_options import MachineOptions, Share
@@ -99,12 +100,12 @@ def _made(options: MachineOptions, waits: bool, state: str | None, overwrite: bo
     settle(configuration)
     with VirtualMachine(configuration) as machine:
         if options.from_state is None:
-            machine.start(deadline.remaining(options.timeout))
+            run_steps(machine._start(deadline))
             if waits:
-                machine.guest.wait(deadline.remaining(options.timeout))
+                machine.guest._go(machine.guest._ready(deadline))
         else:
-            machine.restore_state(options.from_state, deadline.remaining(options.timeout), private=True)
-            machine.start(deadline.remaining(options.timeout))
+            run_steps(machine._restore_state(options.from_state, True, deadline))
+            run_steps(machine._start(deadline))
             if waits:
                 machine.guest._go(machine.guest._went_on(deadline))
             else:

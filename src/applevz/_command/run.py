@@ -55,7 +55,7 @@ class _Chosen:
     tty: bool | None
     user: str | None
     workdir: str | None
-    env: tuple[str, ...]
+    env: tuple[tuple[str, str], ...]
     copy_in: tuple[tuple[str, str], ...]
     copy_out: tuple[tuple[str, str], ...]
     state: str | None
@@ -98,13 +98,34 @@ def _copies(
     return read
 
 
+def _variables(
+    context: click.Context, option: click.Parameter, given: tuple[str, ...]
+) -> tuple[tuple[str, str], ...]:
+    pairs = []
+    for words in given:
+        name, separator, value = words.partition("=")
+        if not name:
+            raise click.BadParameter(f"{words!r} has no name.")
+        # One that is not set here is not set there.
+        if separator or name in os.environ:
+            pairs.append((name, value if separator else os.environ[name]))
+    return tuple(pairs)
+
+
 @click.command("run", cls=_Run, short_help="run a machine: its console here, or a program in its guest")
 @click.argument("image", required=False, shell_complete=complete_image)
 @machine_options
 @click.option("--tty/--no-tty", default=None, help="give COMMAND a terminal, or not (if this has one on both sides)")
 @click.option("--user", metavar="NAME", help="user that COMMAND runs as (the agent's, root)")
 @click.option("--workdir", metavar="DIR", help="folder that COMMAND runs in (its user's home)")
-@click.option("--env", "-e", multiple=True, metavar="NAME[=VALUE]", help="variable for COMMAND; can be repeated")
+@click.option(
+    "--env",
+    "-e",
+    multiple=True,
+    callback=_variables,
+    metavar="NAME[=VALUE]",
+    help="variable for COMMAND, this command's own without a VALUE; can be repeated",
+)
 @click.option(
     "--copy-in",
     multiple=True,
@@ -159,6 +180,8 @@ def run(context: click.Context, /, **chosen: Any) -> int:
     options.check()
     if options.no_agent and (command or chosen["copy_in"] or chosen["copy_out"]):
         raise click.UsageError("COMMAND, --copy-in and --copy-out are the agent's work: leave --no-agent out.")
+    if chosen["copy_out"] and not command:
+        raise click.UsageError("--copy-out is done after COMMAND: give one, or use `applevz copy`.")
     try:
         key = detach_key(chosen.pop("detach_key"))
         rest = _Chosen(key=key, **{name: value for name, value in chosen.items() if name not in names})
@@ -219,7 +242,7 @@ class _Program:
             return self._until_ended(process, attachment)
 
     def _started(self) -> GuestProcess:
-        environment = dict(_variable(words) for words in self._chosen.env)
+        environment = dict(self._chosen.env)
         if self._tty and "TERM" in os.environ:
             environment.setdefault("TERM", os.environ["TERM"])
         pipe = None if self._tty else subprocess.PIPE
@@ -272,13 +295,6 @@ class _Program:
                 raise notice.value
         # As shells have it for one that a signal ended.
         return status if status >= 0 else 128 - status
-
-
-def _variable(words: str) -> tuple[str, str]:
-    name, separator, value = words.partition("=")
-    if not name:
-        raise click.UsageError(f"--env {words!r} has no name.")
-    return name, value if separator else os.environ.get(name, "")
 
 
 # ---- The console ----
