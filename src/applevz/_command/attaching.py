@@ -72,8 +72,8 @@ class Attachment:
         for number, handler in self._handlers.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._handlers.clear()
-        # The reader of the input ends at once, and leaves what is typed from here on to the next program. One that waits
-        # for a guest that takes nothing reads nothing either: it finds this when the guest is gone.
+        # The reader of the input ends at once, and leaves what is typed from here on to the next program. If it waits
+        # for a guest that takes nothing, it reads nothing either: it finds this when the guest is gone.
         self._is_over = True
         os.close(self._wake_writing)
         if self._input is not None:
