@@ -33,6 +33,12 @@ def test_program(programs: Programs, name: str, flavour: str) -> None:
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("flavour", ["address", "thread"])
+def test_the_log_is_bounded_and_many_threads_write_to_it(programs: Programs, flavour: str) -> None:
+    result = programs.run("log", flavour, timeout=200)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_what_a_qemu_says_or_leaves_that_a_guest_took_over_ends_no_process(
     programs: Programs, flavour: str, tmp_path: Path

@@ -34,7 +34,8 @@
     _queue = dispatch_queue_create("conversation", DISPATCH_QUEUE_SERIAL);
     _ended = dispatch_semaphore_create(0);
     _connection = [[QMPConnection alloc] initWithSocket:[[HostDescriptor alloc] initWithDescriptor:ends[0]]
-                                                  queue:_queue];
+                                                  queue:_queue
+                                                   name:@"QEMU 1"];
     __weak Conversation *weak_self = self;
     _connection.endHandler = ^(NSError *error) {
         weak_self.error = error;
