@@ -146,22 +146,26 @@ static NSString *new_name_for_log(void) {
                                                                       VZSystemCallErrorText((int)cause.code)],
                                            cause));
     NSString *name = new_name_for_log();
-    VZLogWords(name, @"command line", [@[ _path ] arrayByAddingObjectsFromArray:_commandLine.arguments]);
+    NSArray<NSString *> *arguments =
+        [[QEMUProgram argumentsForPath:_path] arrayByAddingObjectsFromArray:_commandLine.arguments];
+    VZLogWords(name, @"command line", [@[ _path ] arrayByAddingObjectsFromArray:arguments]);
     host_process_failure failure;
-    _process = [[HostProcess alloc]
-             initWithPath:_path
-                arguments:[[QEMUProgram argumentsForPath:_path] arrayByAddingObjectsFromArray:_commandLine.arguments]
-              descriptors:[@[ control[1] ] arrayByAddingObjectsFromArray:_commandLine.descriptors]
-                  prepare:NULL
-                  context:NULL
-        mayGainPrivileges:NO
-              confinement:confinement.native
-                  failure:&failure];
-    if (_process == nil)
+    _process =
+        [[HostProcess alloc] initWithPath:_path
+                                arguments:arguments
+                              descriptors:[@[ control[1] ] arrayByAddingObjectsFromArray:_commandLine.descriptors]
+                                  prepare:NULL
+                                  context:NULL
+                        mayGainPrivileges:NO
+                              confinement:confinement.native
+                                  failure:&failure];
+    if (_process == nil) {
+        [_commandLine forgetDescriptors];
         return VZRefuse(error,
                         start_error([NSString stringWithFormat:@"%@ could not be run: %@ (%s).", _path,
                                                                VZSystemCallErrorText(failure.number), failure.step],
                                     VZSystemCallError(failure.number, _path)));
+    }
     _supervisor = [confinement superviseProcess:_process.descriptor
                                          socket:[control[0] number]
                                     commandLine:_commandLine
