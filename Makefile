@@ -120,7 +120,8 @@ guest: $(STAMPS)/packages-for-guest
 	$(PYTHON) guest/prepare.py $(GUEST_ARGUMENTS)
 
 clean:
-	rm -rf build/lib* build/temp* build/gnustep build/bdist* build/debug build/tests $(STAMPS)/installed* dist src/*.egg-info
+	rm -rf build/lib* build/temp* build/gnustep build/bdist* build/debug build/tests build/metadata $(STAMPS)/installed* dist
+	rm -rf src/*.egg-info
 	rm -f src/applevz/*.so src/applevz/*.dylib src/applevz/guest-agent src/applevz/guest-agent-*
 
 $(STAMPS)/packages: $(PACKAGE_LIST)

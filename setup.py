@@ -251,6 +251,11 @@ def description() -> str:
     return re.sub(r"\[([^\]]+)\]\((?!https?:)([^)#]+)[^)]*\)", r"\1 (`\2`)", text)
 
 
+# Not in src/, where an editable installation is: it would be found there as a second one, with a list of files that are
+# not installed, from which pytest makes out what the plugin's modules are.
+METADATA = ROOT / "build" / "metadata"
+METADATA.mkdir(parents=True, exist_ok=True)
+
 setup(
     long_description=description(),
     long_description_content_type="text/markdown",
@@ -259,5 +264,8 @@ setup(
         Extension(REFERENCES, sources=["native/python/references.c"], py_limited_api=STABLE_ABI),
     ],
     cmdclass={"build_ext": BuildNative},
-    options={"bdist_wheel": {"py_limited_api": "cp{}{}".format(*OLDEST_PYTHON.OLDEST)}} if STABLE_ABI else {},
+    options={
+        "egg_info": {"egg_base": str(METADATA)},
+        **({"bdist_wheel": {"py_limited_api": "cp{}{}".format(*OLDEST_PYTHON.OLDEST)}} if STABLE_ABI else {}),
+    },
 )

@@ -12,6 +12,8 @@
 `applevz.aio` has the same names, with calls that are awaited.
 
 Importing the package starts no thread and no process, and changes nothing in the process.
+
+PYTEST_DONT_REWRITE: pytest rewrites the assertions of packages that have a plugin, and warns if it comes too late.
 """
 
 from ._host.capabilities import Capabilities as Capabilities

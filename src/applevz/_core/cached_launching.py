@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import UUID
 
 from .._images.cached_states import CachedState
@@ -21,21 +21,30 @@ from ..configuration.machine import VirtualMachineConfiguration
 from ..configuration.network import BridgedNetworkDeviceAttachment, MACAddress, VirtioNetworkDeviceConfiguration
 from ..configuration.platforms import GenericMachineIdentifier
 from ..errors import Error, InvalidArgumentError, TimeoutError, make
+from .deadline import Deadline
 from .launch_keys import key_of
-from .launching import Launch
 from .operation import Steps
 
 if TYPE_CHECKING:
     from .._images.task import Progress
     from .machine import BaseVirtualMachine
 
-__all__ = ["CachedLaunch", "LaunchTask"]
+__all__ = ["CachedLaunch", "LaunchTask", "Wanted"]
+
+
+class Wanted(Protocol):
+    """What was asked for: a call of `launch`, or whoever else has machines go on from one state."""
+
+    deadline: Deadline
+    prepare: Callable[[Any], object] | None
+    prepare_key: str | None
+    random: dict[object, str]
 
 
 class LaunchTask(Task):
     """Waiting for another launch that makes the state."""
 
-    def __init__(self, what: Launch, progress: Callable[[Progress], object] | None) -> None:
+    def __init__(self, what: Wanted, progress: Callable[[Progress], object] | None) -> None:
         super().__init__(
             None,
             progress,
@@ -49,7 +58,7 @@ class LaunchTask(Task):
 class CachedLaunch:
     """What a launch with `cached=True` has beside others."""
 
-    def __init__(self, what: Launch, configuration: VirtualMachineConfiguration, cache: PathLike | None) -> None:
+    def __init__(self, what: Wanted, configuration: VirtualMachineConfiguration, cache: PathLike | None) -> None:
         """Reads what the guest boots from. Raises `InvalidArgumentError` for what cannot be cached."""
         self._what = what
         self.deadline = what.deadline
@@ -82,6 +91,11 @@ class CachedLaunch:
                         "Such a disk is another one in each machine.",
                         "Give it a UUID.",
                     )
+
+    @property
+    def path(self) -> Path:
+        """The file of the state. Its name is another one for each guest that is another."""
+        return self._state.path
 
     # ---- Restoring ----
 

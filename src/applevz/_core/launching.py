@@ -48,7 +48,7 @@ from .guest.streams import Subject, Waits
 if TYPE_CHECKING:
     from .._images.image import Image
 
-__all__ = ["Launch", "empty_variables", "root_is_mounted"]
+__all__ = ["Launch", "empty_variables", "root_is_mounted", "until_ready"]
 
 _CPU_COUNT: Final = 2
 _COMMAND_LINE: Final = "root=/dev/vda rw console=hvc0"
@@ -300,24 +300,30 @@ class Launch:
 
     def ready(self, guest: BaseGuest) -> Waits[None]:
         """The steps until the agent answers, and a kernel's root is there."""
-        yield from guest._ready(self.deadline)
-        names_root = any(word.startswith("root=") for word in self._command_line.split())
-        if self._initial_ramdisk is None or not names_root:
-            return
-        while not root_is_mounted((yield from self._mounts(guest))):
-            if self.deadline.passed:
-                raise make(
-                    GuestNotAnsweringError,
-                    f"The guest's root, which command_line names, was not mounted within {self.deadline}.",
-                )
-            # Nobody tells: it is looked at again.
-            yield Subject(), Deadline(self.deadline.remaining(_LOOK_AGAIN))
+        return until_ready(guest, self._command_line if self._initial_ramdisk is not None else "", self.deadline)
 
-    def _mounts(self, guest: BaseGuest) -> Waits[bytes]:
-        try:
-            return (yield from read_file(guest._session, b"/proc/mounts", self.deadline, _LONGEST_MOUNTS))
-        except (POSIXError, TimeoutError):
-            return b""  # there is no /proc yet, or none any more; or the time is over
+
+def until_ready(guest: BaseGuest, command_line: str, deadline: Deadline) -> Waits[None]:
+    """The steps until the agent answers, and the root is there that the command line of a kernel with an initial RAM
+    disk names, if it names one."""
+    yield from guest._ready(deadline)
+    if not any(word.startswith("root=") for word in command_line.split()):
+        return
+    while not root_is_mounted((yield from _mounts(guest, deadline))):
+        if deadline.passed:
+            raise make(
+                GuestNotAnsweringError,
+                f"The guest's root, which command_line names, was not mounted within {deadline}.",
+            )
+        # Nobody tells: it is looked at again.
+        yield Subject(), Deadline(deadline.remaining(_LOOK_AGAIN))
+
+
+def _mounts(guest: BaseGuest, deadline: Deadline) -> Waits[bytes]:
+    try:
+        return (yield from read_file(guest._session, b"/proc/mounts", deadline, _LONGEST_MOUNTS))
+    except (POSIXError, TimeoutError):
+        return b""  # there is no /proc yet, or none any more; or the time is over
 
 
 def root_is_mounted(mounts: bytes) -> bool:
