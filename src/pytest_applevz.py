@@ -17,6 +17,7 @@ import pytest
 if TYPE_CHECKING:
     import applevz.aio
     from applevz import VirtualMachine, VirtualMachineConfiguration
+    from applevz.testing import FakeHypervisor
     from applevz.testing._clones import Clones
     from applevz.testing._evidence import Witness
 
@@ -212,6 +213,15 @@ def aio_vm(
         return _applevz_clones.awaited_machine(*wanted, witness)
 
     return make
+
+
+@pytest.fixture
+def fake_hypervisor() -> Iterator[FakeHypervisor]:
+    """What runs the machines of this test in place of QEMU: `applevz.testing.FakeHypervisor`."""
+    from applevz.testing import FakeHypervisor
+
+    with FakeHypervisor() as hypervisor:
+        yield hypervisor
 
 
 # ---- Reports ----

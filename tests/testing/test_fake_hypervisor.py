@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Machines that a FakeHypervisor runs: the library's own machines, whose guest and whose faults a test decides."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import applevz
+import applevz.aio
+from applevz import EventCause, EventKind, ShutdownPolicy, VirtualMachineState
+from applevz.testing import FakeGuest, FakeHypervisor, FakeResult
+from fixtures import Configure
+from guest_machine import PATIENCE, with_agent
+from png import Picture
+from processes import alive, children, eventually
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Apple's framework has no hypervisor of another's")
+
+GUEST = FakeGuest(
+    console="Linux plays\nlogin: ",
+    answers={"root": "# ", "größer": b"\xffanswered\n"},
+    commands={
+        "uname -r": "6.1.0\n",
+        ("ls", "/nowhere"): FakeResult(2, stderr="ls: /nowhere: No such file or directory\n"),
+        "long": "x" * 3_000_000,
+        "sleep": FakeResult(stdout="begun\n", hangs=True),
+    },
+    files={"/etc/hostname": "played\n"},
+    information={"hostname": "other"},
+)
+
+
+@pytest.fixture
+def hypervisor() -> Iterator[FakeHypervisor]:
+    with FakeHypervisor(GUEST) as hypervisor:
+        yield hypervisor
+
+
+@pytest.fixture
+def configuration(configure: Configure) -> applevz.VirtualMachineConfiguration:
+    identifier = applevz.GenericMachineIdentifier.random()
+    return with_agent(configure(platform=applevz.GenericPlatformConfiguration(identifier)))
+
+
+@pytest.fixture
+def machine(
+    hypervisor: FakeHypervisor, configuration: applevz.VirtualMachineConfiguration
+) -> Iterator[applevz.VirtualMachine]:
+    with applevz.VirtualMachine(configuration) as machine:
+        yield machine
+
+
+def taken(machine: applevz.VirtualMachine) -> list[applevz.Event]:
+    """The events that nobody took so far."""
+    found = []
+    with suppress(applevz.TimeoutError):
+        while True:
+            found.append(machine.events.next(timeout=0))
+    return found
+
+
+def begun(verb: Any, *arguments: Any) -> threading.Thread:
+    thread = threading.Thread(target=verb, args=arguments)
+    thread.start()
+    return thread
+
+
+# ---- A guest that is as it was said ----
+
+
+def test_a_machine_walks_through_its_life_with_the_states_of_any_machine(
+    machine: applevz.VirtualMachine, tmp_path: Path
+) -> None:
+    machine.start(timeout=PATIENCE)
+    machine.pause(timeout=PATIENCE)
+    machine.save_state(tmp_path / "state", timeout=PATIENCE)
+    machine.resume(timeout=PATIENCE)
+    machine.shutdown(timeout=PATIENCE)
+    assert [event.state.name for event in taken(machine) if event.kind is EventKind.STATE_CHANGED] == [
+        *("STARTING", "RUNNING", "PAUSING", "PAUSED", "SAVING", "PAUSED", "RESUMING", "RUNNING", "STOPPED"),
+    ]
+    with pytest.raises(applevz.InvalidVirtualMachineStateTransitionError):
+        machine.resume(timeout=PATIENCE)
+    # The guest goes on with what it had.
+    machine.restore_state(tmp_path / "state", timeout=PATIENCE)
+    machine.start(timeout=PATIENCE)
+    assert machine.guest.read_text("/etc/hostname", timeout=PATIENCE) == "played\n"
+
+
+def test_its_console_says_what_was_given_and_answers_what_is_typed(
+    machine: applevz.VirtualMachine, hypervisor: FakeHypervisor
+) -> None:
+    machine.start(timeout=PATIENCE)
+    assert machine.console.read_until("login: ", timeout=PATIENCE) == b"Linux plays\nlogin: "
+    machine.console.write("root\n", timeout=PATIENCE)
+    assert machine.console.read_until("# ", timeout=PATIENCE) == b"# "
+    machine.console.write("größer\n", timeout=PATIENCE)
+    assert machine.console.readline(timeout=PATIENCE) == b"\xffanswered\n"
+    assert hypervisor.machine.typed() == "root\ngrößer\n".encode()
+    hypervisor.machine.print("late words\n")
+    assert machine.console.readline(timeout=PATIENCE) == b"late words\n"
+    with pytest.raises(applevz.InvalidArgumentError, match="console is 1, and the machine has 1"):
+        hypervisor.machine.print("to nobody", console=1)
+
+
+def test_its_agent_answers_commands_and_has_files(machine: applevz.VirtualMachine, hypervisor: FakeHypervisor) -> None:
+    machine.start(timeout=PATIENCE)
+    guest = machine.guest
+    assert guest.run("uname -r", shell=True, text=True, timeout=PATIENCE).stdout == "6.1.0\n"
+    done = guest.run(["ls", "/nowhere"], text=True, timeout=PATIENCE)
+    assert (done.returncode, done.stdout, done.stderr[:13]) == (2, "", "ls: /nowhere:")
+    # More than a window of the protocol has.
+    assert len(guest.run(["long", "with", "arguments"], timeout=PATIENCE).stdout) == 3_000_000
+    with pytest.raises(FileNotFoundError):
+        guest.run(["unknown"], timeout=PATIENCE)
+    with pytest.raises(subprocess.CalledProcessError):
+        guest.run(["ls", "/nowhere"], check=True, timeout=PATIENCE)
+    with guest.popen(["sleep", "100"], stdout=subprocess.PIPE, timeout=PATIENCE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline(timeout=PATIENCE) == b"begun\n"
+        process.terminate()
+        assert process.wait(timeout=PATIENCE) == -15
+    with pytest.raises(applevz.GuestProcessTimeoutError):
+        guest.run(["sleep"], timeout=0.5)
+    assert guest.read_text("/etc/hostname", timeout=PATIENCE) == "played\n"
+    with pytest.raises(FileNotFoundError):
+        guest.read_text("/etc/none", timeout=PATIENCE)
+    guest.write_bytes("/new", b"\x00\xff", timeout=PATIENCE)
+    assert guest.read_bytes("/new", timeout=PATIENCE) == b"\x00\xff"
+    with pytest.raises(ConnectionRefusedError):
+        guest.connect(80, timeout=PATIENCE)
+    assert guest.info(timeout=PATIENCE).hostname == "other"
+    assert hypervisor.machine.commands[:2] == [["/bin/sh", "-c", "uname -r"], ["ls", "/nowhere"]]
+    assert hypervisor.machine.files == {"/etc/hostname": b"played\n", "/new": b"\x00\xff"}
+
+
+def test_a_guest_without_agent_and_one_that_ignores_its_power_button(
+    machine: applevz.VirtualMachine, hypervisor: FakeHypervisor
+) -> None:
+    hypervisor.guest = FakeGuest(agent=False, ignores_power_button=True)
+    machine.start(timeout=PATIENCE)
+    with pytest.raises(applevz.GuestNotAnsweringError):
+        machine.guest.wait(timeout=0.1)
+    with pytest.raises(applevz.TimeoutError):
+        machine.shutdown(timeout=0.1)
+    assert machine.state is VirtualMachineState.RUNNING
+    machine.shutdown(ShutdownPolicy.HALT, timeout=PATIENCE)
+
+
+def test_its_display_shows_what_was_given(hypervisor: FakeHypervisor, configure: Configure) -> None:
+    graphics = [applevz.VirtioGraphicsDeviceConfiguration()]
+    with applevz.VirtualMachine(configure(graphics_devices=graphics)) as machine:
+        machine.start(timeout=PATIENCE)
+        black = machine.screenshot(timeout=PATIENCE)
+        assert set(Picture(black).colours()) == {(0, 0, 0)}
+        machine.stop(timeout=PATIENCE)
+        hypervisor.guest = FakeGuest(screen=b"a picture, for whoever does not look at it")
+        machine.start(timeout=PATIENCE)
+        assert machine.screenshot(timeout=PATIENCE) == b"a picture, for whoever does not look at it"
+
+
+# ---- What a machine is told of by itself ----
+
+
+def test_a_guest_that_panics_resets_and_turns_its_machine_off(
+    machine: applevz.VirtualMachine, hypervisor: FakeHypervisor
+) -> None:
+    machine.start(timeout=PATIENCE)
+    machine.guest.wait(timeout=PATIENCE)
+    hypervisor.machine.panic("played, not real")
+    with pytest.raises(applevz.GuestPanickedError, match="played, not real"):
+        machine.guest.run("uname -r", shell=True, timeout=PATIENCE)
+    hypervisor.machine.reset()
+    assert machine.guest.run("uname -r", shell=True, text=True, timeout=PATIENCE).stdout == "6.1.0\n"
+    hypervisor.machine.turn_off()
+    assert machine.wait(VirtualMachineState.STOPPED, timeout=PATIENCE) is VirtualMachineState.STOPPED
+    kinds = [(event.kind, event.cause) for event in taken(machine)]
+    told = [kind for kind, _ in kinds]
+    assert EventKind.GUEST_PANICKED in told
+    assert EventKind.GUEST_RESET in told
+    assert (EventKind.GUEST_STOPPED, EventCause.GUEST) in kinds
+    assert machine.stop_error is None
+
+
+def test_a_reset_stops_a_machine_that_stops_at_one(hypervisor: FakeHypervisor, configure: Configure) -> None:
+    with applevz.VirtualMachine(configure(stop_at_reset=True)) as machine:
+        machine.start(timeout=PATIENCE)
+        hypervisor.machine.reset()
+        machine.wait(VirtualMachineState.STOPPED, timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("happen", "told"),
+    [
+        (lambda machine: machine.stop_with_error("out of luck", 7), "exit status 7.*out of luck"),
+        (lambda machine: machine.kill(), "signal 9"),
+        (lambda machine: machine.halt_processors("io-error"), r"stopped its processors \(io-error\)"),
+    ],
+    ids=["an error", "killed", "processors stopped"],
+)
+def test_an_error_stops_a_machine_which_can_be_started_again(
+    machine: applevz.VirtualMachine, hypervisor: FakeHypervisor, happen: Any, told: str
+) -> None:
+    machine.start(timeout=PATIENCE)
+    happen(hypervisor.machine)
+    with pytest.raises(applevz.InternalError, match=f"(?s){told}") as caught:
+        machine.wait(VirtualMachineState.STOPPED, timeout=PATIENCE)
+    assert caught.value.domain == "VZErrorDomain"
+    assert machine.state is VirtualMachineState.ERROR
+    first = hypervisor.machine
+    machine.start(timeout=PATIENCE)
+    assert machine.state is VirtualMachineState.RUNNING
+    assert hypervisor.machines == (first, hypervisor.machine)
+    assert eventually(lambda: not alive(first.pid))
+    with pytest.raises(applevz.InvalidStateError, match="has ended"):
+        first.panic()
+
+
+# ---- What goes wrong ----
+
+
+def test_a_start_fails_as_often_as_it_was_said(machine: applevz.VirtualMachine, hypervisor: FakeHypervisor) -> None:
+    hypervisor.fail("start", "no room for it", times=2)
+    for _ in range(2):
+        with pytest.raises(applevz.InternalError, match="failed to start.*no room for it"):
+            machine.start(timeout=PATIENCE)
+        assert machine.state is VirtualMachineState.STOPPED
+    machine.start(timeout=PATIENCE)
+
+
+def test_each_verb_fails_with_its_own_error_and_leaves_its_own_state(
+    machine: applevz.VirtualMachine, hypervisor: FakeHypervisor, tmp_path: Path
+) -> None:
+    machine.start(timeout=PATIENCE)
+    hypervisor.fail("pause", "not now")
+    with pytest.raises(applevz.InternalError, match="not now"):
+        machine.pause(timeout=PATIENCE)
+    assert machine.state is VirtualMachineState.RUNNING
+    hypervisor.reset("pause")
+    machine.pause(timeout=PATIENCE)
+    hypervisor.fail("resume", "never again")
+    hypervisor.fail("save_state", "the disk is full", times=1)
+    with pytest.raises(applevz.InternalError, match="never again"):
+        machine.resume(timeout=PATIENCE)
+    with pytest.raises(applevz.SaveError, match="the disk is full"):
+        machine.save_state(tmp_path / "state", timeout=PATIENCE)
+    assert machine.state is VirtualMachineState.PAUSED
+    assert os.listdir(tmp_path) == []
+    machine.save_state(tmp_path / "state", timeout=PATIENCE)
+    machine.stop(timeout=PATIENCE)
+    hypervisor.fail("restore_state", "what is this?")
+    with pytest.raises(applevz.RestoreError, match=r"what is this\?"):
+        machine.restore_state(tmp_path / "state", timeout=PATIENCE)
+    assert machine.state is VirtualMachineState.STOPPED
+    hypervisor.reset()
+    machine.restore_state(tmp_path / "state", timeout=PATIENCE)
+    machine.resume(timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("verb", "state"),
+    [
+        ("start", VirtualMachineState.STARTING),
+        ("pause", VirtualMachineState.PAUSING),
+        ("save_state", VirtualMachineState.SAVING),
+        ("resume", VirtualMachineState.RESUMING),
+        ("restore_state", VirtualMachineState.RESTORING),
+    ],
+)
+def test_a_verb_that_is_held_completes_when_it_is_let_go(
+    machine: applevz.VirtualMachine, hypervisor: FakeHypervisor, tmp_path: Path, verb: str, state: VirtualMachineState
+) -> None:
+    path = tmp_path / "state"
+    before: dict[str, list[Callable[[], object]]] = {
+        "start": [],
+        "pause": [machine.start],
+        "save_state": [machine.start, machine.pause],
+        "resume": [machine.start, machine.pause],
+        "restore_state": [machine.start, machine.pause, lambda: machine.save_state(path), machine.stop],
+    }
+    for step in before[verb]:
+        step()
+    hypervisor.hold(verb)
+    thread = begun(getattr(machine, verb), *([path] if verb.endswith("_state") else []))
+    hypervisor.wait_held(verb, timeout=PATIENCE)
+    assert machine.state is state
+    with pytest.raises(applevz.TimeoutError):
+        machine.wait((VirtualMachineState.RUNNING, VirtualMachineState.PAUSED), timeout=0.05)
+    assert hypervisor.release(verb) == 1
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert machine.state in (VirtualMachineState.RUNNING, VirtualMachineState.PAUSED)
+
+
+def test_a_completion_that_never_comes_leaves_the_machine_in_error_once_it_is_given_up(
+    machine: applevz.VirtualMachine, hypervisor: FakeHypervisor
+) -> None:
+    machine.start(timeout=PATIENCE)
+    hypervisor.answer_timeout = 0.3
+    hypervisor.hold("pause")
+    with pytest.raises(applevz.InternalError, match=r"did not answer the command stop within 0\.3 s"):
+        machine.pause(timeout=PATIENCE)
+    assert machine.state is VirtualMachineState.ERROR
+
+
+def test_a_completion_that_is_late_comes_after_whoever_gave_up_waiting(
+    machine: applevz.VirtualMachine, hypervisor: FakeHypervisor
+) -> None:
+    machine.start(timeout=PATIENCE)
+    hypervisor.delay("pause", 1.0, times=1)
+    with pytest.raises(applevz.TimeoutError):
+        machine.pause(timeout=0)
+    assert machine.wait(VirtualMachineState.PAUSED, timeout=PATIENCE) is VirtualMachineState.PAUSED
+
+
+# ---- The other face, several machines, whoever makes them ----
+
+
+def test_asyncio_has_the_same_machines(
+    hypervisor: FakeHypervisor, configuration: applevz.VirtualMachineConfiguration
+) -> None:
+    async def use() -> None:
+        async with applevz.aio.VirtualMachine(configuration) as machine:
+            await machine.start(timeout=PATIENCE)
+            assert (await machine.guest.run("uname -r", shell=True, text=True, timeout=PATIENCE)).stdout == "6.1.0\n"
+            hypervisor.hold("pause")
+            pausing = asyncio.ensure_future(machine.pause(timeout=PATIENCE))
+            await asyncio.to_thread(hypervisor.wait_held, "pause")
+            pausing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await pausing
+            hypervisor.release("pause")
+            await machine.wait(VirtualMachineState.PAUSED, timeout=PATIENCE)
+            hypervisor.machine.kill()
+            with pytest.raises(applevz.InternalError):
+                await machine.wait(VirtualMachineState.STOPPED, timeout=PATIENCE)
+
+    asyncio.run(use())
+
+
+def test_each_of_several_machines_is_told_by_itself(
+    hypervisor: FakeHypervisor, configuration: applevz.VirtualMachineConfiguration
+) -> None:
+    with applevz.VirtualMachine(configuration) as first, applevz.VirtualMachine(configuration) as second:
+        first.start(timeout=PATIENCE)
+        second.start(timeout=PATIENCE)
+        one, other = hypervisor.machines
+        other.turn_off()
+        second.wait(VirtualMachineState.STOPPED, timeout=PATIENCE)
+        one.print("still here\n")
+        first.console.read_until("still here\n", timeout=PATIENCE)
+
+
+def test_what_a_host_lacks_is_lacking_to_capabilities_as_long_as_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APPLEVZ_QEMU", "/usr/bin/true")
+    with FakeHypervisor(lacks=["screenshots", "save_restore"]):
+        assert not applevz.capabilities.screenshots
+        assert "no virtio-gpu-pci" in str(applevz.capabilities.screenshots.reason)
+        assert not applevz.capabilities.save_restore
+        assert applevz.capabilities.early_console
+        assert "x-ignore-shared" in str(applevz.capabilities.save_restore.reason)
+    assert os.environ["APPLEVZ_QEMU"] == "/usr/bin/true"
+
+
+def test_nothing_is_left_when_it_ends(configuration: applevz.VirtualMachineConfiguration, tmp_path: Path) -> None:
+    before = children()
+    with FakeHypervisor() as hypervisor:
+        folder = Path(os.environ["APPLEVZ_QEMU"]).parent
+        machine = applevz.VirtualMachine(configuration)
+        machine.start(timeout=PATIENCE)
+        made = hypervisor.machine
+    assert not folder.exists()
+    # Who has the machine still has it.
+    machine.pause(timeout=PATIENCE)
+    with pytest.raises(applevz.InvalidStateError):
+        hypervisor.machine.panic()
+    machine.shutdown(ShutdownPolicy.POWEROFF)
+    assert eventually(lambda: not alive(made.pid) and children() <= before)
+
+
+@pytest.mark.parametrize(
+    ("use", "told"),
+    [
+        (lambda _: FakeHypervisor(lacks=["wings"]), "lacks has 'wings'"),
+        (lambda hypervisor: hypervisor.fail("stop"), "verb is 'stop'"),
+        (lambda hypervisor: hypervisor.fail("start", times=0), "times is 0"),
+        (lambda hypervisor: hypervisor.delay("start", -1), "seconds is -1"),
+        (lambda hypervisor: setattr(hypervisor, "answer_timeout", 0), "answer_timeout is 0"),
+        (lambda hypervisor: setattr(hypervisor, "guest", "no guest"), "guest is 'no guest'"),
+        (lambda hypervisor: setattr(hypervisor, "guest", FakeGuest(console=1)), "FakeGuest.console is 1"),  # type: ignore[arg-type]
+        (lambda _: FakeHypervisor().__enter__(), "There is a FakeHypervisor in this process already"),
+        (lambda _: FakeHypervisor().machines, "is not in use"),
+        (lambda hypervisor: hypervisor.machine, "No machine was started"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_words(hypervisor: FakeHypervisor, use: Any, told: str) -> None:
+    with pytest.raises(applevz.Error, match=told):
+        use(hypervisor)
+
+
+def test_the_plugin_has_it_as_a_fixture(
+    fake_hypervisor: FakeHypervisor, configuration: applevz.VirtualMachineConfiguration
+) -> None:
+    fake_hypervisor.guest = GUEST
+    with applevz.VirtualMachine(configuration) as machine:
+        machine.start(timeout=PATIENCE)
+        machine.console.read_until("login: ", timeout=PATIENCE)
