@@ -783,6 +783,19 @@ APPLEVZ_EXPORT CFErrorRef applevz_machine_next_event(applevz_machine *machine,
 APPLEVZ_EXPORT CFErrorRef applevz_machine_wait_for_event(applevz_machine *machine,
                                                          applevz_operation **operation) CF_RETURNS_RETAINED;
 
+/* Has figures taken of the machine as it runs, and completes when they are there. It never fails for a figure that
+   cannot be had. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_take_statistics(applevz_machine *machine,
+                                                          applevz_operation **operation) CF_RETURNS_RETAINED;
+/* Those that were taken last, as a JSON object for applevz_free. What nobody can tell is not in it. Sizes are numbers
+   of bytes, durations of seconds. Its members are uptime, processor_time, memory_resident, balloon_size,
+   guest_memory_total, guest_memory_available and guest_memory_free; `disks`, an array of an object for each storage
+   device, with read_bytes, read_operations, written_bytes, write_operations and flush_operations; and `networks`,
+   likewise for each network card, with mac_address, received_bytes, received_packets, sent_bytes and sent_packets, as
+   its guest receives and sends them. */
+APPLEVZ_EXPORT CFErrorRef applevz_machine_statistics(applevz_machine *machine, char **json,
+                                                     size_t *length) CF_RETURNS_RETAINED;
+
 /* Whoever receives what a guest's kernel prints says that it printed of its panic. That is an event, unless the
    framework has told it already. `for_good` says that the kernel printed that it stays so, which causes no event.
    `anew` says that the same console has shown a panic of this run before. */

@@ -186,6 +186,13 @@ typedef NS_ENUM(NSInteger, AppleVZCloning) {
 - (void)applevzTakeScreenshotWithCompletionHandler:(void (^)(int descriptor, NSError *_Nullable error))handler;
 @end
 
+/// VZVirtualMachine.
+@protocol AppleVZStatistics <NSObject>
+/// What is known of the machine as it runs, as applevz.h describes it. Nothing of one that does not run, and nothing
+/// that cannot be had.
+- (void)applevzTakeStatisticsWithCompletionHandler:(void (^)(NSDictionary<NSString *, id> *statistics))handler;
+@end
+
 /// VZVirtualMachine. Each sends one event to the guest of a running machine, and completes once the machine has it.
 @protocol AppleVZInput <NSObject>
 /// The key with a usage of page 7 of the USB's HID Usage Tables.

@@ -22,6 +22,9 @@ from ._core.guest.information import GuestInformation as GuestInformation
 from ._core.guest.process import GuestProcessTimeoutError as GuestProcessTimeoutError
 from ._core.states import ShutdownPolicy as ShutdownPolicy
 from ._core.states import VirtualMachineState as VirtualMachineState
+from ._core.statistics import DiskStatistics as DiskStatistics
+from ._core.statistics import MachineStatistics as MachineStatistics
+from ._core.statistics import NetworkStatistics as NetworkStatistics
 from ._host.disk_images import create_disk_image as create_disk_image
 from ._host.limits import Limits as Limits
 from ._host.limits import limits as limits

@@ -45,6 +45,9 @@ with applevz.VirtualMachine(configuration(bridged)) as machine:
     guest = Guest(machine).start()
     guest.run("ifconfig eth0 10.99.0.2 netmask 255.255.255.0 up")
     assert guest.run("nc 10.99.0.1 7 < /dev/null") == "welcome, 10.99.0.2"
+    (counted,) = machine.statistics(timeout=PATIENCE).networks
+    assert counted.sent_packets > 3 and counted.received_packets > 3 and not counted.told_by_guest
+    assert counted.sent_bytes > 3 * 60 and counted.received_bytes > len("welcome, 10.99.0.2")
     (tap,) = set(links()) - set(before)
     assert tap.startswith("applevz")
     assert "master br0" in ip("link", "show", tap)
@@ -57,6 +60,7 @@ with applevz.VirtualMachine(configuration(bridged)) as machine:
     assert card.attachment is other
     assert machine.network_devices[0].attachment is other
     assert eventually(lambda: links() == before)
+    assert machine.statistics(timeout=PATIENCE).networks == (applevz.NetworkStatistics(),)
     guest.console.write(b"dhcp\\n")
     guest.console.read_until(b"applevz guest: eth0 10.", timeout=PATIENCE)
     guest.console.read_until(b"guest# ", timeout=PATIENCE)
@@ -85,6 +89,7 @@ with applevz.VirtualMachine(configuration(bridged)) as machine:
     assert eventually(lambda: guest.run("cat /sys/class/net/eth0/carrier") == "1")
     guest.run("ifconfig eth0 10.99.0.3 netmask 255.255.255.0 up")
     assert guest.run("nc 10.99.0.1 7 < /dev/null") == "welcome, 10.99.0.3"
+    assert machine.statistics(timeout=PATIENCE).networks[0].received_packets > 3
     machine.stop(timeout=PATIENCE)
     assert eventually(lambda: links() == before)
     # What was set last stays for the next start.

@@ -475,6 +475,10 @@ async def devices(life: Life) -> None:
         # What a Mac has not: the guest's address is in no file of leases, and its display in a window only.
         await refused(applevz.TimeoutError, vm.connect, 7, timeout=A_MOMENT)
         await refused(applevz.NotSupportedError, vm.screenshot, timeout=PATIENCE)
+        figures = await call(vm.statistics, timeout=PATIENCE)
+        assert figures.uptime > 0
+        assert (figures.processor_time, figures.memory_resident, figures.balloon_size) == (None, None, None)
+        assert figures.networks == (applevz.NetworkStatistics(),) * len(vm.configuration.network_devices)
         assert "nothing says what is in it" in str(applevz.capabilities.saved_state_inspection.reason)
         await refused(applevz.NotSupportedError, states.inspect, "machine.state")
         assert "the system confines" in str(applevz.capabilities.confinement.reason)

@@ -27,6 +27,8 @@ NS_ASSUME_NONNULL_BEGIN
     uint64_t _changes; // of the state, as far as they were seen
     AppleVZRunEnds *_untoldEnds;
     AppleVZPanics *_panics; // any thread may read the count
+    double _runBegan;       // the monotonic clock's seconds when the present run was begun, or the last one
+    NSDictionary<NSString *, id> *_statistics; // those that were taken last
 }
 
 @property enum applevz_machine_state state;
@@ -80,6 +82,15 @@ NS_ASSUME_NONNULL_BEGIN
 
 /// Forgets what was begun and what waits, of a machine that is left.
 - (void)forgetCalls;
+
+@end
+
+@interface AppleVZMachine (Statistics)
+
+/// Completes when the figures were taken. From any thread.
+- (AppleVZOperation *)takeStatistics;
+/// Those that were taken last. On the queue only.
+@property (readonly) NSDictionary<NSString *, id> *statistics;
 
 @end
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "machine_private.h"
+#import "statistics.h"
 #import "boundary/causes.h"
 #import "boundary/guard.h"
 #import "waiting/dispatching.h"
@@ -224,6 +225,7 @@ static BOOL has_ended(enum applevz_machine_state state) {
               cause:(enum applevz_event_cause)cause {
     if (has_ended(before) && !has_ended(state)) {
         self.rememberedStopError = nil;
+        _runBegan = applevz_monotonic_seconds();
         [_untoldEnds beginRun];
     } else if (!has_ended(before) && has_ended(state) &&
                (cause == APPLEVZ_EVENT_CAUSE_HOST || cause == APPLEVZ_EVENT_CAUSE_GUEST)) {

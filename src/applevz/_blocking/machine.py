@@ -13,7 +13,7 @@ from .._core.machine import BaseVirtualMachine, connected_socket
 from .._core.operation import run
 from .._core.states import ShutdownPolicy, VirtualMachineState
 from .._values.arguments import PathLike
-from ..errors import ForkedError
+from ..errors import Error, ForkedError
 from .console import Console
 from .events import Events
 from .forward import Forward
@@ -24,6 +24,8 @@ from .usb import USBController
 
 if TYPE_CHECKING:
     import socket
+
+    from .._core.statistics import MachineStatistics
 
 __all__ = ["VirtualMachine"]
 
@@ -137,6 +139,23 @@ class VirtualMachine(BaseVirtualMachine[Console, Events, Guest, Keyboard, Pointe
             protocol=protocol,
             to=to,
         )
+
+    def statistics(self, timeout: float | None = None) -> MachineStatistics:
+        """Returns the figures of the machine at this moment: processor time, memory, disks, network.
+
+        The documentation of `MachineStatistics` says where each comes from. What this platform, this configuration or
+        this state cannot tell is None, and no error: of a machine that does not run nearly all of it is. The guest's
+        agent is asked only if it has answered before, and for two seconds at most. `timeout` is in seconds, None for
+        no limit. Raises `TimeoutError` if the hypervisor does not answer in time.
+        """
+        deadline = Deadline(timeout)
+        taken = run(self._statistics(deadline))
+        more = self._guest_statistics(taken, deadline)
+        if more is not None:
+            # A signal's handler may be in the middle of another call for the guest.
+            with suppress(Error):
+                return self.guest._go(more)
+        return taken.statistics
 
     def screenshot(self, path: PathLike | None = None, timeout: float | None = None) -> bytes:
         """Returns what the first display of a running or paused machine shows, as a PNG image.

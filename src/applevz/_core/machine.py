@@ -63,6 +63,9 @@ from .usb import BaseUSBController
 if TYPE_CHECKING:
     import socket
 
+    from .guest.streams import Waits
+    from .statistics import MachineStatistics, Taken
+
 __all__ = ["BaseVirtualMachine", "connected_socket"]
 
 
@@ -384,6 +387,21 @@ class BaseVirtualMachine(
             return descriptor
 
         return steps()
+
+    def _statistics(self, deadline: Deadline) -> Steps[Taken]:
+        """The figures, without what a guest's agent tells."""
+        if (yield begin(lib.applevz_machine_take_statistics, self._handle), deadline) is None:
+            raise self._late(f"The machine's figures were not there within {deadline}.")
+        # Not with the package: most programs ask for none.
+        from .statistics import Taken
+
+        return Taken(self._handle, self._configuration)
+
+    def _guest_statistics(self, taken: Taken, deadline: Deadline) -> Waits[MachineStatistics] | None:
+        """The steps until the guest's agent has told its part; None if it is not to be asked."""
+        if self._guest is None or self.state is not RUNNING or not taken.lacks_of(self._guest, deadline):
+            return None
+        return taken.with_guest(self._guest, deadline)
 
     def _screenshot(self, path: PathLike | None, deadline: Deadline) -> Steps[bytes]:
         name = None if path is None else path_argument("path", path)

@@ -179,7 +179,7 @@ class Clones:
         with VirtualMachine(found) as machine:
             run(launch.restore(machine))
             if machine._guest is not None:
-                machine.guest._go(machine.guest._went_on(launch.deadline))
+                machine.guest._go(machine.guest._goes_on(launch.deadline))
             yield machine
 
     @contextlib.asynccontextmanager
@@ -197,7 +197,7 @@ class Clones:
         async with aio.VirtualMachine(found) as machine:
             await run_awaited(launch.restore(machine))
             if machine._guest is not None:
-                await machine.guest._go(machine.guest._went_on(launch.deadline))
+                await machine.guest._go(machine.guest._goes_on(launch.deadline))
             async with witness.watching(machine):
                 yield machine
 

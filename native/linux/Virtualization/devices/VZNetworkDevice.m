@@ -15,6 +15,7 @@
     VZNetworkDeviceAttachment *_attachment;
     VZNetworkDeviceAttachment *_inPlace; // what QEMU has, or has been told to have; nil while there is no QEMU
     NSUInteger _exchanges;               // by which the last is known
+    NSString *_interfaceName;            // of the host's, of what is in place, where that is a bridge's port
     BOOL _isOpening;                     // what is in place is not there yet, and a cable must not be
 }
 
@@ -96,6 +97,7 @@
     // Whatever becomes of it, nothing is there any more that another call could leave as it is.
     _inPlace = _attachment;
     QEMUReachOfNetwork(_instance.supervisor, _index, _attachment);
+    _interfaceName = nil;
     NSUInteger exchange = ++_exchanges;
     NSUInteger index = _index;
     VZNetworkDeviceAttachment *attachment = _attachment;
@@ -142,6 +144,7 @@
     NSUInteger exchange = _exchanges;
     NSString *name = [NSString stringWithFormat:@"network%lu-descriptor", (unsigned long)_index];
     _isOpening = NO;
+    _interfaceName = network.interfaceName;
     if (network == nil) {
         _inPlace = nil;
         // Taken away meanwhile, it is not lost.
@@ -202,13 +205,19 @@
 - (void)instanceReady:(QEMUInstance *)instance {
     _instance = instance;
     _inPlace = _configured;
+    _interfaceName = instance.commandLine.networkInterfaces[@(_index)];
     [self bringAbout];
 }
 
 - (void)instanceEnded {
     _instance = nil;
     _inPlace = nil;
+    _interfaceName = nil;
     _isOpening = NO;
+}
+
+- (NSString *)hostInterfaceName {
+    return _interfaceName;
 }
 
 @end

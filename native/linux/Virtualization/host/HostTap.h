@@ -19,6 +19,9 @@ NSError *_Nullable HostTapMissingError(void);
 /// by qemu-bridge-helper, which is waited for. nil with an error, which says what was tried.
 HostDescriptor *_Nullable HostOpenTap(NSString *bridge, BOOL askingHelper, NSError **error);
 
+/// The name of a tap device's interface; nil where the system does not tell it.
+NSString *_Nullable HostNameOfTap(HostDescriptor *tap);
+
 /// Whether the helper may do what this process was not allowed to, with that error.
 BOOL HostTapMayTakeHelper(NSError *error);
 

@@ -180,3 +180,11 @@ HostDescriptor *HostOpenTap(NSString *bridge, BOOL askingHelper, NSError **error
                  VZSystemCallError(number, nil)));
     return nil;
 }
+
+NSString *HostNameOfTap(HostDescriptor *tap) {
+    struct ifreq request = {0};
+    if (ioctl(tap.number, TUNGETIFF, &request) != 0)
+        return nil;
+    request.ifr_name[sizeof request.ifr_name - 1] = '\0';
+    return [NSString stringWithUTF8String:request.ifr_name];
+}

@@ -107,6 +107,9 @@ NSError *VZInvalidStateError(VZVirtualMachineState state, NSString *purpose, NSS
 @interface VZVirtualMachine (Input) <AppleVZInput>
 @end
 
+@interface VZVirtualMachine (Statistics) <AppleVZStatistics>
+@end
+
 @interface VZVirtualMachine (SaveRestore) <AppleVZSaveRestore, AppleVZSaveRestoreExtensions, AppleVZSavedStates>
 @end
 
@@ -132,6 +135,8 @@ NSError *VZInvalidStateError(VZVirtualMachineState state, NSString *purpose, NSS
 - (instancetype)initWithIndex:(NSUInteger)index
                    attachment:(nullable VZNetworkDeviceAttachment *)attachment
                         queue:(dispatch_queue_t)queue;
+/// The host's interface that it is connected to, of a card on a bridge.
+@property (nullable, readonly) NSString *hostInterfaceName;
 /// Called when its attachment could not stay, on the machine's queue.
 @property (nullable, copy) void (^disconnectionHandler)(VZNetworkDevice *device, NSError *error);
 @end

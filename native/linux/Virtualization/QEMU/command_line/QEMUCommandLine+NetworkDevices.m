@@ -17,6 +17,8 @@
     QEMUNetwork *network = [QEMUNetwork networkOf:attachment index:index askingHelper:YES error:error];
     if (network == nil)
         return NO;
+    if (network.interfaceName != nil)
+        _networkInterfaces[@(index)] = network.interfaceName;
     NSString *descriptor = nil;
     if (network.descriptor != nil)
         descriptor = [NSString stringWithFormat:@"%lu", (unsigned long)[self inherit:network.descriptor]];

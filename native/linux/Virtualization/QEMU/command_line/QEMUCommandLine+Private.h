@@ -19,6 +19,7 @@ NS_ASSUME_NONNULL_BEGIN
     NSMutableArray<HostDescriptor *> *_descriptors;
     NSMutableArray<QEMUPreparation *> *_preparations;
     NSMutableArray<NSDictionary *> *_networkCards;
+    NSMutableDictionary<NSNumber *, NSString *> *_networkInterfaces;
     NSMutableArray<NSArray<NSString *> *> *_platformFields;
     NSMutableArray<QEMUStartedDisk *> *_disks;
     NSMutableArray<QEMUCarriedDisk *> *_carriedDisks;

@@ -60,6 +60,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// otherwise empty.
 @property (readonly) NSArray<NSDictionary *> *networkCards;
 
+/// The host's interfaces that the network cards are connected to, by their indexes; of cards on a bridge.
+@property (readonly) NSDictionary<NSNumber *, NSString *> *networkInterfaces;
+
 /// What QEMU opens and locks, for the errors of a start.
 @property (readonly) NSArray<QEMUStartedDisk *> *disks;
 

@@ -38,6 +38,7 @@
     _descriptors = [NSMutableArray array];
     _preparations = [NSMutableArray array];
     _networkCards = [NSMutableArray array];
+    _networkInterfaces = [NSMutableDictionary dictionary];
     _fileServers = [NSMutableArray array];
     _platformFields = [NSMutableArray array];
     _disks = [NSMutableArray array];

@@ -29,6 +29,9 @@ NSDictionary *QEMUNetworkPort(NSUInteger index);
 /// What QEMU has to be handed; nil where it makes the network by itself.
 @property (readonly, nullable) HostDescriptor *descriptor;
 
+/// The host's interface that it is, of a bridge's port; nil for every other.
+@property (readonly, nullable) NSString *interfaceName;
+
 /// What -netdev and netdev_add take. name is that of the descriptor in QEMU: its number, or what getfd was given.
 - (NSDictionary *)optionsWithDescriptor:(nullable NSString *)name;
 

@@ -61,6 +61,7 @@ NSDictionary *QEMUNetworkPort(NSUInteger index) {
         network->_descriptor = HostOpenTap(bridge, askingHelper, error);
         if (network.descriptor == nil)
             return nil;
+        network->_interfaceName = HostNameOfTap(network.descriptor);
     }
     return network;
 }

@@ -3,6 +3,7 @@
 #import "QEMUEnd.h"
 #import "host/HostSupervisor.h"
 #import "QEMU/program/QMPConnection.h"
+#import "host/HostUsage.h"
 #import <applevz_extensions.h>
 #import <dispatch/dispatch.h>
 
@@ -53,6 +54,9 @@ NS_ASSUME_NONNULL_BEGIN
 
 /// Its version, "7.2", once it was launched.
 @property (readonly, nullable) NSString *version;
+
+/// What the host counts of the process. NO where that cannot be told.
+- (BOOL)getUsage:(host_process_usage *)usage;
 
 /// NO once it is certain that the process has ended or is about to; endHandler says more.
 @property (readonly) BOOL isAnswering;

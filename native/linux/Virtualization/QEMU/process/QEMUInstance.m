@@ -232,6 +232,10 @@ static NSString *new_name_for_log(void) {
     return !_ended && _failure == nil && _connection != nil && !_connectionEnded;
 }
 
+- (BOOL)getUsage:(host_process_usage *)usage {
+    return !_ended && _process != nil && host_process_usage_of(_process.descriptor, usage);
+}
+
 - (void)execute:(NSString *)command arguments:(NSDictionary *)arguments completion:(QMPCompletion)completion {
     [self execute:command arguments:arguments descriptor:nil completion:completion];
 }
