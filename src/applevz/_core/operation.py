@@ -43,10 +43,11 @@ def result(operation: Reference) -> int:
     return value
 
 
-def run(steps: Steps[Result]) -> Result:
-    """Goes through the steps, blocks this thread while they wait, and returns their result."""
+def run(steps: Steps[Result], begun: tuple[Reference, Deadline] | None = None) -> Result:
+    """Goes through the steps, blocks this thread while they wait, and returns their result. `begun` is what steps that
+    were gone into before wait for."""
     try:
-        operation, deadline = next(steps)
+        operation, deadline = next(steps) if begun is None else begun
         while True:
             try:
                 outcome = _wait(operation, deadline)

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Machines that go on from the state of one guest, which was booted once.
 
+While a test has its machine, the next one is restored already, and waits, paused: half of the time that a machine takes
+is that of starting its process.
+
 All processes of a run of pytest have one folder for the states. It is like that of `launch`, and so is the way in which
 they come to be: who finds no state has the lock, boots and saves; others wait for that. What decides what the guest is
 makes the name of its state, so two processes need not be told that theirs is the same.
@@ -11,12 +14,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any, Final
 
-from .. import VirtualMachine, aio
+from .. import ShutdownPolicy, VirtualMachine, aio
 from .. import VirtualMachineConfiguration as Configuration
 from .._core.cached_launching import CachedLaunch, LaunchTask
 from .._core.deadline import Deadline
@@ -26,7 +30,7 @@ from .._host.capabilities import capabilities
 from .._values.arguments import instance, wrong_type
 from ..aio._loop import run as run_awaited
 from ..configuration.boot_loaders import LinuxBootLoader
-from ..errors import InvalidArgumentError, InvalidStateError, NotSupportedError, make
+from ..errors import Error, InvalidArgumentError, InvalidStateError, NotSupportedError, make
 
 if TYPE_CHECKING:
     from ._evidence import Witness
@@ -47,8 +51,10 @@ class _Kind:
         if prepare is not None and not callable(prepare):
             raise wrong_type("vm_prepare", prepare, "a function of one argument, or None")
         self._make_configuration = make_configuration
-        self.prepare: Callable[[Any], object] | None = prepare
-        self.prepare_key = None if prepare is None else _digest_of(prepare)
+        self._prepare = prepare
+        # Two of these are the same guest if both were run by the same program, and prepared by the same function.
+        self.prepare: Callable[[Any], object] | None = self.prepared
+        self.prepare_key: str | None = f"{_program()} {'' if prepare is None else _digest_of(prepare)}"
         self.random: dict[object, str] = {}
         self._seconds = seconds
         self.deadline = Deadline(seconds)
@@ -69,7 +75,7 @@ class _Kind:
             root = isinstance(loader, LinuxBootLoader) and loader.initial_ramdisk is not None
             line = loader.command_line if isinstance(loader, LinuxBootLoader) and root else ""
             machine.guest._go(until_ready(machine.guest, line, self.deadline))
-        elif self.prepare is None:
+        elif self._prepare is None:
             raise make(
                 InvalidStateError,
                 "Nobody can tell when the guest of the tests is ready.",
@@ -77,8 +83,40 @@ class _Kind:
                 "Give it the agent, or override the fixture vm_prepare with a function that waits, as by "
                 "machine.console.read_until.",
             )
-        if self.prepare is not None:
-            self.prepare(machine)
+        if self._prepare is not None:
+            self._prepare(machine)
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether something is to be done with the guest once."""
+        return self._prepare is not None
+
+
+class _Begun:
+    """A machine that is being restored."""
+
+    def __init__(self, kind: _Kind, launch: CachedLaunch, configuration: Configuration) -> None:
+        self.kind = kind
+        self.launch = launch
+        self.machine = VirtualMachine(configuration)
+        self._steps = launch.restore(self.machine)
+        self._operation = next(self._steps)
+
+    def finish(self, deadline: Deadline) -> VirtualMachine:
+        """Until it runs, and its guest was told that it is another one now. Ends it if that fails."""
+        self.launch.deadline = deadline
+        try:
+            run(self._steps, self._operation)
+            if self.machine._guest is not None:
+                self.machine.guest._go(self.machine.guest._goes_on(deadline))
+        except BaseException:
+            self.end()
+            raise
+        return self.machine
+
+    def end(self) -> None:
+        self._steps.close()
+        self.machine.shutdown(ShutdownPolicy.POWEROFF)
 
 
 class Clones:
@@ -88,16 +126,18 @@ class Clones:
         """`folder` is that of all processes of this run. `seconds` is how long a guest may take until it is ready."""
         self._folder = folder
         self._seconds = seconds
-        self._kinds: dict[tuple[MakeConfiguration, Prepare | None], _Kind] = {}
+        self._kinds: dict[tuple[MakeConfiguration, Prepare | None, str], _Kind] = {}
+        self._next: _Begun | None = None
         self._errors: dict[_Kind, Exception] = {}
         self._with_states = bool(capabilities.save_restore) and bool(capabilities.saved_state_inspection)
 
     def close(self) -> None:
+        self._end_next()
         self._kinds.clear()
         self._errors.clear()
 
     def _kind(self, make_configuration: MakeConfiguration, prepare: Prepare | None) -> _Kind:
-        place = make_configuration, prepare
+        place = make_configuration, prepare, _program()
         if place not in self._kinds:
             self._kinds[place] = _Kind(make_configuration, prepare, self._seconds)
         kind = self._kinds[place]
@@ -175,12 +215,35 @@ class Clones:
             with self._booted(kind, kind.configuration()) as machine:
                 yield machine
             return
-        launch, found = self._found(kind)
-        with VirtualMachine(found) as machine:
-            run(launch.restore(machine))
-            if machine._guest is not None:
-                machine.guest._go(machine.guest._goes_on(launch.deadline))
+        with self._restored(kind) as machine:
+            # Nothing of the next one is this test's business, and its error comes when it is needed.
+            with contextlib.suppress(Error):
+                self._next = self._begin(kind)
             yield machine
+
+    def _begin(self, kind: _Kind) -> _Begun:
+        self._end_next()
+        return _Begun(kind, *self._found(kind))
+
+    def _end_next(self) -> None:
+        if self._next is not None:
+            self._next.end()
+            self._next = None
+
+    def _restored(self, kind: _Kind) -> VirtualMachine:
+        begun, self._next = self._next, None
+        if begun is not None and begun.kind is not kind:
+            begun.end()
+            begun = None
+        begun = begun or self._begin(kind)
+        try:
+            return begun.finish(kind.deadline)
+        except Error as error:
+            if not begun.launch.is_refused(error):
+                raise
+        # It was damaged, or is of another QEMU: it is made anew, once.
+        self._make_state(kind, begun.launch)
+        return self._begin(kind).finish(kind.deadline)
 
     @contextlib.asynccontextmanager
     async def awaited_machine(
@@ -203,7 +266,7 @@ class Clones:
 
     @contextlib.asynccontextmanager
     async def _booted_awaited(self, kind: _Kind) -> AsyncIterator[aio.VirtualMachine]:
-        if kind.prepare is not None:
+        if kind.is_prepared:
             raise make(
                 NotSupportedError,
                 "vm_prepare cannot prepare the guest of a machine of aio_vm on this host.",
@@ -215,6 +278,11 @@ class Clones:
             if machine._guest is not None:
                 await machine.guest._go(machine.guest._ready(kind.deadline))
             yield machine
+
+
+def _program() -> str:
+    """What runs machines now: in a FakeHypervisor they are others."""
+    return os.environ.get("APPLEVZ_QEMU", "")
 
 
 def _digest_of(function: Callable[..., object]) -> str:
