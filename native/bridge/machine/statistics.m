@@ -32,9 +32,8 @@ double applevz_monotonic_seconds(void) {
 - (NSArray<NSDictionary *> *)networksOf:(nullable NSArray<NSDictionary *> *)told {
     NSMutableArray<NSDictionary *> *networks = [NSMutableArray array];
     for (NSUInteger index = 0; index < _configuration.networkDevices.count; index++) {
-        NSMutableDictionary *network = [NSMutableDictionary dictionary];
-        if (index < told.count)
-            [network addEntriesFromDictionary:told[index]];
+        NSDictionary *figures = index < told.count ? told[index] : @{};
+        NSMutableDictionary *network = [NSMutableDictionary dictionaryWithDictionary:figures];
         network[@"mac_address"] = [self macAddressOfNetworkDevice:index];
         [networks addObject:network];
     }
