@@ -12,7 +12,7 @@ import pytest
 
 import applevz
 from applevz import VirtualMachine, VirtualMachineConfiguration, VirtualMachineState
-from applevz.testing import FakeGuest, FakeHypervisor
+from applevz.testing import FakeGuest, FakeHypervisor, image_configuration
 from applevz.testing._clones import Clones
 from fixtures import Configure
 from guest_machine import PATIENCE, with_agent
@@ -20,6 +20,7 @@ from processes import alive, eventually
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Apple's framework has no hypervisor of another's")
 pytest.importorskip("filelock")
+pytest.importorskip("pycdlib")
 
 Make = Callable[[], VirtualMachineConfiguration]
 
@@ -161,3 +162,36 @@ def test_what_cannot_be_shared_is_refused_by_its_name(
     with pytest.raises(applevz.InvalidArgumentTypeError, match="What vm_configuration returned is 7"):
         clones.ensure(lambda: 7, None)  # type: ignore[arg-type,return-value]
     assert hypervisor.machines == ()
+
+
+def test_an_image_is_a_guest_with_a_disk_that_goes_with_its_machine(
+    hypervisor: FakeHypervisor, guest_files: Path, clones: Clones, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    applevz.create_disk_image(disk, "1MiB")
+    words = {
+        "kernel": guest_files / "vmlinux",
+        "initial_ramdisk": guest_files / "initrd.cpio.gz",
+        "command_line": "console=hvc0",
+        "memory_size": "256MiB",
+        "cache": tmp_path / "cache",
+    }
+
+    def make() -> VirtualMachineConfiguration:
+        return image_configuration(str(disk), **words)
+
+    addresses = set()
+    for _ in range(2):
+        with clones.machine(make, None) as machine:
+            assert machine.guest.info(timeout=PATIENCE).hostname == "played"
+            configuration = machine.configuration
+            (attachment,) = (device.attachment for device in configuration.storage_devices)
+            assert isinstance(attachment, applevz.DiskImageStorageDeviceAttachment)
+            assert attachment.ephemeral
+            assert configuration.platform.generation_identifier
+            (card,) = configuration.network_devices
+            addresses.add((card.mac_address, configuration.platform.machine_identifier))
+    # Those that the guest knows.
+    assert len(addresses) == len(states(tmp_path)) == 1
+    with pytest.raises(applevz.InvalidArgumentError, match="prepare is .*, which image_configuration does not take"):
+        image_configuration(str(disk), prepare=print, **words)
