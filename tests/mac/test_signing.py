@@ -130,7 +130,7 @@ def test_a_wheel_and_a_source_distribution_bring_them(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, source / name)
     command = [sys.executable, "-W", "ignore", "setup.py", "--quiet", "egg_info", "build_py", "--build-lib", "built"]
     subprocess.run(command, cwd=source, check=True, capture_output=True)
-    sources = (source / "src" / "applevz.egg-info" / "SOURCES.txt").read_text().splitlines()
+    sources = (source / "build" / "metadata" / "applevz.egg-info" / "SOURCES.txt").read_text().splitlines()
     assert "src/applevz/_host/entitlements.plist" in sources
     assert (source / "built" / "applevz" / "_host" / "entitlements.plist").read_bytes() == ENTITLEMENTS.read_bytes()
 
