@@ -163,7 +163,7 @@ def vm_prepare():
     return prepare
 """
 
-TESTS = """
+LOOK = """
 import asyncio
 import pytest
 
@@ -171,20 +171,27 @@ BOOT = "/proc/sys/kernel/random/boot_id"
 RANDOM = "/proc/sys/kernel/random/uuid"
 PATIENCE = 120
 
+@pytest.fixture(autouse=True)
+def worker(record_property, worker_id):
+    record_property("worker", worker_id)
+
 def look(machine, record_property):
     record_property("boot", machine.guest.read_text(BOOT, timeout=PATIENCE).strip())
     record_property("random", machine.guest.read_text(RANDOM, timeout=PATIENCE).strip())
+"""
 
+EACH = """
 @pytest.mark.parametrize("number", range(4))
-def test_each(vm, record_property, worker_id, number):
+def test_each(vm, record_property, number):
     assert vm.guest.read_text("/prepared", timeout=PATIENCE) == "once"
     with pytest.raises(FileNotFoundError):
         vm.guest.read_text("/changed", timeout=PATIENCE)
     vm.guest.write_text("/changed", "by one test", timeout=PATIENCE)
     assert vm.configuration.platform.generation_identifier
     look(vm, record_property)
-    record_property("worker", worker_id)
+"""
 
+TESTS = """
 def test_two(vm, vm_factory, record_property):
     other = vm_factory()
     other.guest.write_text("/changed", "in one of them", timeout=PATIENCE)
@@ -261,18 +268,19 @@ applevz_processors = 1
 
 @pytest.fixture(scope="module")
 def done(project: Path) -> Run:
-    """Two workers, whose tests are dealt out one by one; the command line says what the file of settings says, too."""
+    """Two workers, each with a file of its own first; the command line says what the file of settings says, too."""
     folder = project / "tests"
     folder.mkdir()
     (folder / "conftest.py").write_text(CONFTEST)
-    (folder / "test_machines.py").write_text(TESTS)
+    (folder / "test_each.py").write_text(LOOK + EACH)
+    (folder / "test_machines.py").write_text(LOOK + TESTS)
     # What the page shows, of another guest.
-    shown = folder / "shown"
+    shown = folder / "what_is_shown"
     shown.mkdir()
     first, conftest, marked = (block.code for block in pages.blocks(ROOT / "docs" / "testing.md", "python")[:3])
     (shown / "conftest.py").write_text(f"from applevz import *\n{conftest}")
     (shown / "test_shown.py").write_text(f"from applevz import *\n{first}\n{marked}")
-    words = ["-n", "2", "--maxschedchunk", "1", "--applevz-memory", "256MiB", "--applevz-timeout", "200"]
+    words = ["-n", "2", "--dist", "loadfile", "--applevz-memory", "256MiB", "--applevz-timeout", "200"]
     done = run(project, *words, f"--basetemp={project / 'temporary'}", str(folder))
     assert done.status == 1, done.printed
     return done
