@@ -138,7 +138,7 @@ def test_a_mac_tests_without_the_guest(mac: System) -> None:
     assert {"native/include/applevz.h", "tests/native/frameworks/mixed.mm"} <= set(layout.split())
     rest.remove(layout)
     installed = [f"{PIP} .[test,lint]", "touch stamps/installed-for-tests stamps/installed"]
-    assert rest == [*SET_UP[2:], *installed, "ruff check", "mypy ", "python -m pytest --exitfirst"]
+    assert rest == [*SET_UP[2:], *installed, "ruff check", "mypy ", "python -m pytest -m not long --exitfirst"]
 
 
 def test_a_test_that_takes_the_guest_is_skipped_on_a_mac(tmp_path: Path) -> None:
