@@ -79,7 +79,7 @@ ASYNCHRONOUS = {"__aenter__": "__enter__", "__aexit__": "__exit__", "__aiter__":
 AWAITED = {
     "VirtualMachine": {
         "__enter__", "__exit__", "connect", "forward", "pause", "request_stop", "restore_state", "resume", "save_state",
-        "screenshot", "shutdown", "start", "stop", "suspend", "wait",
+        "screenshot", "statistics", "shutdown", "start", "stop", "suspend", "wait",
     },
     "Console": {"__iter__", "peek", "read", "read_until", "readline", "write"},
     "Events": {"__next__", "next"},
