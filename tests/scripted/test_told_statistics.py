@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from itertools import zip_longest
 from typing import Any
@@ -180,6 +181,23 @@ def test_a_machine_that_is_let_go_meanwhile_is_not_kept(
         vm.statistics(timeout=0)
     del vm
     assert eventually(lambda: children() <= before)
+
+
+def test_there_are_figures_in_a_state_on_the_way_to_another(configure: Configure, fields: dict[str, Any]) -> None:
+    with FakeHypervisor() as hypervisor, applevz.VirtualMachine(configure(**fields)) as vm:
+        for verb, state in ((vm.start, "STARTING"), (vm.pause, "PAUSING"), (vm.resume, "RESUMING")):
+            hypervisor.hold(verb.__name__)
+            thread = threading.Thread(target=verb)
+            thread.start()
+            hypervisor.wait_held(verb.__name__)
+            found = vm.statistics(timeout=PATIENCE)
+            assert vm.state.name == state
+            assert found.uptime is not None
+            assert found.processor_time is not None
+            hypervisor.release(verb.__name__)
+            thread.join(PATIENCE)
+        vm.stop(timeout=PATIENCE)
+        assert vm.statistics(timeout=PATIENCE).uptime is None
 
 
 # ---- What the agent tells ----
