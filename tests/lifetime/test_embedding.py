@@ -420,6 +420,8 @@ def test_a_program_of_gnustep_s_own_gets_its_defaults_and_bundles(
     guest_files: Path, tmp_path: Path, defaults: Path
 ) -> None:
     # A host program that asks the classes itself, in its way: by the C functions of the runtime.
+    if "libapplevz-objc.so" in Path("/proc/self/maps").read_text():
+        pytest.skip("what a wheel brings along is out of a program's reach, and has another runtime")
     shutil.rmtree(defaults / ".lck")
     program = """
 import ctypes, applevz
