@@ -258,8 +258,9 @@ def test_an_image_is_launched_prepared_and_cached(
 
 
 def test_a_program_has_a_terminal_of_this_one_s_size(state: Path) -> None:
+    # A signal ends the shell's read, or waits for its end.
     script = """trap 'stty size' WINCH; stty size; echo $TERM; tty >/dev/null && echo terminal
-                while read -r line; do echo got $line; done; exit 5"""
+                while [ "$line" != end ]; do read -r line && echo got $line; done; exit 5"""
     with Terminal(from_state(state, "--", "sh", "-c", script)) as terminal:
         terminal.until(rb"33 101\r\nxterm\r\nterminal\r\n")
         assert terminal.is_raw
@@ -268,7 +269,7 @@ def test_a_program_has_a_terminal_of_this_one_s_size(state: Path) -> None:
         terminal.until(rb"40 120\r\n")
         terminal.type(b"more\r")
         terminal.until(rb"got more\r\n")
-        terminal.type(b"\x04")
+        terminal.type(b"end\r")
         assert terminal.status() == 5
         assert terminal.modes() == terminal.modes_before
 
