@@ -115,6 +115,9 @@ def test_the_agent_s_work_is_refused_without_one(applevz_command: Applevz) -> No
     done = applevz_command("run", "--kernel", "a", "--copy-out", "a:b")
     assert done.returncode == 2
     assert "--copy-out is done after COMMAND" in done.stderr
+    done = applevz_command("run", "debian:13", "--lasting-disk", "a", "--save", "b", "--", "true")
+    assert done.returncode == 2
+    assert "--save and --lasting-disk" in done.stderr
 
 
 # ---- Images as files ----

@@ -180,6 +180,8 @@ def run(context: click.Context, /, **chosen: Any) -> int:
     options.check()
     if options.no_agent and (command or chosen["copy_in"] or chosen["copy_out"]):
         raise click.UsageError("COMMAND, --copy-in and --copy-out are the agent's work: leave --no-agent out.")
+    if chosen["state"] and options.lasting_disk:
+        raise click.UsageError("--save and --lasting-disk: a state has a disk of its own, which is gone with its machine.")
     if chosen["copy_out"] and not command:
         raise click.UsageError("--copy-out is done after COMMAND: give one, or use `applevz copy`.")
     try:
