@@ -181,7 +181,7 @@ def run(context: click.Context, /, **chosen: Any) -> int:
     if options.no_agent and (command or chosen["copy_in"] or chosen["copy_out"]):
         raise click.UsageError("COMMAND, --copy-in and --copy-out are the agent's work: leave --no-agent out.")
     if chosen["state"] and options.lasting_disk:
-        raise click.UsageError("--save and --lasting-disk: a state has a disk of its own, which is gone with its machine.")
+        raise click.UsageError("--save and --lasting-disk: what goes on from a state has a disk of its own.")
     if chosen["copy_out"] and not command:
         raise click.UsageError("--copy-out is done after COMMAND: give one, or use `applevz copy`.")
     try:
