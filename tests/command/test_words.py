@@ -84,6 +84,8 @@ def test_disks_shares_and_the_network_are_those_that_were_asked_for(tmp_path: Pa
     ]
     assert isinstance(made.boot_loader, applevz.LinuxBootLoader)
     assert made.boot_loader.command_line == "console=hvc0"
+    [card] = options_of("--efi", "disk", "--network", "host").configuration().network_devices
+    assert card.attachment == applevz.NATNetworkDeviceAttachment(host_access=True)
     assert options_of("debian:13").internet is True
     assert options_of("--efi", "disk").internet is None
 

@@ -36,6 +36,7 @@ _FEATURES: Final = {
     "shared_directories": "directories of this host in a guest",
     "sockets": "sockets between guest and host",
     "confinement": "keeping a guest that breaks out from this host",
+    "host_isolation": "keeping a guest on NAT from what listens on this host",
 }
 # The packages of the extras, by the modules that are looked for.
 _EXTRAS: Final = {

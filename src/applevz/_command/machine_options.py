@@ -162,7 +162,7 @@ class MachineOptions:
     def internet(self) -> bool | None:
         """As `launch` has it. A machine of an image has a way out unless it is told otherwise, others have no card."""
         default = "nat" if self.image is not None else "none"
-        return {"nat": True, "isolated": False, "none": None}[self.network or default]
+        return {"nat": True, "host": True, "isolated": False, "none": None}[self.network or default]
 
     @property
     def cpu_count(self) -> int:
@@ -173,7 +173,12 @@ class MachineOptions:
         return _MEMORY_SIZE if self.memory is None else self.memory
 
     def more_devices(self, configuration: VirtualMachineConfiguration) -> None:
-        """Adds the disks and the directories."""
+        """Adds the disks, the directories, and the way to this host."""
+        if self.network == "host":
+            configuration.network_devices = [
+                dataclasses.replace(card, attachment=NATNetworkDeviceAttachment(host_access=True))
+                for card in configuration.network_devices
+            ]
         configuration.storage_devices = [*configuration.storage_devices, *(_disk(words) for words in self.disks)]
         configuration.directory_sharing_devices = [
             VirtioFileSystemDeviceConfiguration(
@@ -316,8 +321,8 @@ def machine_options(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option(
             "--network",
-            type=click.Choice(["nat", "isolated", "none"]),
-            help="a network card, with or without a way out (nat for an image, none for others)",
+            type=click.Choice(["nat", "host", "isolated", "none"]),
+            help="a network card: with a way out, to this host as well, or none (nat for an image, none for others)",
         ),
         click.option("--user-data", type=_FILE, metavar="FILE", help="what cloud-init does at the first boot"),
         click.option("--package", "packages", multiple=True, metavar="NAME", help="a package that it installs"),

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,12 @@ _KINDS: Final[dict[str, Any]] = {
 }
 # Of what a state may have, no machine is made here with it.
 _OTHER_DEVICES: Final = ("directorySharingDevices", "socketDevices", "usbControllers")
+# As QEMUFingerprint.m names them.
+_NETWORKS: Final[dict[str, Callable[[], NATNetworkDeviceAttachment]]] = {
+    "VZNATNetworkDeviceAttachment": NATNetworkDeviceAttachment,
+    "VZNATNetworkDeviceAttachment without internet": lambda: NATNetworkDeviceAttachment(internet=False),
+    "VZNATNetworkDeviceAttachment with access to the host": lambda: NATNetworkDeviceAttachment(host_access=True),
+}
 _LINUX: Final = "VZLinuxBootLoader"
 _NAMELESS: Final = "a file without a name"
 _ORDINARY_DISK: Final = "VZVirtioBlockDeviceConfiguration"
@@ -263,10 +270,10 @@ class _Said:
 
     def _card(self, index: int) -> VirtioNetworkDeviceConfiguration:
         name = f"networkDevices[{index}]"
-        kind, _, without = self._field(f"{name}.attachment").partition(" ")
-        if kind != "VZNATNetworkDeviceAttachment":
+        kind = self._field(f"{name}.attachment")
+        if kind not in _NETWORKS:
             self._refuse(f"Its {name} has a {kind[:80]}, and this command makes NAT.")
-        attachment = NATNetworkDeviceAttachment(internet=not without)
+        attachment = _NETWORKS[kind]()
         return VirtioNetworkDeviceConfiguration(attachment, MACAddress(self._field(f"{name}.MACAddress")))
 
     def _graphics(self, index: int) -> VirtioGraphicsDeviceConfiguration:
