@@ -5,19 +5,35 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 import stat
+import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import click
 import pytest
 
 import applevz
+from applevz.__main__ import main
 from applevz._command.commands import APPLEVZ
 from applevz._command.machine_options import MachineOptions, Share, _forward
 from applevz._command.terminal import detach_key
 from command_line import Applevz
+
+
+@pytest.fixture
+def applevz_command(capfd: pytest.CaptureFixture[str]) -> Applevz:
+    """In this process: none of these words runs a machine."""
+
+    def run(*words: object) -> subprocess.CompletedProcess[str]:
+        status = main([str(word) for word in words])
+        shown, told = capfd.readouterr()
+        return subprocess.CompletedProcess(words, status, shown, told)
+
+    return run
 
 
 @pytest.mark.parametrize(
@@ -143,12 +159,13 @@ def test_an_image_is_made_looked_at_and_resized(applevz_command: Applevz, tmp_pa
     assert "only a raw image is resized" in refused.stderr or shutil.which("qemu-img") is None
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="locks of open files are Linux's")
 def test_an_image_that_a_machine_has_open_is_not_resized(applevz_command: Applevz, tmp_path: Path) -> None:
     path = tmp_path / "disk.img"
     applevz.create_disk_image(path, "1MiB")
     with path.open("r+b") as file:
-        # As QEMU has it: a lock of the open file, of a few bytes behind its beginning.
-        fcntl.lockf(file, fcntl.LOCK_SH, 1, 100)
+        # As QEMU has it: a lock of the open file, of a byte behind its beginning.
+        fcntl.fcntl(file, fcntl.F_OFD_SETLK, struct.pack("hhqqi", fcntl.F_RDLCK, os.SEEK_SET, 100, 1, 0))
         done = applevz_command("image", "resize", path, "2MiB")
     assert done.returncode == 1
     assert "A program has it open as a disk." in done.stderr
