@@ -31,7 +31,7 @@ def applevz_command(capfd: pytest.CaptureFixture[str]) -> Applevz:
     def run(*words: object) -> subprocess.CompletedProcess[str]:
         status = main([str(word) for word in words])
         shown, told = capfd.readouterr()
-        return subprocess.CompletedProcess(words, status, shown, told)
+        return subprocess.CompletedProcess([*map(str, words)], status, shown, told)
 
     return run
 
