@@ -131,6 +131,7 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
     struct host_confinement _native;
     BOOL _isKnown;
     unsigned int _kept[KEPT_SOCKETS];
+    NSUInteger _descriptorLimit; // for sockets
 }
 
 + (NSError *)missingError {
@@ -189,6 +190,7 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
     for (HostDescriptor *descriptor in commandLine.descriptors)
         if (needs_rights(descriptor, descriptor == commandLine.privateMemory))
             _native.kept_capabilities |= UINT64_C(1) << CAP_DAC_OVERRIDE;
+    _descriptorLimit = DESCRIPTORS_WITH_SOCKETS + commandLine.descriptors.count;
     if ((waived & AppleVZConfinementSystemCalls) == 0) {
         // What was waived for is not known.
         BOOL isSupervised = commandLine.makesInternetSockets && (waived & AppleVZConfinementHostAddresses) == 0 &&
@@ -244,11 +246,10 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
                                error:(NSError **)error {
     if (!_filter.has_listener)
         return nil;
-    HostSupervisor *supervisor =
-        [[HostSupervisor alloc] initWithSocket:socket
-                                       process:process
-                               descriptorLimit:DESCRIPTORS_WITH_SOCKETS + commandLine.descriptors.count
-                                         error:error];
+    HostSupervisor *supervisor = [[HostSupervisor alloc] initWithSocket:socket
+                                                                process:process
+                                                        descriptorLimit:_descriptorLimit
+                                                                  error:error];
     NSUInteger index = 0;
     for (VZNetworkDeviceAttachment *attachment in commandLine.networkAttachments)
         QEMUReachOfNetwork(supervisor, index++, attachment);
