@@ -150,7 +150,6 @@ static NSString *new_name_for_log(void) {
         [[QEMUProgram argumentsForPath:_path] arrayByAddingObjectsFromArray:_commandLine.arguments];
     VZLogWords(name, @"command line", [@[ _path ] arrayByAddingObjectsFromArray:arguments]);
     host_process_failure failure;
-<<<<<<< HEAD
     _process =
         [[HostProcess alloc] initWithPath:_path
                                 arguments:arguments
@@ -160,26 +159,12 @@ static NSString *new_name_for_log(void) {
                         mayGainPrivileges:NO
                               confinement:confinement.native
                                   failure:&failure];
-    if (_process == nil) {
-        [_commandLine forgetDescriptors];
-=======
-    _process = [[HostProcess alloc]
-             initWithPath:_path
-                arguments:[[QEMUProgram argumentsForPath:_path] arrayByAddingObjectsFromArray:_commandLine.arguments]
-              descriptors:[@[ control[1] ] arrayByAddingObjectsFromArray:_commandLine.descriptors]
-                  prepare:NULL
-                  context:NULL
-        mayGainPrivileges:NO
-              confinement:confinement.native
-                  failure:&failure];
     [_commandLine forgetDescriptors];
     if (_process == nil)
->>>>>>> 888c42e (What QEMU is given is forgotten as early as before; the test of an address that changes waits until it has changed)
         return VZRefuse(error,
                         start_error([NSString stringWithFormat:@"%@ could not be run: %@ (%s).", _path,
                                                                VZSystemCallErrorText(failure.number), failure.step],
                                     VZSystemCallError(failure.number, _path)));
-    }
     _supervisor = [confinement superviseProcess:_process.descriptor
                                          socket:[control[0] number]
                                     commandLine:_commandLine
