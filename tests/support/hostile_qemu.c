@@ -153,6 +153,7 @@ static long connected_while_changed(void) {
     long result = -1;
     int error = EACCES;
     changing.family = AF_INET;
+    // Not 0, which is loopback's, too.
     atomic_store(&changing.address, addresses[0]);
     changing.port = htons((uint16_t)port);
     atomic_store(&changes, true);
