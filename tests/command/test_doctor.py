@@ -202,6 +202,16 @@ def test_an_error_has_two_lines_and_a_hint_and_more_if_that_is_wanted(applevz_co
         assert "Traceback (most recent call last)" in more
 
 
+def test_a_reason_that_apple_s_sentence_ends_with_is_told_once(applevz_command: Applevz, tmp_path: Path) -> None:
+    done = applevz_command("run", "--kernel", tmp_path / "none", "--", "true")
+    assert done.returncode == 125
+    assert done.stderr.splitlines() == [
+        "applevz: Invalid virtual machine configuration.",
+        f'  bootLoader.kernelURL is "{tmp_path / "none"}", which cannot be found: No such file or directory.',
+        "  hint: Name an existing, readable file.",
+    ]
+
+
 @pytest.mark.skipif(not applevz.capabilities.virtualization, reason="no machine runs here")
 def test_verbose_shows_what_is_logged(applevz_command: Applevz) -> None:
     done = applevz_command("doctor", "--verbose")

@@ -60,7 +60,8 @@ def show(error: Error, hint: str = "") -> None:
 
 
 def show_words(what: str, why: str = "", hint: str = "") -> None:
-    lines = [f"applevz: {what}"]
+    # Apple's sentence for an error is followed by its reason.
+    lines = [f"applevz: {what if what == why else what.removesuffix(why).rstrip()}"]
     if why and why != what:
         lines.append(f"  {why}")
     if hint:
