@@ -72,24 +72,24 @@ def unite(sources: Iterable[str | os.PathLike[str]], directory: Path) -> list[st
     are static have to differ within a folder, as the compiler says, but for a variable that is given no value
     (tests/package/test_units.py).
     """
-    units: dict[str, list[Path]] = {}
-    others = []
+    units: dict[Path, list[Path]] = {}
+    # Each file where it stands among the sources, and a unit where its first one does.
+    files: dict[Path, None] = {}
     for source in map(Path, sources):
         # A test's own is compiled alone.
         if source.suffix == ".m" and source.is_relative_to(NATIVE):
-            units.setdefault(unit_of(source), []).append(source)
+            unit = directory / f"{unit_of(source)}.m"
+            units.setdefault(unit, []).append(source)
+            files[unit] = None
         else:
-            others.append(str(source))
+            files[source] = None
     directory.mkdir(parents=True, exist_ok=True)
-    files = []
-    for name, members in units.items():
-        file = directory / f"{name}.m"
+    for unit, members in units.items():
         text = "".join(f'#import "{member}"\n' for member in members)
         # One that did not change stays as old as it is.
-        if not file.is_file() or file.read_text(encoding="utf-8") != text:
-            file.write_text(text, encoding="utf-8")
-        files.append(str(file))
-    return [*files, *others]
+        if not unit.is_file() or unit.read_text(encoding="utf-8") != text:
+            unit.write_text(text, encoding="utf-8")
+    return [str(file) for file in files]
 
 
 def debian_packages(wanted: str) -> list[str]:
