@@ -127,12 +127,17 @@ def test_text_is_typed_on_the_guest_s_terminal(desk: Desk) -> None:
     text = "Hello, wor1d: ~`!@#$%^&*()_+-=[]{}\\|;'\"<>./?"
     desk.guest.run("cat /dev/tty1 > /typed &")
     desk.guest.run("until ls -l /proc/[0-9]*/fd 2> /dev/null | grep -q 'tty1$'; do :; done")
-    # What other tests pressed last may be the beginning of a line.
-    desk.vm.keyboard.press("ctrl-u", timeout=PATIENCE)
-    desk.vm.keyboard.type(text + "\n", timeout=PATIENCE)
-    desk.vm.keyboard.type("THE QUICK BROWN FOX jumps over the lazy dog 0123456789\n", interval=0.02, timeout=PATIENCE)
     lines = [text, "THE QUICK BROWN FOX jumps over the lazy dog 0123456789"]
-    assert eventually(lambda: desk.guest.run("tail -n 2 /typed").splitlines() == lines), desk.guest.run("cat /typed")
+
+    def arrived() -> bool:
+        # What other tests pressed last may be the beginning of a line.
+        desk.vm.keyboard.press("ctrl-u", timeout=PATIENCE)
+        desk.vm.keyboard.type(lines[0] + "\n", timeout=PATIENCE)
+        desk.vm.keyboard.type(lines[1] + "\n", interval=0.02, timeout=PATIENCE)
+        return eventually(lambda: desk.guest.run("tail -n 2 /typed").splitlines() == lines, 10)
+
+    # The guest itself repeats a key that is down for a quarter of a second, and a busy host may take that long.
+    assert any(arrived() for _ in range(5)), desk.guest.run("cat /typed")
 
 
 @linux

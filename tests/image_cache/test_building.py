@@ -139,7 +139,9 @@ def test_a_maker_that_fails_is_told_and_leaves_nothing(play: Any, program: str, 
 
 def test_a_maker_is_ended_with_all_that_it_started(play: Any, cache: Path, tmp_path: Path) -> None:
     tidies = f"trap 'echo >{tmp_path}/tidied; exit 1' TERM"
-    play(f"{tidies}; sleep 3600 & echo $! >{tmp_path}/new && mv {tmp_path}/new {tmp_path}/child; wait")
+    # Its child does not hear of it: nor does one that has not yet executed its program.
+    child = "sh -c 'trap : TERM; while :; do sleep 3600; done'"
+    play(f"{tidies}; {child} & echo $! >{tmp_path}/new && mv {tmp_path}/new {tmp_path}/child; wait")
 
     async def main() -> None:
         call = asyncio.ensure_future(awaited.build_debian(cache=cache, guest_agent=False))
@@ -151,8 +153,8 @@ def test_a_maker_is_ended_with_all_that_it_started(play: Any, cache: Path, tmp_p
             await call
 
     asyncio.run(main())
-    child = int((tmp_path / "child").read_text())
-    assert eventually(lambda: not alive(child), PATIENCE)
+    number = int((tmp_path / "child").read_text())
+    assert eventually(lambda: not alive(number), PATIENCE)
     assert (tmp_path / "tidied").exists()
     assert list((cache / "work").iterdir()) == []
     with pytest.raises(applevz.TimeoutError):

@@ -9,6 +9,7 @@ import select
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
@@ -41,14 +42,22 @@ class Program:
         """Ends it, and all of its group."""
         self.stop()
         if self._is_group:
-            try:
-                self._popen.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                self._signal_group(signal.SIGKILL)
+            self._wait_for_end(_PATIENCE)
+            # A shell's child that had not yet executed its program may have lost the first signal.
+            self._signal_group(signal.SIGKILL)
+
+    def _wait_for_end(self, seconds: float) -> None:
+        """Waits for the first of the group, which keeps its number."""
+        end = time.monotonic() + seconds
+        looks = os.WEXITED | os.WNOWAIT | os.WNOHANG
+        while self._popen.returncode is None and os.waitid(os.P_PID, self._popen.pid, looks) is None:
+            if time.monotonic() > end:
+                break
+            time.sleep(0.01)
 
     def _signal_group(self, number: int) -> None:
         # Once it was waited for, its number may be another one's.
-        if self._popen.poll() is None:
+        if self._popen.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, number)
 
