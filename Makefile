@@ -9,9 +9,10 @@
 #   make bench                   measures it beside bare QEMU; PEERS=1 installs libvirt and quick-sandbox and measures them,
 #                                too; TABLE=1 (or README=1) puts the tables into docs/benchmark.md;
 #                                BENCH_ARGUMENTS='--help' tells of more
-#   make lint                ruff, mypy, and clang-format, which changes nothing
+#   make lint                ruff, mypy, pyright, and clang-format, which changes nothing
 #   make format              has clang-format lay out what is written in C and Objective-C
 #   make typecheck-macos SDK=…   type-checks native/bridge against a macOS SDK, and against those of older macOS
+#   make docs                builds the site of README.md and docs/, with the reference, into build/site
 #   make wheel               the source distribution and a wheel, into dist
 #   make test-wheel          builds it, and tries it on a bare Debian 12 and 13, which it makes; takes long, and needs root
 #   make frameworks PREFIX=…     installs native/linux as headers and libraries, for programs in Objective-C
@@ -61,7 +62,7 @@ CHECK_PYTHON = @$(PYTHON) native/oldest_python.py
 # An environment that is made by halves is none.
 .DELETE_ON_ERROR:
 .PHONY: run test test-long test-images test-arm64 wheel sign lint format typecheck-macos frameworks bench setup guest \
-    clean test-wheel
+    clean test-wheel docs
 
 run: $(if $(KERNEL),,guest) $(STAMPS)/installed-with-cli
 	$(VENV)/bin/python -m applevz demo $(if $(KERNEL),--kernel '$(KERNEL)' --initrd '$(INITRD)') $(ARGUMENTS)
@@ -94,6 +95,7 @@ sign: $(VENV)/pyvenv.cfg
 lint: $(STAMPS)/installed-for-tests
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/mypy
+	$(VENV)/bin/pyright --pythonpath $(VENV)/bin/python
 	$(info $(VENV)/bin/clang-format --dry-run -Werror, $(words $(OBJECTIVE_C)) files)
 	@$(VENV)/bin/clang-format --dry-run -Werror $(OBJECTIVE_C)
 
@@ -109,6 +111,9 @@ bench: $(STAMPS)/installed-for-bench guest
 	    --packaged-kernel build/guest/vmlinuz --initrd build/guest/initrd.cpio.gz --json build/bench.json \
 	    $(if $(PEERS),--peers) $(if $(TABLE)$(README),--page docs/benchmark.md) $(BENCH_ARGUMENTS)
 
+docs: $(STAMPS)/installed-for-docs
+	$(VENV)/bin/python website/make_site.py
+
 frameworks: $(STAMPS)/packages
 	$(CHECK_PYTHON)
 	$(PYTHON) native/frameworks.py --prefix '$(PREFIX)' $(if $(DESTDIR),--destdir '$(DESTDIR)')
@@ -120,7 +125,7 @@ guest: $(STAMPS)/packages-for-guest
 	$(PYTHON) guest/prepare.py $(GUEST_ARGUMENTS)
 
 clean:
-	rm -rf build/lib* build/temp* build/gnustep build/bdist* build/debug build/tests build/metadata $(STAMPS)/installed* dist
+	rm -rf build/lib* build/temp* build/gnustep build/bdist* build/debug build/tests build/metadata build/site build/pages build/doctrees $(STAMPS)/installed* dist
 	rm -rf src/*.egg-info
 	rm -f src/applevz/*.so src/applevz/*.dylib src/applevz/guest-agent src/applevz/guest-agent-*
 
@@ -168,6 +173,10 @@ $(STAMPS)/wheel-tools: $(VENV)/pyvenv.cfg
 
 $(STAMPS)/installed-with-cli: $(SOURCES) $(VENV)/pyvenv.cfg
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
+	touch $@ $(STAMPS)/installed
+
+$(STAMPS)/installed-for-docs: $(SOURCES) $(VENV)/pyvenv.cfg
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	touch $@ $(STAMPS)/installed
 
 $(STAMPS)/installed-for-bench: $(SOURCES) $(VENV)/pyvenv.cfg $(if $(PEERS),$(STAMPS)/peers)

@@ -37,7 +37,7 @@ case $1 in
         [ "$2" != venv ] || {{
             {shutil.which("mkdir")} -p "$3/bin"
             : >"$3/pyvenv.cfg"
-            for name in python ruff mypy clang-format; do {shutil.which("cp")} "$0" "$3/bin/$name"; done
+            for name in python ruff mypy pyright clang-format; do {shutil.which("cp")} "$0" "$3/bin/$name"; done
         }} ;;
     *.py) exec "$REAL_PYTHON" -c "$PLAYED" "$@" ;;
 esac
@@ -138,7 +138,8 @@ def test_a_mac_tests_without_the_guest(mac: System) -> None:
     assert {"native/include/applevz.h", "tests/native/frameworks/mixed.mm"} <= set(layout.split())
     rest.remove(layout)
     installed = [f"{PIP} .[test,lint]", "touch stamps/installed-for-tests stamps/installed"]
-    assert rest == [*SET_UP[2:], *installed, "ruff check", "mypy ", "python -m pytest -m not long --exitfirst"]
+    lint = ["ruff check", "mypy ", "pyright --pythonpath venv/bin/python"]
+    assert rest == [*SET_UP[2:], *installed, *lint, "python -m pytest -m not long --exitfirst"]
 
 
 def test_a_test_that_takes_the_guest_is_skipped_on_a_mac(tmp_path: Path) -> None:

@@ -63,6 +63,8 @@ def names(guest_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.chdir(tmp_path)
     (tmp_path / "build").mkdir()
     (tmp_path / "build" / "guest").symlink_to(guest_files)
+    for name in ("vmlinuz", "initrd.cpio.gz"):
+        (tmp_path / name).symlink_to(guest_files / name)
     names = {name: getattr(applevz, name) for name in applevz.__all__}  # type: ignore[attr-defined]
     exec(first_configuration(), names)  # noqa: S102
     yield names

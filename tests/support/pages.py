@@ -6,6 +6,10 @@ A block of Python is run as it stands. Behind the language its first line may sa
     ```python needs: sockets           is run if that capability of the host is true
     ```python check: needs a disk      is looked at by the type checker alone, for that reason
     ```sh check: installs packages     is looked at alone: its syntax, the targets of make, the files of the repository
+
+A program of `examples/` is taken into the site's page from its file, and tests/package/test_examples.py runs it:
+
+    ```{literalinclude} ../../examples/kernels.py
 """
 
 from __future__ import annotations
@@ -19,8 +23,12 @@ from places import ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 
 _FENCE = re.compile(r"^```(?P<language>[^\s`]*)(?: (?P<marker>[^\n]*))?\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+_INCLUDE = re.compile(r"^```\{literalinclude\} (?P<path>\S+)$", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (?P<heading>.+)$", re.MULTILINE)
 _LINK = re.compile(r"\[[^\]]+\]\((?P<target>[^)\s]+)\)")
+
+# In place of a language: the block is a file.
+INCLUDED = "{literalinclude}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +80,13 @@ def blocks(page: Path, language: str = "") -> list[Block]:
             part["code"],
         )
         found.append(block)
+    found = [block for block in found if block.language != INCLUDED]
     return [block for block in found if not language or block.language == language]
+
+
+def included(page: Path) -> list[Path]:
+    """The files that the page shows in place of blocks of its own."""
+    return [(page.parent / found["path"]).resolve() for found in _INCLUDE.finditer(text_of(page))]
 
 
 def anchors(page: Path) -> set[str]:
