@@ -56,7 +56,12 @@ TOPICS = {
     "configuration": Topic(
         "Configuration",
         "What a machine is made of.",
-        ("applevz.configuration.", "applevz._host.disk_images", "applevz._values.identifiers"),
+        (
+            "applevz.configuration.machine",
+            "applevz.configuration.",
+            "applevz._host.disk_images",
+            "applevz._values.identifiers",
+        ),
     ),
     "host": Topic(
         "The host", "What this host can do.", ("applevz._host.capabilities", "applevz._host.limits")
