@@ -125,8 +125,8 @@ guest: $(STAMPS)/packages-for-guest
 	$(PYTHON) guest/prepare.py $(GUEST_ARGUMENTS)
 
 clean:
-	rm -rf build/lib* build/temp* build/gnustep build/bdist* build/debug build/tests build/metadata build/site build/pages build/doctrees $(STAMPS)/installed* dist
-	rm -rf src/*.egg-info
+	rm -rf build/lib* build/temp* build/gnustep build/bdist* build/debug build/tests build/metadata $(STAMPS)/installed* dist
+	rm -rf build/site build/pages build/doctrees src/*.egg-info
 	rm -f src/applevz/*.so src/applevz/*.dylib src/applevz/guest-agent src/applevz/guest-agent-*
 
 $(STAMPS)/packages: $(PACKAGE_LIST)
