@@ -133,7 +133,9 @@ static int look_for_port(const struct agent *agent) {
     bool found = find_device("/sys/class/virtio-ports", name, sizeof name, &device);
     if (!found && agent->follows_root) {
         // As long as the initial file system's init has mounted nothing: for a moment, in a place of its own.
-        if (mount("sysfs", OWN_FOLDER "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY, NULL) == 0) {
+        // All mounts of sysfs are one file system. It must not be read-only: it would be so for the init, too, which
+        // mounts it in this moment, and whose udev could then ask for no device.
+        if (mount("sysfs", OWN_FOLDER "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0) {
             found = find_device(OWN_FOLDER "/sys/class/virtio-ports", name, sizeof name, &device);
             umount2(OWN_FOLDER "/sys", MNT_DETACH);
         }

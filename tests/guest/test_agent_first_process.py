@@ -34,6 +34,33 @@ SWITCHING_INIT = r"""#!/bin/sh
 /bin/busybox sed 's|^while.*dev/null ]; do$|. /switch|' /init > /switching
 exec /bin/sh /switching
 """
+# Mounts a sysfs over and over while the agent looks for its port, whose driver is not there yet.
+MOUNTING_INIT = r"""
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <time.h>
+#include <unistd.h>
+
+int main(void) {
+    char *const arguments[] = {"/init", NULL};
+    struct statvfs mounted;
+    unsigned rounds = 0, read_only = 0;
+    mkdir("/look", 0700);
+    for (time_t end = time(NULL) + 5; time(NULL) < end; rounds++) {
+        if (mount("sysfs", "/look", "sysfs", 0, NULL) != 0 || statvfs("/look", &mounted) != 0) {
+            return 1;
+        }
+        read_only += (mounted.f_flag & ST_RDONLY) != 0;
+        umount("/look");
+    }
+    FILE *file = fopen("/mounted", "w");
+    fprintf(file, "%u %u", rounds, read_only);
+    fclose(file);
+    execv("/init", arguments);
+}
+"""
 SWITCHING = [("switch", 0o100644, SWITCH.encode()), ("switching-init", 0o100755, SWITCHING_INIT.encode())]
 
 
@@ -110,3 +137,22 @@ def test_the_agent_follows_into_the_root_that_is_switched_to(guest: tuple[applev
     assert agent.write_file("/written", b"x").done == (0, b"")
     assert receive_tree(agent, "/copy", bytes(send_tree(agent, "/etc").data[1])).done == (0, b"")
     assert {"written", "copy"} <= set(output(agent, "ls", "/").split())
+
+
+def test_what_the_init_mounts_is_writable_although_the_agent_looks_there(
+    guest_files: Path, tmp_path: Path, program: Path
+) -> None:
+    source, init = tmp_path / "mounting_init.c", tmp_path / "mounting-init"
+    source.write_text(MOUNTING_INIT)
+    build = build_module()
+    build.sources = lambda: [str(source)]
+    build.build(init)
+    files = guest_files / "vmlinux", guest_files / "initrd.cpio.gz", tmp_path, program
+    words = "console=hvc0 quiet applevz_rdinit=/mounting-init"
+    # On two processors both do it at the same time.
+    with agent_guest(*files, words, [("mounting-init", 0o100755, init.read_bytes())], 2) as (_machine, port):
+        agent = Speaker(port, begin=False)
+        agent.begin(120)
+        rounds, read_only = map(int, output(agent, "cat", "/mounted").split())
+    assert rounds > 100
+    assert read_only == 0

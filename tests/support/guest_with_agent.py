@@ -36,6 +36,7 @@ def agent_guest(
     program: Path,
     command_line: str = "console=hvc0",
     entries: Sequence[tuple[str, int, bytes]] = (),
+    cpu_count: int = 1,
 ) -> Iterator[tuple[applevz.VirtualMachine, socket.socket]]:
     """A machine that was started, and the host's end of its agent's port."""
     ramdisk = folder / "initrd-with-agent"
@@ -48,7 +49,7 @@ def agent_guest(
     )
     configuration = applevz.VirtualMachineConfiguration(
         applevz.LinuxBootLoader(kernel, ramdisk, f"{command_line} rdinit=/.applevz/agent"),
-        cpu_count=1,
+        cpu_count=cpu_count,
         memory_size="512MiB",
         console_devices=[applevz.VirtioConsoleDeviceConfiguration([port])],
     )
