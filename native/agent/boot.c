@@ -125,33 +125,43 @@ static int open_device(const char *name, dev_t device) {
     return descriptor;
 }
 
-/// Looks for the port once. Returns its descriptor, or -1.
-static int look_for_port(const struct agent *agent) {
-    char name[300];
-    dev_t device;
+/// Looks for the port once. Returns whether it is there.
+static bool look_for_port(const struct agent *agent, char *name, size_t size, dev_t *device) {
     follow_root(agent);
-    bool found = find_device("/sys/class/virtio-ports", name, sizeof name, &device);
+    bool found = find_device("/sys/class/virtio-ports", name, size, device);
     if (!found && agent->follows_root) {
         // As long as the initial file system's init has mounted nothing: for a moment, in a place of its own.
         // All mounts of sysfs are one file system. It must not be read-only: it would be so for the init, too, which
         // mounts it in this moment, and whose udev could then ask for no device.
         if (mount("sysfs", OWN_FOLDER "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0) {
-            found = find_device(OWN_FOLDER "/sys/class/virtio-ports", name, sizeof name, &device);
+            found = find_device(OWN_FOLDER "/sys/class/virtio-ports", name, size, device);
             umount2(OWN_FOLDER "/sys", MNT_DETACH);
         }
     }
-    return found ? open_device(name, device) : -1;
+    return found;
+}
+
+/// Whether the init has mounted /proc, which processes look into. The port's driver may be a part of the kernel: then
+/// the port is there before the init has done anything.
+static bool has_begun(const struct agent *agent) {
+    return !agent->follows_root || access("/proc/self", F_OK) == 0;
 }
 
 int wait_for_port(const struct agent *agent) {
     // Its driver may be a module that is loaded at any time, and only udev could tell of it. A guest that took long
     // until now may take a little longer.
-    for (int waited = 0;;) {
-        int descriptor = look_for_port(agent);
-        if (descriptor >= 0) {
-            return descriptor;
-        }
+    for (int waited = 0, early = 0;;) {
+        char name[300];
+        dev_t device;
         int milliseconds = waited / 32 < 5 ? 5 : waited / 32 > 500 ? 500 : waited / 32;
+        if (look_for_port(agent, name, sizeof name, &device)) {
+            // An init that mounts no /proc is not waited for any longer than this.
+            int descriptor = early >= 5000 || has_begun(agent) ? open_device(name, device) : -1;
+            if (descriptor >= 0) {
+                return descriptor;
+            }
+            early += milliseconds;
+        }
         waited = waited > 60000 ? waited : waited + milliseconds;
         poll(NULL, 0, milliseconds);
     }

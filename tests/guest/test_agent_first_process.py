@@ -61,6 +61,20 @@ int main(void) {
     execv("/init", arguments);
 }
 """
+# The port's driver is there before the init does anything, as in a kernel that has it built in.
+EARLY_DRIVER = r"""#!/bin/sh
+b=/bin/busybox
+for driver in virtio_mmio virtio_console; do
+    for module in $($b cat /modules/$driver.order); do
+        $b insmod /modules/$module.ko
+    done
+done
+$b sleep 2
+"""
+EARLY_DRIVER_INITS = [
+    ("mounts-late", 0o100755, f"{EARLY_DRIVER}echo > /begun\nexec /bin/sh /init\n".encode()),
+    ("mounts-nothing", 0o100755, f"{EARLY_DRIVER}exec $b sleep 100000\n".encode()),
+]
 SWITCHING = [("switch", 0o100644, SWITCH.encode()), ("switching-init", 0o100755, SWITCHING_INIT.encode())]
 
 
@@ -156,3 +170,16 @@ def test_what_the_init_mounts_is_writable_although_the_agent_looks_there(
         rounds, read_only = map(int, output(agent, "cat", "/mounted").split())
     assert rounds > 100
     assert read_only == 0
+
+
+@pytest.mark.parametrize("guest", [("applevz_rdinit=/mounts-late", EARLY_DRIVER_INITS)], indirect=True)
+def test_the_agent_answers_when_the_init_has_mounted_proc(guest: tuple[applevz.VirtualMachine, Speaker]) -> None:
+    _machine, agent = guest
+    assert output(agent, "cat", "/begun") == "\n"
+    assert "/init" in output(agent, "cat", "/proc/1/cmdline")
+
+
+@pytest.mark.parametrize("guest", [("applevz_rdinit=/mounts-nothing", EARLY_DRIVER_INITS)], indirect=True)
+def test_an_init_that_mounts_no_proc_is_not_waited_for_for_ever(guest: tuple[applevz.VirtualMachine, Speaker]) -> None:
+    _machine, agent = guest
+    assert output(agent, "ls", "/proc") == ""
