@@ -412,7 +412,9 @@ async def by_another_thread(tasks):
         gc.collect()
     thread = threading.Thread(target=run_child, args=("dropped", drop))
     thread.start()
-    await asyncio.get_running_loop().run_in_executor(None, thread.join)
+    # No executor: its module, first imported here, would add what it does around a fork in the middle of this one.
+    while thread.is_alive():
+        await asyncio.sleep(0.01)
 
 async def by_a_task(tasks):
     "The child leaves the loop by an exception: `asyncio.run` cancels all of its tasks then, and closes it."
