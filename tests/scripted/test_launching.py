@@ -130,6 +130,9 @@ def test_both_faces_have_the_same_signature() -> None:
         ({"kernel": "/k", "command_line": 5}, "command_line is 5"),
         ({"memory_size": "much"}, "memory_size"),
         ({"internet": "no"}, "internet is 'no'"),
+        ({"host_access": "no"}, "host_access is 'no'"),
+        ({"host_access": True, "internet": False}, "host_access is True, and internet is False"),
+        ({"host_access": True, "internet": None}, "host_access is True, and internet is None"),
         ({"seed": {}}, "seed is {}"),
         ({"seed": applevz.CloudInitSeed(), "packages": ["git"]}, r"packages is \['git'\], and seed is given"),
         ({"users": "ada"}, "users is 'ada'"),
@@ -233,6 +236,8 @@ def test_the_machine_is_what_a_cloud_image_wants(image: images.Image, tmp_path: 
     assert configuration_of(image, internet=None).network_devices == []
     (card,) = configuration_of(image, internet=False).network_devices
     assert card.attachment == applevz.NATNetworkDeviceAttachment(internet=False)
+    (card,) = configuration_of(image, host_access=True).network_devices
+    assert card.attachment == applevz.NATNetworkDeviceAttachment(host_access=True)
 
 
 def test_a_seed_gets_the_agent_and_is_left_as_it_is(image: images.Image) -> None:

@@ -165,6 +165,10 @@ class MachineOptions:
         return {"nat": True, "host": True, "isolated": False, "none": None}[self.network or default]
 
     @property
+    def host_access(self) -> bool:
+        return self.network == "host"
+
+    @property
     def cpu_count(self) -> int:
         return min(_CPU_COUNT, limits().maximum_cpu_count) if self.cpus is None else self.cpus
 
@@ -173,12 +177,7 @@ class MachineOptions:
         return _MEMORY_SIZE if self.memory is None else self.memory
 
     def more_devices(self, configuration: VirtualMachineConfiguration) -> None:
-        """Adds the disks, the directories, and the way to this host."""
-        if self.network == "host":
-            configuration.network_devices = [
-                dataclasses.replace(card, attachment=NATNetworkDeviceAttachment(host_access=True))
-                for card in configuration.network_devices
-            ]
+        """Adds the disks and the directories."""
         configuration.storage_devices = [*configuration.storage_devices, *(_disk(words) for words in self.disks)]
         configuration.directory_sharing_devices = [
             VirtioFileSystemDeviceConfiguration(
@@ -211,7 +210,7 @@ class MachineOptions:
             storage.append(VirtioBlockDeviceConfiguration(DiskImageStorageDeviceAttachment(file, read_only=True)))
         cards = []
         if self.internet is not None:
-            attachment = NATNetworkDeviceAttachment(internet=self.internet)
+            attachment = NATNetworkDeviceAttachment(self.internet, self.host_access)
             cards.append(VirtioNetworkDeviceConfiguration(attachment, MACAddress.random()))
         configuration = VirtualMachineConfiguration(
             boot_loader,

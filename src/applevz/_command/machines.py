@@ -148,6 +148,7 @@ def _launched(
             cpu_count=options.cpu_count,
             memory_size=options.memory_size,
             internet=options.internet,
+            host_access=options.host_access,
             seed=options.seed,
             configure=configure,
             cached=options.cached,

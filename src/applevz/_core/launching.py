@@ -75,6 +75,7 @@ class Launch:
         cpu_count: int | None,
         memory_size: Size,
         internet: bool | None,
+        host_access: bool,
         seed: CloudInitSeed | None,
         user_data: str | Mapping[str, Any] | None,
         ssh_authorized_keys: Sequence[str],
@@ -110,7 +111,7 @@ class Launch:
         )
         self._cpu_count = cpu_count
         self._memory_size = size_argument("memory_size", memory_size)
-        self._network = _network_argument(internet)
+        self._network = _network_argument(internet, host_access)
         if configure is not None and not callable(configure):
             raise wrong_type("configure", configure, "a function, or None")
         self._configure = configure
@@ -357,10 +358,17 @@ def _image_argument(image: object) -> tuple[Image | None, str, PathLike | None]:
     raise wrong_type("image", image, "an image's name (str), a path or an applevz.images.Image")
 
 
-def _network_argument(internet: bool | None) -> list[NATNetworkDeviceAttachment]:
-    if internet is None:
-        return []
-    return [NATNetworkDeviceAttachment(boolean("internet", internet))]
+def _network_argument(internet: bool | None, host_access: bool) -> list[NATNetworkDeviceAttachment]:
+    if internet is not None:
+        boolean("internet", internet)
+    if boolean("host_access", host_access) and not internet:
+        raise make(
+            InvalidArgumentError,
+            f"host_access is True, and internet is {internet}.",
+            "A guest reaches this host by its way out.",
+            "Leave one of them out.",
+        )
+    return [] if internet is None else [NATNetworkDeviceAttachment(internet, host_access)]
 
 
 def _look_at_architecture(image: Image) -> None:
