@@ -98,7 +98,7 @@ def of(
     name: str | None = None,
     architecture: str | None = None,
     user: str | None = None,
-    boot: str = "efi",
+    boot: str | None = None,
     checksum: str | None = None,
     backing_folders: Sequence[PathLike] = (),
     maximum_size: Size = "256GiB",
@@ -116,7 +116,8 @@ def of(
     file's beginning tells. Backing files lie in the image's folder, or in one of `backing_folders`, and below. An image
     that names other files, asks for more than `maximum_size` or `maximum_data`, or is encrypted, is refused before QEMU
     sees it. `name` is what it is listed as, the file's own if it is None. `architecture`, `user` and `boot` are only
-    noted.
+    noted; `boot` is `"efi"` or `"kernel"`, and if it is None, the disk tells: EFI firmware boots one with a table of
+    partitions, a CD, or a FAT file system.
 
     Raises `InvalidDiskImageError` for an image that is refused, and for a `checksum` that is not the file's,
     `InvalidArgumentError`, `NotSupportedError` if a package or a program is missing, `TimeoutError`, and `POSIXError`.

@@ -154,12 +154,12 @@ def test_the_agent_follows_into_the_root_that_is_switched_to(guest: tuple[applev
 
 
 def test_what_the_init_mounts_is_writable_although_the_agent_looks_there(
-    guest_files: Path, tmp_path: Path, program: Path
+    guest_files: Path, tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source, init = tmp_path / "mounting_init.c", tmp_path / "mounting-init"
     source.write_text(MOUNTING_INIT)
     build = build_module()
-    build.sources = lambda: [str(source)]
+    monkeypatch.setattr(build, "sources", lambda: [str(source)])
     build.build(init)
     files = guest_files / "vmlinux", guest_files / "initrd.cpio.gz", tmp_path, program
     words = "console=hvc0 quiet applevz_rdinit=/mounting-init"

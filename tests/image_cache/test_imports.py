@@ -102,6 +102,27 @@ def test_each_format_becomes_a_raw_disk_once(
     assert images.list(cache=cache) == [image]
 
 
+@pytest.mark.parametrize(
+    ("place", "data", "boot"),
+    [
+        (0, b"", "kernel"),
+        (1080, b"\x53\xef", "kernel"),  # ext4's number, as of a system that a kernel beside it boots
+        (510, b"\x55\xaa", "efi"),
+        (512, b"EFI PART", "efi"),
+        (4096, b"EFI PART", "efi"),
+        (32769, b"CD001", "efi"),
+    ],
+)
+def test_a_disk_tells_what_it_is_booted_by(place: int, data: bytes, boot: str, tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "disk.raw"
+    path.write_bytes((bytes(place) + data).ljust(1 << 16, b"\0"))
+    for _ in range(2):
+        assert images.of(path, cache=cache).boot == boot
+    assert [image.boot for image in images.list(cache=cache)] == [boot]
+    for given in ("efi", "kernel"):
+        assert images.of(path, cache=cache, boot=given).boot == given
+
+
 def test_a_file_that_changed_is_imported_anew(tmp_path: Path, raw: Path, disk: bytes, cache: Path) -> None:
     first = images.of(raw, cache=cache)
     changed = bytes(512) + disk[512:]

@@ -203,6 +203,11 @@ def test_an_image_of_a_name_and_of_a_file_are_found_in_the_cache(image: images.I
     pytest.importorskip("filelock")
     cache = tmp_path / "cache"
     steps: list[images.Progress] = []
+    with pytest.raises(applevz.InvalidArgumentError, match=r"kernel is None, and the image 'disk\.raw'"):
+        applevz.launch(Path(image.path), cache=cache)
+    images.remove("disk.raw", cache=cache)
+    with open(image.path, "r+b") as file:  # as a table of partitions begins
+        os.pwrite(file.fileno(), b"\x55\xaa", 510)
     (first,) = configuration_of(Path(image.path), cache=cache, progress=steps.append).storage_devices[:1]
     (made,) = images.list(cache=cache)
     assert (made.name, made.boot) == ("disk.raw", "efi")

@@ -116,7 +116,7 @@ def launch(
         from .. import images  # not with the package: it is slow to import
 
         if what.file is not None:
-            found = images.of(what.file, boot=what.boot, progress=progress, timeout=timeout, cache=cache)
+            found = images.of(what.file, progress=progress, timeout=timeout, cache=cache)
         else:
             found = images.pull(what.name, progress=progress, timeout=timeout, cache=cache)
     with what.undone():

@@ -127,11 +127,6 @@ class Launch:
         self._seed = self._seed_of(seed, given)
         self._made: tuple[bytes, os.stat_result] | None = None
 
-    @property
-    def boot(self) -> str:
-        """What an image that is made for this call is booted by."""
-        return "efi" if self._kernel is None else "kernel"
-
     def _look_at_host(self, internet: bool | None) -> None:
         """The framework refuses what it cannot do, but that would be after an image was downloaded."""
         needed = [capabilities.guest_agent, capabilities.disk_overlays]

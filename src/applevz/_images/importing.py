@@ -31,6 +31,8 @@ from .task import Task
 __all__ = ["convert_chain", "hash_file", "import_file", "limits_argument", "name_of_file", "path_of_file_url"]
 
 _BLOCK: Final = 1 << 20
+# Where the first sector that describes a CD has its name, behind the type.
+_CD: Final = 16 * 2048 + 1
 # What is packed in a file with such a name is raw, whatever it begins with.
 _RAW: Final = re.compile(r"\.raw\.(gz|xz|zst)$", re.IGNORECASE)
 
@@ -65,7 +67,7 @@ def import_file(
     name: str | None,
     architecture: str | None,
     user: str | None,
-    boot: str,
+    boot: str | None,
     checksum: str | None,
     backing_folders: Sequence[PathLike],
     maximum_size: Size,
@@ -79,7 +81,7 @@ def import_file(
     wanted = None if checksum is None else checksum_argument("checksum", checksum)
     processor = None if architecture is None else architecture_argument(architecture)
     formats = None, *FORMATS, *COMPRESSIONS
-    for field, value, values in (("file_format", file_format, formats), ("boot", boot, ("efi", "kernel"))):
+    for field, value, values in (("file_format", file_format, formats), ("boot", boot, (None, "efi", "kernel"))):
         if value not in values:
             words = ", ".join(repr(one) for one in values)
             raise make(InvalidArgumentError, f"{field} is {shown(value)}.", "", f"Give one of {words}.")
@@ -105,7 +107,7 @@ def import_file(
             checksum=told,
             source=real,
             user=user,
-            boot=boot,
+            boot=boot or "",
             signed_by=None,
             unsigned_reason="it was imported from a file",
             made=0.0,
@@ -119,7 +121,7 @@ def _import(
     def cached() -> Image | None:
         found = store.by_key(key)
         # What is only noted makes no other disk of it: one that lasts may be made on this one.
-        return dataclasses.replace(found, user=image.user, boot=image.boot) if found else None
+        return dataclasses.replace(found, user=image.user, boot=image.boot or boot_of(found.path)) if found else None
 
     if found := cached():
         return found
@@ -131,8 +133,18 @@ def _import(
             hash_file(task, image.source, chain.links[0].number, wanted)
         disk = store.disk_in(work)
         size = convert_chain(task, chain, image.source, work, disk, limits)
-        values = {**vars(image), "size": size, "path": str(disk), "made": time.time()}
+        boot = image.boot or boot_of(str(disk))
+        values = {**vars(image), "size": size, "path": str(disk), "boot": boot, "made": time.time()}
         return store.publish(work, Image(**values), key)
+
+
+def boot_of(disk: str) -> str:
+    """What a raw disk looks as if it were booted by. EFI firmware looks for its program in a partition, on a CD or in a
+    FAT file system without partitions, whose first sector ends like a table's."""
+    with open(disk, "rb") as file:
+        data = file.read(_CD + 5)
+    table = any(data[size : size + 8] == b"EFI PART" for size in (512, 4096))
+    return "efi" if table or data[510:512] == b"\x55\xaa" or data[_CD:] == b"CD001" else "kernel"
 
 
 def hash_file(task: Task, name: str, number: int, wanted: Checksum) -> None:

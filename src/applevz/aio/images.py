@@ -79,7 +79,7 @@ async def of(
     name: str | None = None,
     architecture: str | None = None,
     user: str | None = None,
-    boot: str = "efi",
+    boot: str | None = None,
     checksum: str | None = None,
     backing_folders: Sequence[PathLike] = (),
     maximum_size: Size = "256GiB",

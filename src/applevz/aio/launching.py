@@ -119,7 +119,7 @@ async def launch(
         from . import images  # not with the package: it is slow to import
 
         if what.file is not None:
-            found = await images.of(what.file, boot=what.boot, progress=progress, timeout=timeout, cache=cache)
+            found = await images.of(what.file, progress=progress, timeout=timeout, cache=cache)
         else:
             found = await images.pull(what.name, progress=progress, timeout=timeout, cache=cache)
     with what.undone():

@@ -71,7 +71,7 @@ def image_configuration(image: str | PathLike | Image, **arguments: Any) -> Conf
     if what.image is not None:
         found = what.image
     elif what.file is not None:
-        found = images.of(what.file, boot=what.boot, timeout=given["timeout"], **more)
+        found = images.of(what.file, timeout=given["timeout"], **more)
     else:
         found = images.pull(what.name, timeout=given["timeout"], **more)
     configuration = what.configuration(found)
@@ -93,6 +93,7 @@ _OF_LAUNCH: Final[Mapping[str, Any]] = {
     "cpu_count": None,
     "memory_size": "1GiB",
     "internet": True,
+    "host_access": False,
     "seed": None,
     "user_data": None,
     "ssh_authorized_keys": (),
