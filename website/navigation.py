@@ -26,6 +26,7 @@ GROUPS: dict[str, list[str]] = {
         "images",
         "cloud-init",
         "saved-states",
+        "pools",
         "command-line",
     ],
     "How to: the guest": [

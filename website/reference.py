@@ -31,6 +31,8 @@ TOPICS = {
         (
             "applevz._blocking.machine",
             "applevz._blocking.launching",
+            "applevz._blocking.pool",
+            "applevz._core.pool",
             "applevz._core.states",
             "applevz._core.statistics",
         ),

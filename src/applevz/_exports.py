@@ -20,6 +20,7 @@ from ._core.events import EventPort as EventPort
 from ._core.guest.information import GuestAddress as GuestAddress
 from ._core.guest.information import GuestInformation as GuestInformation
 from ._core.guest.process import GuestProcessTimeoutError as GuestProcessTimeoutError
+from ._core.pool import PoolStatistics as PoolStatistics
 from ._core.states import ShutdownPolicy as ShutdownPolicy
 from ._core.states import VirtualMachineState as VirtualMachineState
 from ._core.statistics import DiskStatistics as DiskStatistics

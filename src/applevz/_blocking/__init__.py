@@ -15,6 +15,7 @@ from .input_devices import Keyboard as Keyboard
 from .input_devices import Pointer as Pointer
 from .launching import launch as launch
 from .machine import VirtualMachine as VirtualMachine
+from .pool import Pool as Pool
 from .sockets import SocketListener as SocketListener
 from .sockets import VirtioSocketDevice as VirtioSocketDevice
 from .usb import USBController as USBController

@@ -12,16 +12,16 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from uuid import UUID
 
 from .._images.cached_states import CachedState
 from .._images.task import Task
 from .._values.arguments import PathLike
 from ..configuration.machine import VirtualMachineConfiguration
-from ..configuration.network import BridgedNetworkDeviceAttachment, MACAddress, VirtioNetworkDeviceConfiguration
+from ..configuration.network import MACAddress
 from ..configuration.platforms import GenericMachineIdentifier
 from ..errors import Error, InvalidArgumentError, TimeoutError, make
 from .deadline import Deadline
+from .fitting import fitting
 from .launch_keys import key_of
 from .operation import Steps
 
@@ -104,32 +104,10 @@ class CachedLaunch:
         state = self._state.found()
         if state is None:
             return None
-        said = dict(state.fields)
-        platform = self._configuration.platform
-        identifier = platform.machine_identifier
-        try:
-            if identifier is not None and identifier in self._what.random:
-                # Behind the mark of one that is the UUID.
-                uuid = UUID(said["platform.machineIdentifier"]).bytes
-                data = identifier.data_representation[: -len(uuid)] + uuid
-                platform = replace(platform, machine_identifier=GenericMachineIdentifier(data))
-            cards = [
-                self._card(device, said[f"networkDevices[{index}].MACAddress"])
-                for index, device in enumerate(self._configuration.network_devices)
-            ]
-        except (KeyError, ValueError):
+        found = fitting(self._configuration, state, self._what.random)
+        if found is None:
             self._state.refuse()
-            return None
-        return replace(self._configuration, platform=platform, network_devices=cards)
-
-    def _card(self, device: VirtioNetworkDeviceConfiguration, saved: str) -> VirtioNetworkDeviceConfiguration:
-        """The card with the address that its guest knows. On a network of the host's no two may have the same: such
-        a card keeps its new one, and its guest gets another card."""
-        if device.mac_address not in self._what.random or isinstance(
-            device.attachment, BridgedNetworkDeviceAttachment
-        ):
-            return device
-        return replace(device, mac_address=MACAddress(saved))
+        return found
 
     def restore(self, machine: BaseVirtualMachine[Any, Any, Any, Any, Any, Any, Any]) -> Steps[None]:
         yield from machine._restore_state(self._state.path, True, self.deadline)

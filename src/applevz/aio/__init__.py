@@ -11,9 +11,9 @@
 
 `VirtualMachine`, `Console`, `Events`, `Keyboard`, `Pointer`, `USBController`, `USBMassStorageDevice`,
 `VirtioSocketDevice`, `SocketListener`, `Guest`, `GuestProcess`, `GuestInput`, `GuestOutput`, `GuestConnection`,
-`GuestFile`, `Forward` and `launch` are this module's own; all other names are those of `applevz`. No machine and
-no call has a thread: a loop watches one descriptor for all that it waits for, and one for each console that is used.
-Cancelling a call ends its wait; the machine goes on with what it was told.
+`GuestFile`, `Forward`, `Pool` and `launch` are this module's own; all other names are those of `applevz`. No machine
+and no call has a thread: a loop watches one descriptor for all that it waits for, and one for each console that is
+used. Cancelling a call ends its wait; the machine goes on with what it was told.
 """
 
 from .. import __version__ as __version__
@@ -36,6 +36,7 @@ from .input_devices import Keyboard as Keyboard
 from .input_devices import Pointer as Pointer
 from .launching import launch as launch
 from .machine import VirtualMachine as VirtualMachine
+from .pool import Pool as Pool
 from .sockets import SocketListener as SocketListener
 from .sockets import VirtioSocketDevice as VirtioSocketDevice
 from .usb import USBController as USBController

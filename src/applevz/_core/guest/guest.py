@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["BaseGuest", "checked_text", "decoded", "no_guest"]
 
 _SHOWN: Final = 500
-# Of random bytes, for the guest's kernel: as many as its generator has.
-_ENTROPY: Final = 32
 
 
 def decoded(data: bytes | None, encoding: str | None, errors: str | None) -> Any:
@@ -199,8 +195,11 @@ class BaseGuest(Unique):
         """The same, until the agent is told to: it does that before all that is asked of it from there on."""
         yield from self._ready(deadline)
         if self._session.is_ready:
-            self._session.tell_restored(time.time_ns(), os.urandom(_ENTROPY))
-            self._session.flush()
+            self._session.restored()
+
+    def _will_go_on(self) -> None:
+        """The same, once somebody asks the agent for something: nobody waits for it."""
+        self._session.restored()
 
     def _info(self, deadline: Deadline) -> Waits[GuestInformation]:
         agent = yield from self._other_agent(deadline)

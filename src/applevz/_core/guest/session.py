@@ -58,6 +58,8 @@ _ENOUGH: Final = 1 << 19
 # So much is received before somebody looks whether that was what he waits for.
 _AT_A_TIME: Final = 1 << 20
 _BUFFERS: Final = 16
+# Of random bytes, for the guest's kernel: as many as its generator has.
+_ENTROPY: Final = 32
 # QEMU's agent, which can less, is spoken to if no other answers so many seconds after it.
 _GRACE: Final = 1.0
 
@@ -120,6 +122,8 @@ class Session:
         # Whether an agent came that may have missed the beginning.
         self._begins_again = False
         self._window = 0
+        # Whether the guest was restored, and does not know it.
+        self._is_elsewhere = False
         # Changes when the state does.
         self.greeting = Subject()
         self.qemu_agent = qemu_agent
@@ -392,6 +396,8 @@ class Session:
         self.processes_killed, self.streams_closed, self.agent_process = killed, closed, process
         self.agent_version = bytes(payload[_HELLO.size : _HELLO.size + 64]).decode("utf-8", "replace")
         self._state = _READY
+        if self._is_elsewhere:
+            self._tell_restored()
         self.greeting.changed()
 
     def lose(self, words: str) -> None:
@@ -513,10 +519,19 @@ class Session:
         self._put([frame(frames.INFORMATION, 0)])
         self.flush()
 
-    def tell_restored(self, nanoseconds: int, entropy: bytes) -> None:
-        """Has the agent set the guest's clock, and tell its random numbers apart from those of other machines. It is
-        done when what is asked for next is told: this has no answer, and an agent that does not know it drops it."""
-        self._put([frame(frames.RESTORED, 0, _TIME.pack(*divmod(nanoseconds, 1_000_000_000)) + entropy)])
+    def restored(self) -> None:
+        """The guest goes on elsewhere, as one of perhaps many. Its agent is told at once, or with the first that it is
+        told: it sets the guest's clock, and tells its random numbers apart from those of other machines. It has done
+        that when it does what is asked for next: this has no answer, and an agent that does not know it drops it."""
+        self._is_elsewhere = True
+        if self._state == _READY:
+            self._tell_restored()
+            self.flush()
+
+    def _tell_restored(self) -> None:
+        self._is_elsewhere = False
+        time_now = _TIME.pack(*divmod(time.time_ns(), 1_000_000_000))
+        self._put([frame(frames.RESTORED, 0, time_now + os.urandom(_ENTROPY))])
 
     # ---- What comes ----
 

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`Pool`: what both faces share, which is all but the waiting.
+
+A spare is a machine whose restore was begun. Nobody waits for it: the framework restores it while the program does
+other things, and it is paused then. So a pool has no thread and no task, and costs nothing but what its spares are. Who
+takes one waits for the rest of its restore, if there is a rest, and has it run.
+
+    machines    those that are handed out, being made for somebody, or being ended; with the spares, `maximum` at most
+    waiting     who came when there were so many; served in the order in which they came
+
+Each face holds a lock, or is one thread, while it calls what is here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+from .._host.capabilities import capabilities
+from .._native import Reference, lib
+from .._values.arguments import PathLike, instance, integer, shown
+from .._values.arguments import path as path_argument
+from .._values.sizes import Size
+from .._values.sizes import size as size_argument
+from ..configuration.machine import VirtualMachineConfiguration
+from ..errors import Error, ForkedError, InvalidArgumentError, InvalidStateError, TimeoutError, make
+from .deadline import Deadline
+from .fitting import fitting
+from .operation import Steps
+from .states import VirtualMachineState
+
+if TYPE_CHECKING:
+    from .._states.saved_state import SavedState
+    from .machine import BaseVirtualMachine
+
+    Machine = TypeVar("Machine", bound=BaseVirtualMachine[Any, Any, Any, Any, Any, Any, Any])
+else:
+    Machine = TypeVar("Machine")
+Waiter = TypeVar("Waiter")
+
+__all__ = ["BasePool", "PoolStatistics", "Spare"]
+
+# More than anybody could mean.
+_MOST: Final = 100_000
+_GONE: Final = (VirtualMachineState.STOPPED, VirtualMachineState.ERROR)
+
+
+@dataclass(frozen=True)
+class PoolStatistics:
+    """What a pool has at this moment, and has done since it was made."""
+
+    machines: int
+    """The machines that are handed out, with those that are being made for somebody."""
+    spares: int
+    """The machines that wait to be handed out. One of them may not be restored yet."""
+    waiting: int
+    """How many wait for a machine, since there are as many as there may be."""
+    handed_out: int
+    """How many machines were handed out so far."""
+    lost: int
+    """How many spares ended before they were handed out. Others took their places."""
+
+
+class Spare(Generic[Machine]):
+    """A machine that is being restored, or was, and is paused then."""
+
+    def __init__(self, machine: Machine, path: bytes) -> None:
+        self.machine = machine
+        self._steps = machine._restore_state(path, True, Deadline(None))
+        self._operation: Reference = next(self._steps)[0]
+        self._is_waited_for = False
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it ended. One that is being restored has not, whatever its state is as yet."""
+        ended = lib.applevz_operation_wait(self._operation, 0.0)
+        return ended == lib.APPLEVZ_WAIT_COMPLETED and self.machine.state in _GONE
+
+    def run(self, deadline: Deadline) -> Steps[None]:
+        """Until it runs. Raises the error of its restore."""
+        self._is_waited_for = True  # by whom the operation is released
+        try:
+            try:
+                outcome = yield self._operation, deadline
+            except Error as error:
+                self._steps.throw(error)
+                raise
+            if outcome is None:
+                raise make(TimeoutError, f"No machine was restored within {deadline}.", "", "Allow more time.")
+            with suppress(StopIteration):
+                self._steps.send(outcome)
+        finally:
+            self._steps.close()
+        yield from self.machine._resume(deadline)
+        if self.machine._guest is not None:
+            self.machine._guest._will_go_on()
+
+    def drop(self) -> None:
+        """Nobody waits for its restore any more."""
+        self._steps.close()
+        if not self._is_waited_for:
+            self._operation.release()
+
+
+class BasePool(Generic[Machine, Waiter]):
+    """The machines of a pool, counted."""
+
+    _machine_kind: type[Machine]
+
+    def __init__(
+        self,
+        configuration: VirtualMachineConfiguration | Callable[[], VirtualMachineConfiguration],
+        state: PathLike,
+        *,
+        spares: int = 1,
+        maximum: int | None = None,
+        maximum_memory: Size | None = None,
+    ) -> None:
+        if not callable(configuration):
+            instance("configuration", configuration, (VirtualMachineConfiguration,))
+        self._configuration = configuration
+        # Where this process stands later does not matter.
+        self._path = os.path.abspath(path_argument("state", state))
+        self._spares_wanted = _number("spares", spares, 0)
+        self._maximum = _MOST if maximum is None else _number("maximum", maximum, 1)
+        memory = None if maximum_memory is None else size_argument("maximum_memory", maximum_memory)
+        made = self._made()
+        if memory is not None:
+            each = size_argument("memory_size", made.memory_size)
+            self._maximum = min(self._maximum, memory // each)
+            if not self._maximum:
+                raise make(
+                    InvalidArgumentError,
+                    f"maximum_memory is {shown(maximum_memory)}.",
+                    f"One machine has {each} bytes of memory.",
+                    "Allow more, or give the machine less memory before its state is saved.",
+                )
+        self._state = self._checked(made)
+        self._process = os.getpid()
+        self._shelf: deque[Spare[Machine]] = deque()
+        self._out: set[Machine] = set()
+        self._places = 0
+        """How many machines there are beside the spares, or are being made, or taken away."""
+        self._waiting: deque[Waiter] = deque()
+        self._handed_out = self._lost = 0
+        self._is_closed = False
+
+    def statistics(self) -> PoolStatistics:
+        """What the pool has at this moment."""
+        return PoolStatistics(self._places, len(self._shelf), len(self._waiting), self._handed_out, self._lost)
+
+    # ---- What a machine is made of ----
+
+    def _made(self) -> VirtualMachineConfiguration:
+        if isinstance(self._configuration, VirtualMachineConfiguration):
+            return self._configuration
+        made: VirtualMachineConfiguration = instance(
+            "What configuration returned", self._configuration(), (VirtualMachineConfiguration,)
+        )
+        return made
+
+    def _checked(self, made: VirtualMachineConfiguration) -> SavedState | None:
+        """What the state says of itself. Raises the error of a restore at once, if that can be told without one."""
+        if not capabilities.saved_state_inspection:
+            return None
+        from .._states.checking import check_configuration_of
+        from .._states.saved_state import inspect_state
+
+        found = inspect_state(self._path)
+        check_configuration_of(self._path, fitting(made, found) or made)
+        return found
+
+    def _begin(self) -> Spare[Machine]:
+        """A machine whose restore begins."""
+        made = self._made()
+        fitted = made if self._state is None else fitting(made, self._state) or made
+        return Spare(self._machine_kind(fitted), self._path)
+
+    # ---- What is there ----
+
+    @property
+    def _is_mine(self) -> bool:
+        return self._process == os.getpid()
+
+    def _check_usable(self) -> None:
+        if not self._is_mine:
+            raise make(
+                ForkedError,
+                "The pool belongs to the process that this one was forked from.",
+                "Its machines stayed there.",
+                "Make a pool in this process, which was started anew.",
+            )
+        if self._is_closed:
+            raise self._closed()
+
+    def _closed(self) -> Error:
+        return make(InvalidStateError, "The pool was closed.")
+
+    def _none_free(self, deadline: Deadline) -> Error:
+        return make(
+            TimeoutError,
+            f"No machine of the pool became free within {deadline}.",
+            f"{self._places} are in use, which is as many as there may be.",
+            "Allow more time, or more machines.",
+        )
+
+    @property
+    def _has_place(self) -> bool:
+        """Whether a machine can be handed out now: a spare is one already."""
+        return self._places < self._maximum
+
+    def _take(self) -> tuple[Spare[Machine] | None, list[Spare[Machine]]]:
+        """The spare that was begun first, if there is one that has not ended. Then those that have."""
+        gone = [spare for spare in self._shelf if spare.is_gone]
+        self._lost += len(gone)
+        for spare in gone:
+            self._shelf.remove(spare)
+        return self._shelf.popleft() if self._shelf else None, gone
+
+    @property
+    def _lacks_spare(self) -> bool:
+        room = self._maximum - self._places - len(self._shelf)
+        return not self._is_closed and room > 0 and len(self._shelf) < self._spares_wanted
+
+    def _refill(self) -> None:
+        """Begins what is lacking. The error of one that cannot be begun is for whoever needs a machine and has none."""
+        with suppress(Exception):
+            while self._lacks_spare:
+                self._shelf.append(self._begin())
+
+    def _hand_out(self, machine: Machine) -> None:
+        self._out.add(machine)
+        self._handed_out += 1
+        self._refill()
+
+    def _is_replaced(self, error: BaseException, was_spare: bool) -> bool:
+        """Whether another machine may do what this one could not: it was a spare, and has ended since."""
+        replaced = was_spare and isinstance(error, Error) and not isinstance(error, TimeoutError | ForkedError)
+        self._lost += replaced
+        return replaced
+
+
+def _number(field: str, value: int, least: int) -> int:
+    number = integer(field, value, f"Give a number from {least} to {_MOST}.")
+    if not least <= number <= _MOST:
+        raise make(InvalidArgumentError, f"{field} is {number}.", "", f"Give a number from {least} to {_MOST}.")
+    return number
