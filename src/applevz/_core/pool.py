@@ -56,7 +56,9 @@ class PoolStatistics:
     machines: int
     """The machines that are handed out, with those that are being made for somebody."""
     spares: int
-    """The machines that wait to be handed out. One of them may not be restored yet."""
+    """The machines that wait to be handed out, or are being restored for that."""
+    ready: int
+    """How many of the spares are restored, so that they only have to be told to run."""
     waiting: int
     """How many wait for a machine, since there are as many as there may be."""
     handed_out: int
@@ -77,8 +79,16 @@ class Spare(Generic[Machine]):
     @property
     def is_gone(self) -> bool:
         """Whether it ended. One that is being restored has not, whatever its state is as yet."""
+        return self._is_done and self.machine.state in _GONE
+
+    @property
+    def is_ready(self) -> bool:
+        return self._is_done and self.machine.state is VirtualMachineState.PAUSED
+
+    @property
+    def _is_done(self) -> bool:
         ended = lib.applevz_operation_wait(self._operation, 0.0)
-        return ended == lib.APPLEVZ_WAIT_COMPLETED and self.machine.state in _GONE
+        return bool(ended == lib.APPLEVZ_WAIT_COMPLETED)
 
     def run(self, deadline: Deadline) -> Steps[None]:
         """Until it runs. Raises the error of its restore."""
@@ -151,7 +161,9 @@ class BasePool(Generic[Machine, Waiter]):
 
     def statistics(self) -> PoolStatistics:
         """What the pool has at this moment."""
-        return PoolStatistics(self._places, len(self._shelf), len(self._waiting), self._handed_out, self._lost)
+        spares = list(self._shelf)
+        ready = sum(spare.is_ready for spare in spares)
+        return PoolStatistics(self._places, len(spares), ready, len(self._waiting), self._handed_out, self._lost)
 
     # ---- What a machine is made of ----
 
