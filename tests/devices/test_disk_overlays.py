@@ -98,7 +98,7 @@ def test_what_a_guest_writes_is_gone_with_the_machine_and_the_image_is_as_it_was
     guest = boot(**kinds[kind], kernel="desktop/vmlinux" if name == "sda" else "vmlinux")
     for _ in range(2):
         device = guest.machine.usb_controllers[0].attach(usb, timeout=PATIENCE) if "run time" in kind else None
-        guest.run(f"until [ -b /dev/{name} ]; do usleep 10000; done")
+        guest.wait_for_disk(name)
         assert first_words(guest, name) == WORDS.decode().strip()
         write(guest, "other", name)
         write(guest, "more", name, skip=100_000)

@@ -39,7 +39,9 @@ def usb_disk(guest: Guest, port: int, controller: int = 1) -> str:
     device = f"{2 * controller}-{port}"
     disk = f"/sys/bus/usb/devices/{device}/{device}:1.0/host*/target*/*/block/sd*"
     guest.run(f"until ls {disk} >/dev/null 2>&1; do usleep 10000; done")
-    return guest.run(f"basename {disk}")
+    name = guest.run(f"basename {disk}")
+    guest.wait_for_disk(name)
+    return name
 
 
 # ---- Images ----

@@ -46,7 +46,9 @@ def find(guest: Guest, device: applevz.USBMassStorageDevice) -> str:
         f"until d=$(grep -il {serial} {ports}/serial 2>/dev/null) && ls -d ${{d%/serial}}/*/host*/target*/*/block/sd*"
     )
     guest.run(f"{script} >/dev/null 2>&1; do usleep 10000; done")
-    return guest.run("basename ${d%/serial}/*/host*/target*/*/block/sd*")
+    name = guest.run("basename ${d%/serial}/*/host*/target*/*/block/sd*")
+    guest.wait_for_disk(name)
+    return name
 
 
 def disks(guest: Guest) -> list[str]:

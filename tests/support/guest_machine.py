@@ -31,6 +31,12 @@ class Guest:
         self.console.write(command.encode() + b"\n", timeout=PATIENCE)
         return self.console.read_until(PROMPT, timeout=PATIENCE)[: -len(PROMPT)].decode().strip()
 
+    def wait_for_disk(self, name: str) -> None:
+        """Until something can be read of it: a USB disk's first answer is that it is a new one, and the kernel, which
+        has shown it already, asks again."""
+        read = f"dd if=/dev/{name} of=/dev/null bs=512 count=1 iflag=direct"
+        self.run(f"until {read}; do usleep 10000; done 2>/dev/null")
+
 
 def with_agent(configuration: applevz.VirtualMachineConfiguration) -> applevz.VirtualMachineConfiguration:
     """Has the boot loader bring the agent along."""
