@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 
@@ -12,9 +11,6 @@ from .._core.deadline import Deadline
 from .._core.operation import DAY, run
 from .._core.pool import BasePool, Spare
 from .._core.states import ShutdownPolicy
-from .._values.arguments import PathLike
-from .._values.sizes import Size
-from ..configuration.machine import VirtualMachineConfiguration
 from ..errors import Error, ForkedError
 from .machine import VirtualMachine
 
@@ -47,22 +43,8 @@ class Pool(BasePool[VirtualMachine, object]):
 
     _machine_kind = VirtualMachine
 
-    def __init__(
-        self,
-        configuration: VirtualMachineConfiguration | Callable[[], VirtualMachineConfiguration],
-        state: PathLike,
-        *,
-        spares: int = 1,
-        maximum: int | None = None,
-        maximum_memory: Size | None = None,
-    ) -> None:
-        super().__init__(configuration, state, spares=spares, maximum=maximum, maximum_memory=maximum_memory)
-        # A signal's handler may ask for a machine in the middle of what is done under it.
-        self._lock = threading.RLock()
-        self._turn = threading.Condition(self._lock)
-
     def __enter__(self) -> Pool:
-        with self._lock:
+        with self._turn:
             self._check_usable()
             self._refill()
         return self
@@ -77,11 +59,8 @@ class Pool(BasePool[VirtualMachine, object]):
         with suppress(ForkedError):
             if not self._is_mine:
                 return
-            with self._lock:
-                self._is_closed = True
-                spares, machines = list(self._shelf), list(self._out)
-                self._shelf.clear()
-                self._out.clear()
+            with self._turn:
+                spares, machines = self._emptied()
                 self._turn.notify_all()
             for spare in spares:
                 _end(spare)
@@ -112,7 +91,7 @@ class Pool(BasePool[VirtualMachine, object]):
         except BaseException:
             self._give_place_back()
             raise
-        with self._lock:
+        with self._turn:
             if not self._is_closed:
                 self._hand_out(machine)
                 return machine
@@ -121,7 +100,7 @@ class Pool(BasePool[VirtualMachine, object]):
 
     def _running(self, deadline: Deadline) -> VirtualMachine:
         while True:
-            with self._lock:
+            with self._turn:
                 self._check_usable()
                 spare, gone = self._take()
             for one in gone:
@@ -170,7 +149,7 @@ class Pool(BasePool[VirtualMachine, object]):
             try:
                 machine.shutdown(ShutdownPolicy.POWEROFF)
             finally:
-                with self._lock:
+                with self._turn:
                     self._out.discard(machine)
                     self._give_place_back()
                     self._refill()

@@ -14,6 +14,7 @@ Each face holds a lock, or is one thread, while it calls what is here.
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -149,7 +150,10 @@ class BasePool(Generic[Machine, Waiter]):
                     f"One machine has {each} bytes of memory.",
                     "Allow more, or give the machine less memory before its state is saved.",
                 )
-        self._state = self._checked(made)
+        self._state: SavedState | None = None
+        self._check(made)
+        # For the face that threads use. It is one that a signal's handler may take again.
+        self._turn = threading.Condition()
         self._process = os.getpid()
         self._shelf: deque[Spare[Machine]] = deque()
         self._out: set[Machine] = set()
@@ -175,22 +179,22 @@ class BasePool(Generic[Machine, Waiter]):
         )
         return made
 
-    def _checked(self, made: VirtualMachineConfiguration) -> SavedState | None:
-        """What the state says of itself. Raises the error of a restore at once, if that can be told without one."""
+    def _check(self, made: VirtualMachineConfiguration) -> None:
+        """Raises the error of a restore at once, if that can be told without one."""
         if not capabilities.saved_state_inspection:
-            return None
+            return
         from .._states.checking import check_configuration_of
         from .._states.saved_state import inspect_state
 
-        found = inspect_state(self._path)
-        check_configuration_of(self._path, fitting(made, found) or made)
-        return found
+        self._state = inspect_state(self._path)
+        check_configuration_of(self._path, self._fitted(made))
+
+    def _fitted(self, made: VirtualMachineConfiguration) -> VirtualMachineConfiguration:
+        return made if self._state is None else fitting(made, self._state) or made
 
     def _begin(self) -> Spare[Machine]:
         """A machine whose restore begins."""
-        made = self._made()
-        fitted = made if self._state is None else fitting(made, self._state) or made
-        return Spare(self._machine_kind(fitted), self._path)
+        return Spare(self._machine_kind(self._fitted(self._made())), self._path)
 
     # ---- What is there ----
 
@@ -248,6 +252,14 @@ class BasePool(Generic[Machine, Waiter]):
         self._out.add(machine)
         self._handed_out += 1
         self._refill()
+
+    def _emptied(self) -> tuple[list[Spare[Machine]], list[Machine]]:
+        """Closes the pool. Returns what has to be ended: the spares, and the machines that are in use."""
+        self._is_closed = True
+        spares, machines = list(self._shelf), list(self._out)
+        self._shelf.clear()
+        self._out.clear()
+        return spares, machines
 
     def _is_replaced(self, error: BaseException, was_spare: bool) -> bool:
         """Whether another machine may do what this one could not: it was a spare, and has ended since."""

@@ -42,10 +42,7 @@ class Pool(BasePool[VirtualMachine, Future]):
         """Ends all of its machines. Who waits for one gets an `InvalidStateError`. Calling it again does nothing."""
         if not self._is_mine:
             return
-        self._is_closed = True
-        spares, machines = list(self._shelf), list(self._out)
-        self._shelf.clear()
-        self._out.clear()
+        spares, machines = self._emptied()
         self._call_next()
         for spare in spares:
             await _end(spare)
