@@ -3,21 +3,38 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
+from typing import Final
 
 from .._core.deadline import Deadline
-from .._core.operation import DAY, run
+from .._core.operation import run
 from .._core.pool import BasePool, Spare
 from .._core.states import ShutdownPolicy
-from ..errors import Error, ForkedError
+from ..errors import Error, ForkedError, InvalidStateError, make
+from ._turn import Place
 from .machine import VirtualMachine
 
 __all__ = ["Pool"]
 
+# A call that was ended by a signal's handler wakes nobody: so many seconds may pass before its place is seen to be
+# free.
+_LOOK_AGAIN: Final = 0.25
 
-class Pool(BasePool[VirtualMachine, object]):
+
+class _PoolPlace(Place):
+    """The place of one who wants a machine. It waits by its lock `woken`."""
+
+    __slots__ = ("woken",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.woken = threading.Lock()
+
+
+class Pool(BasePool[VirtualMachine, _PoolPlace]):
     """Fresh machines from one saved state, of which some are restored before somebody asks for one.
 
         with Pool(configuration, "ready.state", spares=2) as pool:
@@ -44,8 +61,8 @@ class Pool(BasePool[VirtualMachine, object]):
     _machine_kind = VirtualMachine
 
     def __enter__(self) -> Pool:
+        self._check_usable()
         with self._turn:
-            self._check_usable()
             self._refill()
         return self
 
@@ -56,16 +73,17 @@ class Pool(BasePool[VirtualMachine, object]):
 
     def close(self) -> None:
         """Ends all of its machines. Who waits for one gets an `InvalidStateError`. Calling it again does nothing."""
-        with suppress(ForkedError):
-            if not self._is_mine:
-                return
-            with self._turn:
-                spares, machines = self._emptied()
-                self._turn.notify_all()
-            for spare in spares:
-                _end(spare)
+        if not self._is_mine:
+            return
+        with self._turn:
+            spares, machines = self._emptied()
+            self._wake()
+        # Each is ended, whatever becomes of another one.
+        with suppress(ForkedError), ExitStack() as stack:
             for machine in machines:
-                machine.shutdown(ShutdownPolicy.POWEROFF)
+                stack.callback(machine.shutdown, ShutdownPolicy.POWEROFF)
+            for spare in spares:
+                stack.callback(_end, spare)
 
     @contextmanager
     def machine(self, timeout: float | None = None) -> Iterator[VirtualMachine]:
@@ -76,29 +94,71 @@ class Pool(BasePool[VirtualMachine, object]):
         sets the clock and makes new random numbers before it does anything else that is asked of it.
 
         A spare that ended meanwhile is not handed out: another one is. Raises `TimeoutError`, the errors of
-        `restore_state` and `resume`, and `InvalidStateError` if the pool was closed.
+        `restore_state` and `resume`, and `InvalidStateError` if the pool was closed, or if a signal's handler or a
+        finalizer asks while its own thread waits for a machine.
         """
-        machine = self._taken(Deadline(timeout))
+        deadline = Deadline(timeout)
+        place = _PoolPlace()
+        machine = None
         try:
-            yield machine
+            with place.held:
+                try:
+                    machine = self._taken(place, deadline)
+                    yield machine
+                finally:
+                    if machine is not None:
+                        # A process that was forked meanwhile leaves the block, too.
+                        with suppress(ForkedError):
+                            machine.shutdown(ShutdownPolicy.POWEROFF)
         finally:
-            self._take_back(machine)
+            if self._is_mine:
+                self._leave(place, machine is not None)
 
-    def _taken(self, deadline: Deadline) -> VirtualMachine:
-        self._wait_for_place(deadline)
+    def _taken(self, place: _PoolPlace, deadline: Deadline) -> VirtualMachine:
+        self._wait_for_place(place, deadline)
+        spare = self._running(deadline)
         try:
-            machine = self._running(deadline)
+            with self._turn:
+                self._check_usable()
+                self._hand_out(place, spare.machine)
         except BaseException:
-            self._give_place_back()
+            _end(spare)
             raise
-        with self._turn:
-            if not self._is_closed:
-                self._hand_out(machine)
-                return machine
-        self._take_back(machine)
-        raise self._closed()
+        return spare.machine
 
-    def _running(self, deadline: Deadline) -> VirtualMachine:
+    def _wait_for_place(self, place: _PoolPlace, deadline: Deadline) -> None:
+        self._check_usable()
+        place.woken.acquire()
+        try:
+            with self._turn:
+                self._refuse_within_a_call(place)
+                self._waiting.append(place)
+            while True:
+                with self._turn:
+                    self._check_usable()
+                    if self._is_next(place):
+                        self._places[place] = None
+                        return
+                    if deadline.passed:
+                        raise self._none_free(deadline)
+                place.woken.acquire(timeout=deadline.remaining(_LOOK_AGAIN))
+        finally:
+            with self._turn:
+                self._wait_no_more(place)
+                self._wake()
+
+    def _refuse_within_a_call(self, place: _PoolPlace) -> None:
+        """A handler or a finalizer that waited for what its own thread waits for would do so for ever."""
+        asking = [*self._waiting, *(one for one, machine in list(self._places.items()) if machine is None)]
+        if any(one.thread == place.thread and not one.over for one in asking):
+            raise make(
+                InvalidStateError,
+                "This thread waits for a machine of the pool already.",
+                "A signal's handler or a finalizer was called in the middle of that, and has to return first.",
+                "Have it set a flag, or leave it to another thread.",
+            )
+
+    def _running(self, deadline: Deadline) -> Spare[VirtualMachine]:
         while True:
             with self._turn:
                 self._check_usable()
@@ -115,44 +175,21 @@ class Pool(BasePool[VirtualMachine, object]):
                 if not self._is_replaced(error, was_spare):
                     raise
             else:
-                return spare.machine
+                return spare
 
-    def _wait_for_place(self, deadline: Deadline) -> None:
+    def _wake(self) -> None:
+        """Has all who wait look."""
+        for place in list(self._waiting):
+            if place.woken.locked():
+                with suppress(RuntimeError):
+                    place.woken.release()
+
+    def _leave(self, place: _PoolPlace, had_machine: bool) -> None:
         with self._turn:
-            self._check_usable()
-            if self._has_place and not self._waiting:
-                self._places += 1
-                return
-            me = object()
-            self._waiting.append(me)
-            try:
-                while not (self._has_place and self._waiting[0] is me):
-                    if deadline.passed:
-                        raise self._none_free(deadline)
-                    self._turn.wait(deadline.remaining(DAY))
-                    self._check_usable()
-                self._places += 1
-            finally:
-                self._waiting.remove(me)
-                self._turn.notify_all()
-
-    def _give_place_back(self) -> None:
-        with self._turn:
-            self._places -= 1
-            self._turn.notify_all()
-
-    def _take_back(self, machine: VirtualMachine) -> None:
-        # A process that was forked meanwhile leaves the block, too.
-        with suppress(ForkedError):
-            if not self._is_mine:
-                return
-            try:
-                machine.shutdown(ShutdownPolicy.POWEROFF)
-            finally:
-                with self._turn:
-                    self._out.discard(machine)
-                    self._give_place_back()
-                    self._refill()
+            self._places.pop(place, None)
+            self._wake()
+            if had_machine:
+                self._refill()
 
 
 def _end(spare: Spare[VirtualMachine]) -> None:

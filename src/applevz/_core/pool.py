@@ -5,10 +5,12 @@ A spare is a machine whose restore was begun. Nobody waits for it: the framework
 other things, and it is paused then. So a pool has no thread and no task, and costs nothing but what its spares are. Who
 takes one waits for the rest of its restore, if there is a rest, and has it run.
 
-    machines    those that are handed out, being made for somebody, or being ended; with the spares, `maximum` at most
-    waiting     who came when there were so many; served in the order in which they came
+    places      of those who have a machine, or for whom one is made or ended; with the spares, `maximum` at most
+    waiting     the places of who came when there were so many; served in the order in which they came
 
-Each face holds a lock, or is one thread, while it calls what is here.
+Each face holds a lock, or is one thread, while it calls what is here. A signal's handler and a finalizer may come in
+the middle of it all the same, and a handler that raises, as Ctrl-C's does, ends a call between any two of its steps. So
+no place is given back step by step: it says by itself whether it is over, as the places of `Turn` do.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from .._host.capabilities import capabilities
 from .._native import Reference, lib
@@ -27,6 +29,7 @@ from .._values.arguments import PathLike, instance, integer, shown
 from .._values.arguments import path as path_argument
 from .._values.sizes import Size
 from .._values.sizes import size as size_argument
+from .._values.unique import Unique
 from ..configuration.machine import VirtualMachineConfiguration
 from ..errors import Error, ForkedError, InvalidArgumentError, InvalidStateError, TimeoutError, make
 from .deadline import Deadline
@@ -41,7 +44,15 @@ if TYPE_CHECKING:
     Machine = TypeVar("Machine", bound=BaseVirtualMachine[Any, Any, Any, Any, Any, Any, Any])
 else:
     Machine = TypeVar("Machine")
-Waiter = TypeVar("Waiter")
+
+
+class _Place(Protocol):
+    @property
+    def over(self) -> bool:
+        """Whether its call has ended, in whatever way."""
+
+
+Place = TypeVar("Place", bound=_Place)
 
 __all__ = ["BasePool", "PoolStatistics", "Spare"]
 
@@ -117,7 +128,7 @@ class Spare(Generic[Machine]):
             self._operation.release()
 
 
-class BasePool(Generic[Machine, Waiter]):
+class BasePool(Unique, Generic[Machine, Place]):
     """The machines of a pool, counted."""
 
     _machine_kind: type[Machine]
@@ -153,21 +164,23 @@ class BasePool(Generic[Machine, Waiter]):
         self._state: SavedState | None = None
         self._check(made)
         # For the face that threads use. It is one that a signal's handler may take again.
-        self._turn = threading.Condition()
+        self._turn = threading.RLock()
         self._process = os.getpid()
         self._shelf: deque[Spare[Machine]] = deque()
-        self._out: set[Machine] = set()
-        self._places = 0
-        """How many machines there are beside the spares, or are being made, or taken away."""
-        self._waiting: deque[Waiter] = deque()
+        # With the machine, once it is handed out.
+        self._places: dict[Place, Machine | None] = {}
+        self._waiting: list[Place] = []
         self._handed_out = self._lost = 0
         self._is_closed = False
 
     def statistics(self) -> PoolStatistics:
         """What the pool has at this moment."""
-        spares = list(self._shelf)
-        ready = sum(spare.is_ready for spare in spares)
-        return PoolStatistics(self._places, len(spares), ready, len(self._waiting), self._handed_out, self._lost)
+        self._check_mine()
+        with self._turn:
+            spares = list(self._shelf)
+            ready = sum(spare.is_ready for spare in spares)
+            waiting = sum(not place.over for place in list(self._waiting))
+            return PoolStatistics(self._in_use, len(spares), ready, waiting, self._handed_out, self._lost)
 
     # ---- What a machine is made of ----
 
@@ -202,7 +215,8 @@ class BasePool(Generic[Machine, Waiter]):
     def _is_mine(self) -> bool:
         return self._process == os.getpid()
 
-    def _check_usable(self) -> None:
+    def _check_mine(self) -> None:
+        # Before the lock is taken: in a forked child it may be held by a thread that stayed behind.
         if not self._is_mine:
             raise make(
                 ForkedError,
@@ -210,6 +224,9 @@ class BasePool(Generic[Machine, Waiter]):
                 "Its machines stayed there.",
                 "Make a pool in this process, which was started anew.",
             )
+
+    def _check_usable(self) -> None:
+        self._check_mine()
         if self._is_closed:
             raise self._closed()
 
@@ -220,46 +237,76 @@ class BasePool(Generic[Machine, Waiter]):
         return make(
             TimeoutError,
             f"No machine of the pool became free within {deadline}.",
-            f"{self._places} are in use, which is as many as there may be.",
+            f"{self._in_use} are in use, which is as many as there may be.",
             "Allow more time, or more machines.",
         )
 
     @property
-    def _has_place(self) -> bool:
-        """Whether a machine can be handed out now: a spare is one already."""
-        return self._places < self._maximum
+    def _in_use(self) -> int:
+        """How many machines there are beside the spares, or are being made, or taken away."""
+        for place in list(self._places):
+            if place.over:
+                # A machine that nobody else has is ended by this.
+                self._places.pop(place, None)
+        return len(self._places)
+
+    @property
+    def _first(self) -> Place | None:
+        """The place of who waits for longest."""
+        for place in list(self._waiting):
+            if not place.over:
+                return place
+            self._wait_no_more(place)
+        return None
+
+    def _wait_no_more(self, place: Place) -> None:
+        with suppress(ValueError):
+            self._waiting.remove(place)
+
+    def _is_next(self, place: Place) -> bool:
+        """Whether a machine can be handed out now, and to this one: a spare is one already."""
+        return self._in_use < self._maximum and self._first is place
 
     def _take(self) -> tuple[Spare[Machine] | None, list[Spare[Machine]]]:
         """The spare that was begun first, if there is one that has not ended. Then those that have."""
-        gone = [spare for spare in self._shelf if spare.is_gone]
+        gone: list[Spare[Machine]] = []
+        found: Spare[Machine] | None = None
+        while found is None and self._shelf:
+            spare = self._shelf.popleft()
+            if spare.is_gone:
+                gone.append(spare)
+            else:
+                found = spare
         self._lost += len(gone)
-        for spare in gone:
-            self._shelf.remove(spare)
-        return self._shelf.popleft() if self._shelf else None, gone
+        return found, gone
 
     @property
     def _lacks_spare(self) -> bool:
-        room = self._maximum - self._places - len(self._shelf)
+        room = self._maximum - self._in_use - len(self._shelf)
         return not self._is_closed and room > 0 and len(self._shelf) < self._spares_wanted
 
     def _refill(self) -> None:
         """Begins what is lacking. The error of one that cannot be begun is for whoever needs a machine and has none."""
         with suppress(Exception):
             while self._lacks_spare:
-                self._shelf.append(self._begin())
+                spare = self._begin()
+                # What makes the configuration may have used the pool, and so may a signal's handler.
+                if not self._lacks_spare:
+                    spare.drop()
+                    return
+                self._shelf.append(spare)
 
-    def _hand_out(self, machine: Machine) -> None:
-        self._out.add(machine)
+    def _hand_out(self, place: Place, machine: Machine) -> None:
+        self._places[place] = machine
         self._handed_out += 1
         self._refill()
 
     def _emptied(self) -> tuple[list[Spare[Machine]], list[Machine]]:
         """Closes the pool. Returns what has to be ended: the spares, and the machines that are in use."""
         self._is_closed = True
-        spares, machines = list(self._shelf), list(self._out)
+        spares = list(self._shelf)
         self._shelf.clear()
-        self._out.clear()
-        return spares, machines
+        return spares, [machine for machine in list(self._places.values()) if machine is not None]
 
     def _is_replaced(self, error: BaseException, was_spare: bool) -> bool:
         """Whether another machine may do what this one could not: it was a spare, and has ended since."""

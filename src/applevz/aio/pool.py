@@ -3,22 +3,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from types import TracebackType
+from typing import Final
 
 from .._core.deadline import Deadline
+from .._core.operation import DAY
 from .._core.pool import BasePool, Spare
 from .._core.states import ShutdownPolicy
 from ..errors import Error, ForkedError
-from ._loop import Future, run, settle, until
+from ._loop import run, settle, tell, until
+from ._turn import Place
 from .machine import VirtualMachine
 
 __all__ = ["Pool"]
 
+# A loop that was closed while a task of its had a place tells nobody. Another loop looks for itself, once in so many
+# seconds. A pool is meant to be used by one loop at a time.
+_LOOK_AGAIN: Final = 0.05
 
-class Pool(BasePool[VirtualMachine, Future]):
+
+class Pool(BasePool[VirtualMachine, Place]):
     """As `applevz.Pool`, for one event loop.
 
         async with Pool(configuration, "ready.state", spares=2) as pool:
@@ -43,36 +49,46 @@ class Pool(BasePool[VirtualMachine, Future]):
         if not self._is_mine:
             return
         spares, machines = self._emptied()
-        self._call_next()
-        for spare in spares:
-            await _end(spare)
-        for machine in machines:
-            await machine.shutdown(ShutdownPolicy.POWEROFF)
+        self._wake()
+        # Each is ended, whatever becomes of another one.
+        async with AsyncExitStack() as stack:
+            for machine in machines:
+                stack.push_async_callback(machine.shutdown, ShutdownPolicy.POWEROFF)
+            for spare in spares:
+                stack.push_async_callback(_end, spare)
 
     @asynccontextmanager
     async def machine(self, timeout: float | None = None) -> AsyncIterator[VirtualMachine]:
         """As `applevz.Pool.machine`. A task that is cancelled while it waits has no machine, and its place in the row
         is another's."""
-        machine = await self._taken(Deadline(timeout))
+        deadline = Deadline(timeout)
+        place = Place()
+        machine = None
         try:
+            machine = await self._taken(place, deadline)
             yield machine
         finally:
-            await self._take_back(machine)
+            try:
+                if machine is not None:
+                    # A process that was forked meanwhile leaves the block, too.
+                    with suppress(ForkedError):
+                        await machine.shutdown(ShutdownPolicy.POWEROFF)
+            finally:
+                if self._is_mine:
+                    self._leave(place, machine is not None)
 
-    async def _taken(self, deadline: Deadline) -> VirtualMachine:
-        await self._wait_for_place(deadline)
+    async def _taken(self, place: Place, deadline: Deadline) -> VirtualMachine:
+        await self._wait_for_place(place, deadline)
+        spare = await self._running(deadline)
         try:
-            machine = await self._running(deadline)
+            self._check_usable()
+            self._hand_out(place, spare.machine)
         except BaseException:
-            self._give_place_back()
+            await _end(spare)
             raise
-        if not self._is_closed:
-            self._hand_out(machine)
-            return machine
-        await self._take_back(machine)
-        raise self._closed()
+        return spare.machine
 
-    async def _running(self, deadline: Deadline) -> VirtualMachine:
+    async def _running(self, deadline: Deadline) -> Spare[VirtualMachine]:
         while True:
             self._check_usable()
             spare, gone = self._take()
@@ -88,52 +104,35 @@ class Pool(BasePool[VirtualMachine, Future]):
                 if not self._is_replaced(error, was_spare):
                     raise
             else:
-                return spare.machine
+                return spare
 
-    async def _wait_for_place(self, deadline: Deadline) -> None:
+    async def _wait_for_place(self, place: Place, deadline: Deadline) -> None:
         self._check_usable()
-        if self._has_place and not self._waiting:
-            self._places += 1
-            return
-        # Whoever gives a place back gives it to the first who waits, so nobody can come between.
-        future: Future = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
+        self._waiting.append(place)
         try:
-            given = await until(future, deadline)
-        except BaseException:
-            if future.done() and not future.cancelled() and future.result() and not self._is_closed:
-                self._give_place_back()
-            raise
+            while not self._is_next(place):
+                if deadline.passed:
+                    raise self._none_free(deadline)
+                place.future = place.loop.create_future()
+                others = any(one.loop is not place.loop for one in (*self._places, *self._waiting))
+                await until(place.future, deadline, _LOOK_AGAIN if others else DAY)
+                self._check_usable()
+            self._places[place] = None
         finally:
-            with suppress(ValueError):
-                self._waiting.remove(future)
-        self._check_usable()
-        if not given:
-            raise self._none_free(deadline)
+            self._wait_no_more(place)
+            self._wake()
 
-    def _call_next(self) -> None:
-        """Gives the places that are free to those who wait, in turn. In a pool that was closed all are told."""
-        while self._waiting and (self._is_closed or self._has_place):
-            future = self._waiting.popleft()
-            if not future.done():
-                self._places += not self._is_closed
-                settle(future)
+    def _wake(self) -> None:
+        """Has all who wait look. A loop that was closed runs none of its tasks again."""
+        for place in list(self._waiting):
+            if place.future is not None and not place.over:
+                tell(place.loop, settle, place.future)
 
-    def _give_place_back(self) -> None:
-        self._places -= 1
-        self._call_next()
-
-    async def _take_back(self, machine: VirtualMachine) -> None:
-        # A process that was forked meanwhile leaves the block, too.
-        with suppress(ForkedError):
-            if not self._is_mine:
-                return
-            try:
-                await machine.shutdown(ShutdownPolicy.POWEROFF)
-            finally:
-                self._out.discard(machine)
-                self._give_place_back()
-                self._refill()
+    def _leave(self, place: Place, had_machine: bool) -> None:
+        self._places.pop(place, None)
+        self._wake()
+        if had_machine:
+            self._refill()
 
 
 async def _end(spare: Spare[VirtualMachine]) -> None:
