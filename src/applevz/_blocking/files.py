@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 from .._core.deadline import Deadline
 from .._core.guest.open_files import BaseFile, Mode
+from ..errors import InvalidStateError
 from ._pump import Pump
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ OpenFile = IO[Any]
 
 # What comes from the guest comes in pieces of this size, and is worth no smaller ones.
 _BUFFER: Final = 1 << 18
+# A file that is dropped waits for no longer until what was written is there: the guest may never answer, and whoever
+# drops a file does not know that he waits.
+_PATIENCE: Final = 2.0
 
 
 class GuestFile(io.RawIOBase):
@@ -37,6 +41,9 @@ class GuestFile(io.RawIOBase):
         self._file = file
         self._mode = mode
         self._timeout = timeout
+        # Whether it is closed by its finalizer, or by that of what buffers it.
+        self._finalizing = False
+        self._end: Deadline | None = None
         self.name = name
 
     @property
@@ -86,7 +93,14 @@ class GuestFile(io.RawIOBase):
     def write(self, data: Any) -> int:
         self._refuse_unless(not self._mode.reading, "not writable")
         view = memoryview(data).cast("B")
-        return self._pump.run(self._file.write(view, Deadline(self._timeout)))
+        try:
+            return self._pump.run(self._file.write(view, self._deadline()))
+        except InvalidStateError:
+            if not self._finalizing:
+                raise
+            # Its thread is in the middle of a call for the guest, and others will come.
+            self._file.leave(bytes(view))
+            return len(view)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         self._refuse_unless(self.seekable(), "not seekable")
@@ -104,9 +118,23 @@ class GuestFile(io.RawIOBase):
         """Closes the file. What was written is in the guest's file then; if it is not, that is a `POSIXError`."""
         if not self.closed:
             try:
-                self._pump.run(self._file.close(Deadline(self._timeout)))
+                self._pump.run(self._file.close(self._deadline()))
+            except InvalidStateError:
+                if not self._finalizing:
+                    raise
             finally:
                 super().close()
+
+    def _deadline(self) -> Deadline:
+        if not self._finalizing:
+            return Deadline(self._timeout)
+        if self._end is None:
+            self._end = Deadline(_PATIENCE if self._timeout is None else min(self._timeout, _PATIENCE))
+        return self._end
+
+    def _dealloc_warn(self, source: object) -> None:
+        # What buffers it says so before it writes its rest. `io` itself sets the attribute of a file without buffers.
+        self._finalizing = True
 
 
 def buffered(

@@ -170,13 +170,21 @@ class GuestProcess(BaseProcess):
 class GuestConnection(BaseConnection):
     """A connection to a port or a Unix socket in a guest, with the names of `socket.socket`.
 
-    Any number of threads may use it. As a context manager it is closed at the end of the `with` block.
+    Any number of threads may use it. As a context manager it is closed at the end of the `with` block. One that is
+    dropped is closed, too.
     """
 
     def __init__(self, session: Session, pump: Pump, stream: Stream, target: tuple[str, bytes]) -> None:
         super().__init__(session, stream, target)
         self._pump = pump
         self._timeout: float | None = None
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            super().__del__()
+            # Now, unless this comes in the middle of another call, which does it.
+            with suppress(Error, AttributeError):
+                self._pump.look()
 
     def settimeout(self, timeout: float | None) -> None:
         """Gives each call that comes a limit, in seconds; None is no limit. Raises `InvalidArgumentError`."""

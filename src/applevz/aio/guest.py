@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
@@ -172,13 +173,23 @@ class GuestConnection(BaseConnection):
     """A connection to a port or a Unix socket in a guest, with the names of `socket.socket`.
 
     Any number of tasks of one loop may use it. As an asynchronous context manager it is closed at the end of the
-    `async with` block.
+    `async with` block. One that is dropped is closed, too.
     """
 
     def __init__(self, session: Session, pump: Pump, stream: Stream, target: tuple[str, bytes]) -> None:
         super().__init__(session, stream, target)
         self._pump = pump
+        self._loop = asyncio.get_running_loop()
         self._timeout: float | None = None
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            super().__del__()
+            # Now, unless this comes in the middle of another call, which does it. The garbage collector may run on any
+            # thread, and a session is one loop's.
+            with suppress(Error, AttributeError, RuntimeError):
+                if asyncio.get_running_loop() is self._loop:
+                    self._pump.look()
 
     def settimeout(self, timeout: float | None) -> None:
         """Gives each call that comes a limit, in seconds; None is no limit. Raises `InvalidArgumentError`."""

@@ -81,6 +81,11 @@ class BaseConnection(Unique):
         self._found: deque[bytes] = deque()
         self._rest: memoryview[int] = memoryview(b"")
 
+    def __del__(self) -> None:
+        # One whose making failed has none of it.
+        if not getattr(self, "_closed", True):
+            self._session.abandon(self._stream)
+
     def __repr__(self) -> str:
         return f"<GuestConnection to {self._name}{' (closed)' if self._closed else ''}>"
 

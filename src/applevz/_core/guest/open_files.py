@@ -99,6 +99,17 @@ class BaseFile(Unique):
         self._regular = False
         self._position = 0
         self._over = False
+        # What nobody could wait for.
+        self._unsent = b""
+
+    def __del__(self) -> None:
+        stream = getattr(self, "_stream", None)
+        if stream is not None:
+            self._session.abandon(stream, None if self._flags & _READ else self._unsent)
+
+    def leave(self, data: bytes) -> None:
+        """Has the session send this, and end the file, once it is dropped."""
+        self._unsent += data
 
     @property
     def is_regular(self) -> bool:

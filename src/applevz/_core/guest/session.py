@@ -116,6 +116,8 @@ class Session:
         self._queued = 0
         self._streams: dict[int, Stream] = {}
         self._last_stream = self._highest_stream = 0
+        # Those that nobody refers to any more, each with what is still to be sent.
+        self._abandoned: list[tuple[Stream, memoryview[int] | None]] = []
         self._changing = False
         # Why the session ends, until all that was under way is told.
         self._losing: str | None = None
@@ -209,6 +211,7 @@ class Session:
             return
         if self._begins_again and not self._queue:
             self._send_beginning()
+        self._end_abandoned()
         self.flush()
 
     def _pump_qemu_agent(self, agent: QEMUAgent) -> None:
@@ -415,6 +418,7 @@ class Session:
         self._queued = 0
         self._told.clear()
         self._short_of_room.clear()
+        self._abandoned.clear()
         self._changing = False
         while self._streams:
             number, stream = next(iter(self._streams.items()))
@@ -512,6 +516,27 @@ class Session:
         if not stream.over:
             self.tell(stream, frames.CLOSE, channel=int(reset))
             self._forget(stream)
+
+    def abandon(self, stream: Stream, rest: bytes | None = None) -> None:
+        """Ends a stream that nobody refers to any more: a file that is written once `rest` was sent.
+
+        A finalizer may call it, in the middle of whatever its thread does here. So it is done by the next pump.
+        """
+        if not stream.over:
+            self._abandoned.append((stream, None if rest is None else memoryview(rest)))
+
+    def _end_abandoned(self) -> None:
+        # A finalizer may add some meanwhile.
+        for place in reversed(range(len(self._abandoned))):
+            stream, rest = self._abandoned[place]
+            if rest is not None:
+                rest = rest[self.send(stream, rest) :]
+                self._abandoned[place] = stream, rest
+                if rest and not stream.over:
+                    continue
+                self.end(stream)
+            self.close(stream)
+            del self._abandoned[place]
 
     def ask(self, told: Callable[[bytes | None], None]) -> None:
         """Asks for information. `told` is called with it, or with None if the session is lost."""
