@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
@@ -20,7 +21,7 @@ from typing import Any
 import pytest
 
 import applevz
-from agent_on_this_host import PATIENCE, Agents, agents, needs_agent
+from agent_on_this_host import PATIENCE, PROGRAM, Agents, agents, needs_agent
 from agent_protocol import WINDOW
 from applevz._blocking.forward import Forward
 from applevz._blocking.guest import Guest
@@ -526,3 +527,74 @@ def test_interrupted_calls_leave_a_forward_that_goes_on(guest: Guest, echo: Echo
 
         assert eventually(works, PATIENCE)
     assert guest.run(["echo", "on"], timeout=PATIENCE).stdout == b"on\n"
+
+
+def test_an_error_of_a_connection_keeps_nothing_alive(served: Agents) -> None:
+    """With the frames through which it came it would keep all that carries it, and so a machine that is dropped."""
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+
+    def use() -> weakref.ref[Any]:
+        guest = Guest(served.port.host, None)
+        made = forward(guest, guest_port=port)
+        with suppress(ConnectionError), connected(made) as connection:
+            assert connection.recv(1) == b""
+        assert eventually(lambda: made.error is not None, PATIENCE)
+        assert eventually(lambda: made.connections == 0, PATIENCE)
+        assert isinstance(made.error, ConnectionRefusedError)
+        return weakref.ref(guest._session)
+
+    gc.disable()
+    try:
+        session = use()
+        assert eventually(lambda: session() is None)
+    finally:
+        gc.enable()
+
+
+IN_PLACE_OF_STANDARD_DESCRIPTORS = """
+import os, socket, subprocess, sys, time
+told = os.dup2(1, 50)
+from applevz._blocking.guest import Guest
+from applevz._core.guest.port import Port
+from forwards import forward
+port = Port()
+with port.guest as number:
+    agent = subprocess.Popen([sys.argv[1], "--descriptor", str(number)], pass_fds=[number])
+guest = Guest(port.host, None)
+guest.wait(60)
+server = socket.create_server(("127.0.0.1", 0))
+for number in range(3):
+    os.close(number)
+made = [
+    forward(guest, guest_port=server.getsockname()[1]),
+    forward(guest, to="host", host_port=server.getsockname()[1]),
+    forward(guest, guest_port=9, protocol="udp"),
+]
+clients = []
+for one in made[:2]:
+    clients.append(socket.create_connection(("127.0.0.1", one.port)))
+    clients[-1].sendall(b"x")
+    accepted, _ = server.accept()
+    assert accepted.recv(1) == b"x"
+    clients.append(accepted)
+# The program's own have what was free: it may do with that what it likes.
+own = {client.fileno() for client in clients}
+taken = [number for number in range(3) if number not in own and os.path.exists(f"/proc/self/fd/{number}")]
+os.write(told, f"{sorted(own)[:3]} {taken}".encode())
+agent.kill()
+os._exit(0)
+"""
+
+
+def test_forwards_leave_the_numbers_of_closed_standard_descriptors_alone() -> None:
+    """A program that gives them to something else later closes what has them."""
+    support = os.pathsep.join(path for path in sys.path if path)
+    found = subprocess.run(
+        [sys.executable, "-c", IN_PLACE_OF_STANDARD_DESCRIPTORS, PROGRAM],
+        env={**os.environ, "PYTHONPATH": support},
+        stdout=subprocess.PIPE,
+        timeout=PATIENCE,
+        check=True,
+    )
+    assert found.stdout == b"[0, 1, 2] []"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from .._core.guest.relay import Relay
 from .._core.guest.session import Session
+from .._host.low_descriptors import made_high, moved_high
 from ..errors import Error
 from ._turn import Place
 
@@ -38,9 +39,9 @@ class _Selector:
 
     def __init__(self) -> None:
         self._process = os.getpid()
-        self._selector = selectors.DefaultSelector()
+        self._selector = made_high(selectors.DefaultSelector)
         try:
-            self._woken, self._waker = socket.socketpair()
+            self._woken, self._waker = map(moved_high, socket.socketpair())
         except BaseException:
             self._selector.close()
             raise

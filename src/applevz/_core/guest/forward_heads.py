@@ -55,8 +55,23 @@ class Forwarding(Link):
         self.host = host
         self.guest = guest
         self.links: set[Link] = set()
-        self.error: Error | OSError | None = None
+        self._error: Error | OSError | None = None
         self._ended = False
+
+    @property
+    def error(self) -> Error | OSError | None:
+        """Why the last connection that failed did."""
+        return self._error
+
+    @error.setter
+    def error(self, error: Error | OSError) -> None:
+        # Without the frames through which it came: they refer to all that carries this forward, and so to the machine,
+        # which would not end with its last reference.
+        each: BaseException | None = error
+        while each is not None:
+            each.__traceback__ = None
+            each = each.__cause__ or each.__context__
+        self._error = error
 
     @property
     def words(self) -> str:

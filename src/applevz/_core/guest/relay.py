@@ -18,6 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from ..._host.low_descriptors import moved_high
 from ...errors import Error
 from ..deadline import Deadline
 from .session import Session
@@ -173,6 +174,7 @@ class Relay:
 
     def own(self, link: Link, socket: socket.socket) -> None:
         """Makes a socket the link's."""
+        socket = moved_high(socket)
         socket.setblocking(False)
         link.socket = socket
         self.sockets[socket.fileno()] = socket
