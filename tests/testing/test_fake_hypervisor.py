@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 import applevz
 import applevz.aio
 from applevz import EventCause, EventKind, ShutdownPolicy, VirtualMachineState
-from applevz.testing import FakeGuest, FakeHypervisor, FakeResult
+from applevz.testing import FakeGuest, FakeHypervisor, FakeResult, _hypervisor
 from fixtures import Configure
 from guest_machine import PATIENCE, with_agent
 from png import Picture
@@ -424,3 +425,146 @@ def test_the_plugin_has_it_as_a_fixture(
     with applevz.VirtualMachine(configuration) as machine:
         machine.start(timeout=PATIENCE)
         machine.console.read_until("login: ", timeout=PATIENCE)
+
+
+# ---- In the middle of a call, and in other processes ----
+
+
+@contextmanager
+def stopped(process: int) -> Iterator[None]:
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
+def test_a_handler_cannot_ask_what_its_own_thread_asks(
+    hypervisor: FakeHypervisor, machine: applevz.VirtualMachine
+) -> None:
+    machine.start(timeout=PATIENCE)
+    played = hypervisor.machine
+    errors: list[applevz.Error] = []
+
+    def ask(*_: object) -> None:
+        for call in (lambda: played.commands, lambda: hypervisor.fail("pause"), lambda: hypervisor.wait_held("pause")):
+            try:
+                call()
+            except applevz.Error as error:
+                errors.append(error)
+        os.kill(played.pid, signal.SIGCONT)
+
+    before = signal.signal(signal.SIGUSR1, ask)
+    try:
+        with stopped(played.pid):
+            main = threading.main_thread().ident
+            assert main is not None
+            timer = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGUSR1))
+            timer.start()
+            assert played.files == {"/etc/hostname": b"played\n"}
+            timer.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert [type(error) for error in errors] == [applevz.InvalidStateError] * 3
+    assert "This thread asks the FakeMachine something already." in str(errors[0])
+
+
+def test_an_answer_that_nobody_waited_for_is_no_other_question_s(
+    hypervisor: FakeHypervisor, machine: applevz.VirtualMachine
+) -> None:
+    machine.start(timeout=PATIENCE)
+    played = hypervisor.machine
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        with stopped(played.pid):
+            main = threading.main_thread().ident
+            assert main is not None
+            timer = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGUSR1))
+            timer.start()
+            with pytest.raises(KeyboardInterrupt):
+                played.typed()
+            timer.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert played.files == {"/etc/hostname": b"played\n"}
+    assert played.commands == []
+
+
+def test_a_process_that_is_stopped_is_not_said_to_be_gone(
+    hypervisor: FakeHypervisor, machine: applevz.VirtualMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.start(timeout=PATIENCE)
+    played = hypervisor.machine
+    with stopped(played.pid), monkeypatch.context() as patched:
+        patched.setattr(_hypervisor, "_PATIENCE", 0.2)
+        with pytest.raises(applevz.TimeoutError, match=f"the process {played.pid}, may be stopped"):
+            played.typed()
+    assert played.files == {"/etc/hostname": b"played\n"}
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_leaves_the_hypervisor_as_it_is(
+    hypervisor: FakeHypervisor, configuration: applevz.VirtualMachineConfiguration
+) -> None:
+    child = os.fork()
+    if child == 0:
+        refused = 0
+        try:
+            signal.alarm(30)
+            for call in (lambda: hypervisor.fail("start"), lambda: hypervisor.machines, hypervisor.reset):
+                try:
+                    call()
+                except applevz.ForkedError:
+                    refused += 1
+            hypervisor.__exit__(None, None, None)
+        finally:
+            os._exit(refused)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+    with applevz.VirtualMachine(configuration) as machine:
+        machine.start(timeout=PATIENCE)
+        assert machine.state is VirtualMachineState.RUNNING
+        assert hypervisor.machine.typed() == b""
+
+
+def test_the_folder_of_temporary_files_may_have_a_long_path(
+    configuration: applevz.VirtualMachineConfiguration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("long" * 30)
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with FakeHypervisor(GUEST) as hypervisor, applevz.VirtualMachine(configuration) as machine:
+        machine.start(timeout=PATIENCE)
+        assert hypervisor.machine.files == {"/etc/hostname": b"played\n"}
+    assert list(folder.iterdir()) == []
+
+
+def test_a_wrong_argument_is_refused_here_and_ends_no_machine(
+    hypervisor: FakeHypervisor, machine: applevz.VirtualMachine
+) -> None:
+    machine.start(timeout=PATIENCE)
+    played = hypervisor.machine
+    calls: list[tuple[Callable[[], object], str]] = [
+        (lambda: played.print("x", console="1"), "console is '1'"),  # type: ignore[arg-type]  # what is wrong
+        (lambda: played.print("x", console=-1), "console is -1"),
+        (lambda: played.typed(console=None), "console is None"),  # type: ignore[arg-type]
+        (lambda: played.panic(b"x"), "words is b'x'"),  # type: ignore[arg-type]
+        (lambda: played.stop_with_error(status="x"), "status is 'x'"),  # type: ignore[arg-type]
+        (lambda: played.halt_processors(5), "reason is 5"),  # type: ignore[arg-type]
+        (lambda: hypervisor.fail("pause", "a\0b"), "reason is 'a"),
+        (lambda: FakeHypervisor(lacks="sound"), "lacks is 'sound'"),
+        (lambda: FakeHypervisor(lacks=5), "lacks is 5"),  # type: ignore[arg-type]
+        (lambda: FakeHypervisor(5), "guest is 5"),  # type: ignore[arg-type]
+        (lambda: setattr(hypervisor, "guest", FakeGuest(commands={5: ""})), "commands has a key that is 5"),  # type: ignore[dict-item]
+    ]
+    for call, words in calls:
+        with pytest.raises(applevz.InvalidArgumentError) as raised:
+            call()
+        assert words in str(raised.value)
+    assert machine.state is VirtualMachineState.RUNNING
+    # The guest that was refused is that of nobody.
+    hypervisor.reset()
+    assert hypervisor.guest is GUEST

@@ -70,6 +70,9 @@ class FakeGuest:
                 "stderr": latin("FakeResult.stderr", found.stderr),
                 "hangs": found.hangs,
             }
+            words = name if isinstance(name, tuple) else (name,)
+            if not all(isinstance(word, str) for word in words):
+                raise wrong_type("FakeGuest.commands has a key that", name, "text (str), or a tuple of such")
             if isinstance(name, str):
                 # What a shell is given, and the name of a program.
                 commands[f"sh\0{name}"] = value

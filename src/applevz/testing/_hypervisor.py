@@ -13,6 +13,7 @@ script writes it first, and tells all who are connected then.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import json
 import os
@@ -28,10 +29,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from .._blocking._turn import Place
 from .._host.capabilities import capabilities
+from .._host.low_descriptors import moved_high
+from .._values.arguments import instance, integer, shown, text, wrong_type
 from .._values.arguments import seconds as seconds_argument
-from .._values.arguments import shown, wrong_type
-from ..errors import InvalidArgumentError, InvalidStateError, NotSupportedError, TimeoutError, make
+from ..errors import ForkedError, InvalidArgumentError, InvalidStateError, NotSupportedError, TimeoutError, make
 from ._guests import FakeGuest, latin
 
 __all__ = ["FakeHypervisor", "FakeMachine"]
@@ -41,6 +44,8 @@ _QEMU: Final = "APPLEVZ_QEMU"
 _TIMEOUT: Final = "APPLEVZ_QEMU_TIMEOUT"
 # So long an answer of such a process may take: a busy host's.
 _PATIENCE: Final = 60.0
+# So long may the path of a Unix socket be.
+_LONGEST_PATH: Final = 107
 _VERBS: Final = ("start", "pause", "resume", "save_state", "restore_state")
 _LACKING: Final = (
     *("virtualization", "hardware_acceleration", "generation_identifier", "efi", "shared_directories", "sockets"),
@@ -53,14 +58,20 @@ class FakeMachine:
 
     A test has things happen here that happen to a machine by themselves. Each call returns when it was done; what the
     machine makes of that comes by its state and its events. A call raises `InvalidStateError` if what ran the machine
-    has ended.
+    has ended, and `TimeoutError` if it does not answer: somebody has stopped its process.
     """
 
     def __init__(self, connection: socket.socket, pid: int) -> None:
         self._connection = connection
         self._received = bytearray()
         self._lock = threading.Lock()
+        # By thread, its call that waits for an answer.
+        self._callers: dict[int, Place] = {}
+        self._questions = 0
+        # Whether a question may have been sent in part.
+        self._is_sending = False
         self._ended = False
+        self._process = os.getpid()
         self.pid = pid
         """The process in QEMU's place."""
 
@@ -72,35 +83,65 @@ class FakeMachine:
         self._connection.close()
 
     def _do(self, what: str, **arguments: Any) -> Any:
-        with self._lock:
-            try:
-                if self._ended:
-                    raise OSError
-                self._connection.settimeout(_PATIENCE)
-                self._connection.sendall(json.dumps({"do": what, **arguments}).encode() + b"\n")
-                return json.loads(_line(self._connection, self._received))["value"]
-            except OSError:
-                self._close()
+        _check_process(self._process)
+        place = Place()
+        with place.held:
+            before = self._callers.get(place.thread)
+            if before is not None and not before.over:
                 raise make(
                     InvalidStateError,
-                    f"{what} is asked of a FakeMachine that has ended.",
-                    f"What ran the machine, the process {self.pid}, is gone.",
-                    "Take the newest of FakeHypervisor.machines, after a start.",
-                ) from None
+                    "This thread asks the FakeMachine something already.",
+                    "A signal's handler or a finalizer was called in the middle of that, and has to return first.",
+                    "Have it set a flag, or leave it to another thread.",
+                )
+            self._callers[place.thread] = place
+            with self._lock:
+                try:
+                    return self._answer({"do": what, **arguments})
+                except OSError as error:
+                    if isinstance(error, builtins.TimeoutError):
+                        raise make(
+                            TimeoutError,
+                            f"A FakeMachine did not answer within {_PATIENCE:g} s.",
+                            f"{what} was asked of it. What runs the machine, the process {self.pid}, may be stopped.",
+                            "Let it go on (SIGCONT).",
+                        ) from None
+                    self._close()
+                    raise make(
+                        InvalidStateError,
+                        f"{what} is asked of a FakeMachine that has ended.",
+                        f"What ran the machine, the process {self.pid}, is gone.",
+                        "Take the newest of FakeHypervisor.machines, after a start.",
+                    ) from None
+
+    def _answer(self, question: dict[str, Any]) -> Any:
+        """The answer to this question. One that nobody waited for, since a signal's handler raised, may come before."""
+        if self._ended or self._is_sending:
+            raise ConnectionResetError
+        self._questions += 1
+        data = json.dumps({**question, "number": self._questions}).encode() + b"\n"
+        self._connection.settimeout(_PATIENCE)
+        self._is_sending = True
+        self._connection.sendall(data)
+        self._is_sending = False
+        while (answer := json.loads(_line(self._connection, self._received)))["number"] != self._questions:
+            pass
+        return answer["value"]
 
     def print(self, text: bytes | str, console: int = 0) -> None:
         """The guest prints this, on the console of that number. Raises `InvalidArgumentError` if there is no such."""
-        there = self._do("print", text=latin("text", text), console=console)
+        number = integer("console", console)
+        there = self._do("print", text=latin("text", text), console=number)
         if not 0 <= console < there:
             raise make(InvalidArgumentError, f"console is {shown(console)}, and the machine has {there} of them.")
 
     def typed(self, console: int = 0) -> bytes:
         """All that was typed on the console of that number, as far as the guest has received it."""
-        return str(self._do("typed", console=console)).encode("latin-1")
+        return str(self._do("typed", console=integer("console", console))).encode("latin-1")
 
     def panic(self, words: str = "played") -> None:
         """The guest's kernel panics with these words, and does nothing more."""
-        self._do("panic", words=words)
+        self._do("panic", words=instance("words", words, (str,)))
 
     def turn_off(self) -> None:
         """The guest turns the machine off."""
@@ -112,7 +153,8 @@ class FakeMachine:
 
     def stop_with_error(self, words: str = "played: an error", status: int = 1) -> None:
         """The hypervisor ends by an error, and says these words: the machine is in ERROR then, with a `stop_error`."""
-        self._do("fail", words=f"{words}\n", status=status)
+        number = integer("status", status, "Give an exit status: a number from 0 to 255.")
+        self._do("fail", words=instance("words", words, (str,)) + "\n", status=number)
 
     def kill(self) -> None:
         """The hypervisor is killed: the machine is in ERROR then, with a `stop_error`."""
@@ -120,7 +162,7 @@ class FakeMachine:
 
     def halt_processors(self, reason: str = "internal-error") -> None:
         """The hypervisor stops the guest's processors for that reason, and cannot go on: ERROR, with a `stop_error`."""
-        self._do("halt", reason=reason)
+        self._do("halt", reason=instance("reason", reason, (str,)))
 
     @property
     def commands(self) -> list[list[str]]:
@@ -151,6 +193,8 @@ class FakeHypervisor:
     def __init__(
         self, guest: FakeGuest | None = None, *, lacks: Collection[str] = (), answer_timeout: float | None = None
     ) -> None:
+        if isinstance(lacks, str) or not isinstance(lacks, Collection):
+            raise wrong_type("lacks", lacks, "a list of names of capabilities")
         for name in lacks:
             if name not in _LACKING:
                 raise make(
@@ -159,13 +203,14 @@ class FakeHypervisor:
                     "That is no capability that depends on the hypervisor.",
                     f"Name one or more of these: {', '.join(_LACKING)}.",
                 )
-        self._guest = FakeGuest() if guest is None else guest
+        self._guest: FakeGuest = FakeGuest() if guest is None else instance("guest", guest, (FakeGuest,))
         self._lacks = sorted(lacks)
         self._answer_timeout = _answer_timeout(answer_timeout)
         self._faults: dict[str, dict[str, Any]] = {}
         self._faults_made = 0
         self._machines: list[FakeMachine] = []
         self._lock = threading.RLock()
+        self._process = os.getpid()
         self._folder: Path | None = None
         self._listener: socket.socket | None = None
         self._before: dict[str, str | None] = {}
@@ -182,10 +227,11 @@ class FakeHypervisor:
             )
         folder = Path(tempfile.mkdtemp(prefix="applevz-"))
         try:
-            self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self._listener.bind(str(folder / "control"))
+            self._listener = moved_high(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            _bind(self._listener, folder)
             self._listener.listen(128)
             self._folder = folder
+            self._process = os.getpid()
             # A program for each: what is known of one is known by its file.
             program = folder / "qemu"
             words = [sys.executable, "-I", "-S", str(_PROGRAM), str(folder)]
@@ -234,11 +280,14 @@ class FakeHypervisor:
         for machine in self._machines:
             machine._close()
         self._folder = self._listener = None
-        shutil.rmtree(folder, ignore_errors=True)
+        # In a process that was forked in the block they are its parent's.
+        if self._process == os.getpid():
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _write(self) -> None:
         if self._folder is None:
             return
+        _check_process(self._process)
         script = {"guest": self._guest.script(), "faults": self._faults, "lacks": self._lacks}
         new = self._folder / "script.new"
         new.write_text(json.dumps(script), encoding="utf-8")
@@ -253,11 +302,15 @@ class FakeHypervisor:
 
     @guest.setter
     def guest(self, value: FakeGuest) -> None:
-        if not isinstance(value, FakeGuest):
-            raise wrong_type("guest", value, "a FakeGuest")
+        instance("guest", value, (FakeGuest,))
+        _check_process(self._process)
         with self._lock:
-            self._guest = value
-            self._write()
+            before, self._guest = self._guest, value
+            try:
+                self._write()
+            except BaseException:
+                self._guest = before
+                raise
 
     @property
     def answer_timeout(self) -> float | None:
@@ -274,6 +327,7 @@ class FakeHypervisor:
     @property
     def machines(self) -> tuple[FakeMachine, ...]:
         """What was started or restored so far, in that order: one for each start."""
+        _check_process(self._process)
         with self._lock:
             self._accept()
             return tuple(self._machines)
@@ -293,7 +347,7 @@ class FakeHypervisor:
         self._listener.settimeout(0)
         while True:
             try:
-                connection, _ = self._listener.accept()
+                connection = moved_high(self._listener.accept()[0])
             except BlockingIOError:
                 return
             connection.settimeout(_PATIENCE)
@@ -312,7 +366,7 @@ class FakeHypervisor:
         also is what `start` does to a paused machine, and `suspend`. The error is the one that the machine has for a
         hypervisor that refuses, or that ends at its start: `InternalError`, `SaveError`, `RestoreError`.
         """
-        self._put(verb, times, kind="fail", reason=str(reason))
+        self._put(verb, times, kind="fail", reason=text("reason", reason).decode())
 
     def hold(self, verb: str, times: int | None = None) -> None:
         """A verb does not complete before `release`, each time, or `times` times from now on."""
@@ -327,6 +381,7 @@ class FakeHypervisor:
 
     def reset(self, verb: str | None = None) -> None:
         """From now on nothing goes wrong with a verb any more, or with any. What is held stays so until `release`."""
+        _check_process(self._process)
         with self._lock:
             if verb is None:
                 self._faults = {}
@@ -336,6 +391,7 @@ class FakeHypervisor:
 
     def release(self, verb: str) -> int:
         """Lets a verb go on that is held, in all machines, and holds it no more. Returns how many were held."""
+        _check_process(self._process)
         with self._lock:
             if self._faults.get(_verb(verb), {}).get("kind") == "hold":
                 self.reset(verb)
@@ -348,9 +404,12 @@ class FakeHypervisor:
         end = None if duration is None else time.monotonic() + duration
         while True:
             for machine in self.machines:
-                with contextlib.suppress(InvalidStateError):
+                try:
                     if verb in machine._do("look")["held"]:
                         return machine
+                except InvalidStateError:  # noqa: PERF203  # each machine may have ended
+                    if not machine._ended:
+                        raise
             if end is not None and time.monotonic() >= end:
                 raise make(TimeoutError, f"No {verb} was held within {duration:g} s.")
             time.sleep(0.01)
@@ -358,6 +417,7 @@ class FakeHypervisor:
     def _put(self, verb: str, times: int | None, **fault: Any) -> None:
         if times is not None and (isinstance(times, bool) or not isinstance(times, int) or times < 1):
             raise make(InvalidArgumentError, f"times is {shown(times)}.", "", "Give a number from 1 on, or None.")
+        _check_process(self._process)
         with self._lock:
             self._faults_made += 1
             self._faults[_verb(verb)] = {**fault, "times": times, "number": self._faults_made}
@@ -371,9 +431,35 @@ class FakeHypervisor:
     def _told(self, what: str, **arguments: Any) -> Sequence[Any]:
         answers = []
         for machine in self.machines:
-            with contextlib.suppress(InvalidStateError):
+            try:
                 answers.append(machine._do(what, **arguments))
+            except InvalidStateError:  # noqa: PERF203  # each machine may have ended
+                if not machine._ended:
+                    raise
         return answers
+
+
+def _check_process(process: int) -> None:
+    """Before a lock is taken: in a forked child it may be held by a thread that stayed behind."""
+    if process != os.getpid():
+        raise make(
+            ForkedError,
+            "The FakeHypervisor belongs to the process that this one was forked from.",
+            "What runs its machines answers that one.",
+            "Use one of its own in a process that was started anew.",
+        )
+
+
+def _bind(listener: socket.socket, folder: Path) -> None:
+    name = folder / "control"
+    if len(os.fsencode(name)) <= _LONGEST_PATH:
+        listener.bind(os.fsencode(name))
+        return
+    number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        listener.bind(f"/proc/self/fd/{number}/control")
+    finally:
+        os.close(number)
 
 
 def _answer_timeout(value: float | None) -> str | None:

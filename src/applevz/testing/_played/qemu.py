@@ -319,9 +319,10 @@ class PlayedQEMU:
         while (end := self._control_received.find(b"\n")) >= 0:
             message = json.loads(self._control_received[:end])
             del self._control_received[: end + 1]
+            number = message.pop("number")
             function = getattr(self, f"_happen_{message.pop('do')}")
             value = function(**message)
-            self._control.sendall(json.dumps({"value": value}).encode() + b"\n")
+            self._control.sendall(json.dumps({"number": number, "value": value}).encode() + b"\n")
 
     def _happen_script(self, script: dict[str, Any]) -> None:
         self._script["faults"] = script["faults"]
@@ -393,7 +394,10 @@ def main() -> None:
     verb = "restore_state" if "-incoming" in arguments else "start"
     if not asked_only:
         try:
-            control.connect(str(folder / "control"))
+            # By the folder, since the path of a socket may not be long.
+            number = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            control.connect(f"/proc/self/fd/{number}/control")
+            os.close(number)
             control.sendall(json.dumps({"pid": os.getpid()}).encode() + b"\n")
         except OSError:
             # The test is over, and its machines with it: nobody says what this is to do.
