@@ -263,6 +263,17 @@ def test_a_backing_file_that_leads_elsewhere_is_refused_before_qemu_sees_it(
     assert no_qemu_img() == []
 
 
+def test_the_name_of_a_backing_file_is_no_part_of_a_command(tmp_path: Path, cache: Path) -> None:
+    """Whose image it is may have given it any name. What an error suggests may be copied to a shell."""
+    image = with_backing(tmp_path / "image", "\x1b[2J; rm -rf ~", None)
+    with pytest.raises(applevz.InvalidDiskImageError, match="has no format") as raised:
+        images.of(image, cache=cache)
+    assert "\x1b" not in str(raised.value)
+    assert raised.value.recovery_suggestion is not None
+    assert "rm -rf" not in raised.value.recovery_suggestion
+    assert "-b FILE IMAGE" in raised.value.recovery_suggestion
+
+
 def test_a_backing_file_that_is_missing_is_a_file_that_is_not_found(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(FileNotFoundError, match="The backing file 'gone'"):
         images.of(with_backing(tmp_path / "image", "gone"), cache=cache)

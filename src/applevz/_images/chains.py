@@ -126,7 +126,8 @@ class Chain:
             raise refused(link.path, reason, "Give it a file: qemu-img rebase -u -F FORMAT -b FILE IMAGE.")
         if kind not in FORMATS:
             told = "has no format" if kind is None else f"has the format {kind!r}"
-            suggestion = f"Say it, with one of {', '.join(FORMATS)}: qemu-img rebase -u -F FORMAT -b {backing} IMAGE."
+            # The name is whoever's the image is: it is in no command that somebody may copy.
+            suggestion = f"Say it, with one of {', '.join(FORMATS)}: qemu-img rebase -u -F FORMAT -b FILE IMAGE."
             raise refused(link.path, f"Its backing file {backing!r} {told}.", suggestion)
         try:
             path = os.path.realpath(os.path.join(os.path.dirname(os.path.realpath(link.path)), backing), strict=True)
