@@ -20,6 +20,7 @@ import applevz
 from applevz._blocking import _pump
 from applevz._blocking.guest import Guest
 from applevz._core.guest import frames
+from applevz._core.guest.information import information_of
 from fake_agent import WINDOW, FakeAgent, port
 
 PATIENCE = 20.0
@@ -538,3 +539,12 @@ def test_whatever_an_agent_sends_neither_crashes_nor_hangs_nor_grows(agent: Fake
     session = guest._session
     assert len(session._streams) < 5
     assert session._queued < 1 << 20
+
+
+@pytest.mark.parametrize("told", ["nan", "inf", "1e999", "-1", "x", ""])
+def test_what_is_no_duration_and_no_load_is_left_out(told: str) -> None:
+    """Who compares it would never come to an end with it."""
+    information = information_of(f"uptime={told}\nload=0.5 {told} 0.25\n".encode())
+    assert information.uptime == 0.0
+    assert information.load[0] == 0.5
+    assert all(0.0 <= load < 100 for load in information.load)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,9 +80,10 @@ def information_of(told: bytes) -> GuestInformation:
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
         return 0.0
+    return number if 0.0 <= number < math.inf else 0.0
 
 
 def _whole(text: str) -> int:
