@@ -195,3 +195,61 @@ def test_an_image_is_a_guest_with_a_disk_that_goes_with_its_machine(
     assert len(addresses) == len(states(tmp_path)) == 1
     with pytest.raises(applevz.InvalidArgumentError, match="prepare is .*, which image_configuration does not take"):
         image_configuration(str(disk), prepare=print, **words)
+
+
+def test_a_preparation_may_refer_to_itself_and_to_what_is_not_there_yet(
+    hypervisor: FakeHypervisor, make: Make, clones: Clones
+) -> None:
+    def made(path: str) -> Callable[[VirtualMachine], None]:
+        def prepare(machine: VirtualMachine, times: int = 1) -> None:
+            if times:
+                prepare(machine, times - 1)
+            elif path == "/never":
+                print(later)
+            else:
+                write(path, machine)
+
+        if path == "/nowhere":
+            later = path
+        return prepare
+
+    assert has(clones, make, made("/one"), "/one")
+    assert has(clones, make, made("/two"), "/two")
+    assert not has(clones, make, made("/one"), "/two")
+
+
+def test_what_makes_the_next_machine_may_fail_and_this_one_is_there(
+    hypervisor: FakeHypervisor, make: Make, clones: Clones
+) -> None:
+    errors: list[Exception] = []
+
+    def make_or_raise() -> VirtualMachineConfiguration:
+        if errors:
+            raise errors.pop()
+        return make()
+
+    with clones.machine(make_or_raise, None):
+        pass
+    errors.append(ValueError("mine"))
+    # It waited already; the one behind it cannot be made.
+    with clones.machine(make_or_raise, None) as machine:
+        assert machine.state is VirtualMachineState.RUNNING
+        assert errors == []
+    errors.append(ValueError("mine"))
+    with pytest.raises(ValueError, match="mine"), clones.machine(make_or_raise, None):
+        pass
+
+
+def test_a_value_that_no_machine_could_have_is_not_said_to_be_one_that_no_state_could(
+    make: Make, clones: Clones
+) -> None:
+    def wrong() -> VirtualMachineConfiguration:
+        configuration = make()
+        configuration.memory_size = "1XiB"
+        return configuration
+
+    with (
+        pytest.raises(applevz.InvalidArgumentError, match="^applevz 2: memory_size is '1XiB'"),
+        clones.machine(wrong, None),
+    ):
+        pass

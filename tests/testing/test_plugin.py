@@ -362,7 +362,7 @@ def test_options_that_fit_no_machine_are_errors_that_name_them(project: Path) ->
         ({}, "Neither applevz_image nor applevz_kernel is set."),
         ({**kernel, "processors": "many"}, "applevz_processors is 'many'"),
         ({**kernel, "processors": "0"}, "applevz_processors is '0'"),
-        ({**kernel, "memory": "a lot"}, "memory_size is 'a lot'"),
+        ({**kernel, "memory": "a lot"}, "applevz_memory is 'a lot'"),
         ({"kernel": "/nowhere/vmlinux"}, "/nowhere/vmlinux"),
         ({"image": "no-such-system"}, "image is 'no-such-system'"),
     ):

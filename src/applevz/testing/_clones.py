@@ -17,7 +17,7 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from types import CodeType
+from types import CellType, CodeType
 from typing import TYPE_CHECKING, Any, Final
 
 from .. import ShutdownPolicy, VirtualMachine, aio
@@ -167,6 +167,8 @@ class Clones:
         return launch, found
 
     def _launch(self, kind: _Kind, configuration: Configuration) -> CachedLaunch:
+        # What no machine could have is no matter of states.
+        configuration.validate()
         try:
             return CachedLaunch(kind, configuration, self._folder)
         except InvalidArgumentError as error:
@@ -217,7 +219,7 @@ class Clones:
             return
         with self._restored(kind) as machine:
             # Nothing of the next one is this test's business, and its error comes when it is needed.
-            with contextlib.suppress(Error):
+            with contextlib.suppress(Exception):
                 self._next = self._begin(kind)
             yield machine
 
@@ -288,20 +290,33 @@ def _program() -> str:
 def _digest_of(function: Callable[..., object]) -> str:
     """By what a function is known in all processes of a run. One that cannot be told from another by what it is made of
     is another one in each process."""
-    return hashlib.sha256(repr(_made_of(function)).encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(repr(_made_of(function, [])).encode(errors="surrogatepass")).hexdigest()
 
 
-def _made_of(value: object) -> object:
+def _made_of(value: object, within: list[object]) -> object:
+    """What something is made of that is itself a part of those. A function may refer to itself."""
+    for place, whole in enumerate(within):
+        if whole is value:
+            return place
+    inside = [*within, value]
     if isinstance(value, CodeType):
         return value.co_qualname if hasattr(value, "co_qualname") else value.co_name, value.co_code.hex(), [
-            _made_of(one) for one in (*value.co_consts, *value.co_names)
+            _made_of(one, inside) for one in (*value.co_consts, *value.co_names)
         ]
     if isinstance(value, functools.partial):
-        return [_made_of(value.func), *map(_made_of, value.args), sorted(value.keywords.items())]
+        parts = [_made_of(one, inside) for one in (value.func, *value.args)]
+        return [*parts, sorted((name, repr(one)) for name, one in value.keywords.items())]
     code = getattr(value, "__code__", None)
     if code is None:
         return repr(value)
-    cells = [_made_of(cell.cell_contents) for cell in getattr(value, "__closure__", None) or ()]
+    cells = [_made_of(_content(cell), inside) for cell in getattr(value, "__closure__", None) or ()]
     owner = getattr(value, "__self__", None)
     defaults = [getattr(value, "__defaults__", None), getattr(value, "__kwdefaults__", None)]
-    return [getattr(value, "__module__", ""), _made_of(code), cells, repr(owner), repr(defaults)]
+    return [getattr(value, "__module__", ""), _made_of(code, inside), cells, repr(owner), repr(defaults)]
+
+
+def _content(cell: CellType) -> object:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return "nothing, as yet"

@@ -12,6 +12,7 @@ from .. import VirtualMachineConfiguration as Configuration
 from .._host.capabilities import capabilities
 from .._values.arguments import PathLike, shown
 from .._values.sizes import Size
+from .._values.sizes import size as size_argument
 from ..errors import InvalidArgumentError, make
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def configuration_maker(options: Mapping[str, str]) -> Callable[[], Configuratio
         )
     fields: dict[str, Any] = {}
     if "memory" in options:
+        size_argument("applevz_memory", options["memory"])
         fields["memory_size"] = options["memory"]
     if "processors" in options:
         fields["cpu_count"] = _processors(options["processors"])
