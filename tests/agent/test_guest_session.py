@@ -481,7 +481,7 @@ def test_a_forked_child_is_told_so(agent: FakeAgent, later: Later) -> None:
     [
         {"args": []}, {"args": 5}, {"args": ["a\0b"]}, {"args": "x" * (1 << 22)}, {"env": {"A=": "b"}}, {"env": [1]},
         {"cwd": 3}, {"stdin": 5}, {"stdout": -2}, {"timeout": -1}, {"input": "text"}, {"input": b"", "stdin": -3},
-        {"check": 1}, {"shell": "no"},
+        {"check": 1}, {"shell": "no"}, {"user": ""}, {"cwd": ""}, {"cwd": b""},
     ],
     ids=str,
 )  # fmt: skip

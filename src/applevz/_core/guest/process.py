@@ -153,8 +153,8 @@ def start_of(
         piped = [INPUT, OUTPUT]
     rows, columns = terminal_size(size)
     texts = [
-        b"" if user is None else text_of("user", user),
-        b"" if cwd is None else text_of("cwd", cwd),
+        b"" if user is None else _named("user", user, "None is the agent's own user."),
+        _directory(cwd) or b"",
         *arguments,
         *_variables(env),
     ]
@@ -178,7 +178,19 @@ def texts_of(
     args: Any, *, shell: bool, cwd: Any, env: Mapping[Any, Any] | None
 ) -> tuple[list[bytes], bytes | None, list[bytes]]:
     """The arguments, the directory and the variables of a process."""
-    return _arguments(args, shell), None if cwd is None else text_of("cwd", cwd), _variables(env)
+    return _arguments(args, shell), _directory(cwd), _variables(env)
+
+
+def _directory(cwd: Any) -> bytes | None:
+    return None if cwd is None else _named("cwd", cwd, "None is the user's home.")
+
+
+def _named(field: str, value: Any, suggestion: str) -> bytes:
+    """A name that is one. In the protocol an empty one is that of nothing, which nobody means who gives one."""
+    name = text_of(field, value)
+    if not name:
+        raise make(InvalidArgumentError, f"{field} is {shown(value)}, which is empty.", "", suggestion)
+    return name
 
 
 def terminal_size(size: Any) -> tuple[int, int]:
