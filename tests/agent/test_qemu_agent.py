@@ -224,6 +224,18 @@ def test_it_tells_of_its_guest(agent: FakeQEMUAgent, guest: Guest) -> None:
     assert information.agent == "QEMU 7.2.0"
 
 
+def test_what_it_tells_of_the_kernel_is_taken_with_care(agent: FakeQEMUAgent, guest: Guest) -> None:
+    # A digit of which Python makes no number, and a file without an end.
+    files(agent, {"/proc/loadavg": b"0.5 0.5 0.5", "/proc/meminfo": "MemTotal: ² kB\nMemAvailable: 7 kB\n".encode()})
+    opens, read = agent.commands["guest-file-open"], agent.commands["guest-file-read"]
+    part = {"count": 48 << 10, "buf-b64": base64.b64encode(b"1" * (48 << 10)).decode(), "eof": False}
+    agent.on("guest-file-open", lambda path, mode: 1 if path == "/proc/uptime" else opens(path, mode))
+    agent.on("guest-file-read", lambda handle, count: part if handle == 1 else read(handle, count))
+    information = guest.info(timeout=PATIENCE)
+    assert (information.memory_total, information.memory_available, information.load[0]) == (0, 7168, 0.5)
+    assert sum(arguments == {"handle": 1, "count": 48 << 10} for _, arguments in agent.asked) == 2
+
+
 def test_this_package_s_agent_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "_GRACE", PATIENCE)
     other = FakeQEMUAgent()

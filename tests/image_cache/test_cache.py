@@ -141,6 +141,8 @@ def test_an_image_that_somebody_wrote_to_is_none_any_more(raw: Path, disk: bytes
         lambda values: values.update(more=3),
         lambda values: values.update(disk="x"),
         lambda values: values.update(size=True, disk=[]),
+        lambda values: values.pop("kernel"),
+        lambda values: values.update(made=10**400),
     ],
 )
 def test_a_description_that_is_damaged_makes_no_image(change: Any, raw: Path, cache: Path) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import applevz
+from applevz._core.guest import trees
 from applevz._core.guest.trees import TreeMaker, records
 
 END = struct.pack("<QQ", 0, 0)
@@ -104,6 +105,14 @@ def test_what_does_not_begin_with_its_root_or_ends_in_the_middle_is_refused(tmp_
     for parts in ([entry("f", b"f", b"x")], [], [ROOT, entry("f", b"f", b"x")[:-1]], [entry("f", b"", b"x"), ROOT]):
         with pytest.raises(applevz.POSIXError):
             make(tmp_path / "t", *parts)
+
+
+def test_folders_whose_paths_take_too_much_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trees, "_MOST_BYTES", 30)
+    again = [entry("d", b"ten bytes.")] * 3
+    make(tmp_path / "t", ROOT, *again)
+    with pytest.raises(applevz.POSIXError, match="has too many folders"):
+        make(tmp_path / "t", ROOT, *again, entry("d", b"d"))
 
 
 def test_what_is_in_the_way_is_replaced_and_never_written_into(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def image_of_json(data: bytes, path: str) -> Image | None:
         values["path"] = path
         for name in _FILES:
             # In the image's own folder, with that name.
-            if values.get(name) not in (None, name):
+            if values.get(name, "") not in (None, name):
                 return None
             values[name] = values[name] and os.path.join(os.path.dirname(path), name)
         if isinstance(values.get("made"), int):
@@ -82,5 +82,5 @@ def image_of_json(data: bytes, path: str) -> Image | None:
         if values.keys() != known.keys() or not all(isinstance(values[name], known[name]) for name in known):  # type: ignore[arg-type]
             return None
         return Image(**values)
-    except (ValueError, RecursionError):
+    except (ValueError, OverflowError, RecursionError):
         return None

@@ -28,6 +28,8 @@ _LONGEST_PAUSE: Final = 0.25
 _FOR_KILLING: Final = 1.0
 _MOST_PIDS: Final = 1 << 22
 _MOST_LISTED: Final = 1000
+# So much of a file of the guest's kernel is looked at, which a guest may say to be endless.
+_LONGEST_TABLE: Final = 1 << 16
 _LAST_SIGNAL: Final = 64
 _LAST_STATUS: Final = 0xFF
 
@@ -175,8 +177,8 @@ def _open(agent: Conversation, path: bytes, mode: str, deadline: Deadline) -> Wa
     return request.answer
 
 
-def read_file(agent: Conversation, path: bytes, deadline: Deadline) -> Waits[bytes]:
-    """All that is in a file."""
+def read_file(agent: Conversation, path: bytes, deadline: Deadline, at_most: int | None = None) -> Waits[bytes]:
+    """All that is in a file; of one with more than `at_most` bytes its beginning."""
     what = "while a file was read"
     handle = yield from _open(agent, path, "r", deadline)
     data = bytearray()
@@ -188,8 +190,8 @@ def read_file(agent: Conversation, path: bytes, deadline: Deadline) -> Waits[byt
             if len(part) != member(answer, "count", int) or len(part) > _PART or not (part or ended):
                 raise lost(NO_PROTOCOL, what)
             data += part
-            if ended:
-                return bytes(data)
+            if ended or (at_most is not None and len(data) >= at_most):
+                return bytes(data[:at_most])
     finally:
         _close(agent, handle)
 
@@ -241,7 +243,7 @@ def information(agent: Conversation, deadline: Deadline) -> Waits[GuestInformati
 
     def printed(path: bytes) -> Waits[list[str]]:
         try:
-            data = yield from read_file(agent, path, deadline)
+            data = yield from read_file(agent, path, deadline, _LONGEST_TABLE)
         except (NotSupportedError, POSIXError):
             return []
         return data.decode("utf-8", "replace").splitlines()
@@ -255,8 +257,10 @@ def information(agent: Conversation, deadline: Deadline) -> Waits[GuestInformati
     lines += [f"load={line}" for line in (yield from printed(b"/proc/loadavg"))[:1]]
     for line in (yield from printed(b"/proc/meminfo"))[:_MOST_LISTED]:
         key, _, value = line.partition(":")
-        if key in ("MemTotal", "MemAvailable") and value.split()[:1] and value.split()[0].isdigit():
-            lines.append(f"memory.{key[3:].lower()}={int(value.split()[0][:15]) << 10}")
+        number = (value.split() or [""])[0]
+        # There are digits of which Python makes no number.
+        if key in ("MemTotal", "MemAvailable") and number.isascii() and number.isdigit():
+            lines.append(f"memory.{key[3:].lower()}={int(number[:15]) << 10}")
     of_proc = information_of("\n".join(lines).encode())
     return GuestInformation(
         hostname=_word(name, "host-name"),

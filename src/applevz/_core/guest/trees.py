@@ -36,7 +36,9 @@ _LENGTH: Final = struct.Struct("<I")
 _EXTENT: Final = struct.Struct("<QQ")
 _AT_A_TIME: Final = 1 << 17
 _LONGEST_NAME: Final = 1 << 17
+# So many folders may a tree have, with so many bytes in their paths: both are kept until all is there.
 _MOST_FOLDERS: Final = 1 << 20
+_MOST_BYTES: Final = 1 << 27
 _LARGEST: Final = 1 << 62
 _SECOND: Final = 1_000_000_000
 _PROTOCOL: Final = 71
@@ -222,8 +224,9 @@ class TreeMaker:
         # Open folders, from the root on, and their names.
         self._folders: list[int] = []
         self._names: list[bytes] = []
-        # What is set once all is in them.
-        self._made: list[tuple[list[bytes], int, int]] = []
+        # What is set once all is in them, and how long their paths are together.
+        self._made: list[tuple[bytes, int, int]] = []
+        self._made_bytes = 0
         self._file = -1
         self._name = b""
         self._size = self._place = self._left = 0
@@ -264,10 +267,10 @@ class TreeMaker:
         """Sets what is set last. Raises if something is missing."""
         if self._buffer or self._step != self._entry or not self._has_root:
             raise self._broken("ends in the middle")
-        for names, mode, time in reversed(self._made):
-            self._name = b"/".join(names)
+        for name, mode, time in reversed(self._made):
+            self._name = name
             try:
-                self._enter(names)
+                self._enter(name.split(b"/") if name else [])
                 number = self._folders[-1]
                 os.utime(number, ns=(time, time))
                 os.fchmod(number, mode)
@@ -379,7 +382,7 @@ class TreeMaker:
             # The caller's own path may go through links.
             self._folders = [os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)]
             self._root_is_folder = True
-            self._made.append(([], self._mode, self._time))
+            self._made.append((b"", self._mode, self._time))
             return
         if names:
             self._enter(names[:-1])
@@ -395,12 +398,13 @@ class TreeMaker:
 
     def _make_in(self, folder: int, kind: bytes, name: bytes, names: list[bytes], link: bytes) -> None:
         if kind == b"d":
-            if len(self._made) >= _MOST_FOLDERS:
+            self._made_bytes += len(self._name)
+            if len(self._made) >= _MOST_FOLDERS or self._made_bytes > _MOST_BYTES:
                 raise self._broken("has too many folders")
             self._clear(folder, name, keep_folder=True)
             with suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=folder)
-            self._made.append((names, self._mode, self._time))
+            self._made.append((self._name, self._mode, self._time))
             return
         first: list[bytes] = []
         if kind == b"h":
