@@ -120,6 +120,15 @@ def test_what_a_guest_told_long_ago_is_no_figure(
     assert found.guest_memory_total is found.guest_memory_available is found.guest_memory_free is None
 
 
+def test_the_latest_time_that_can_be_told_is_not_long_ago(
+    machine: MakeMachine, script: Script, fields: dict[str, Any]
+) -> None:
+    script(answers={"qom-get": answer({"stats": GUEST, "last-update": 2**63 - 1}), "qom-set": REFUSED})
+    vm = machine(**fields)
+    vm.start(timeout=PATIENCE)
+    assert vm.statistics(timeout=PATIENCE).guest_memory_total == 200 * MIB
+
+
 def test_an_answer_that_does_not_come_ends_the_wait_and_no_machine(
     machine: MakeMachine, script: Script, fields: dict[str, Any]
 ) -> None:

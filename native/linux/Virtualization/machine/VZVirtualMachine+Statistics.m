@@ -57,7 +57,7 @@ static BOOL take_guest_memory(Statistics *statistics, id _Nullable answer, uint6
     int64_t updated = 0;
     NSDictionary *stats = applevz_json_object(answer, @"stats");
     if (stats == nil || !applevz_json_integer(answer, @"last-update", 1, INT64_MAX, &updated) ||
-        updated + FRESH_SECONDS < (int64_t)time(NULL))
+        updated < (int64_t)time(NULL) - FRESH_SECONDS)
         return NO;
     // A guest has no more than its machine; what it does not tell is the largest number that there is.
     take(statistics, @"guest_memory_total", stats, @"stat-total-memory", memorySize);
