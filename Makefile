@@ -5,6 +5,8 @@
 #   make test                installs, builds, and runs everything that continuous integration runs
 #   make test-long           runs the tests that take long and that `make test` leaves out
 #   make test-images         tests whole systems, of images that it makes or installs; takes long, and needs root
+#   make fuzz                feeds made-up bytes to all that reads what others send or leave, SECONDS=60 for each reader,
+#                            JOBS of them at a time; FUZZ_ARGUMENTS='state tree' chooses readers
 #   make sign                on a Mac: signs the Python of .venv with the entitlement that machines take
 #   make bench                   measures it beside bare QEMU; PEERS=1 installs libvirt and quick-sandbox and measures them,
 #                                too; TABLE=1 (or README=1) puts the tables into docs/benchmark.md;
@@ -29,6 +31,9 @@ PEERS =
 TABLE =
 README =
 BENCH_ARGUMENTS =
+SECONDS = 60
+JOBS =
+FUZZ_ARGUMENTS =
 GUEST_ARGUMENTS =
 # Files of tests/images, or all of them.
 IMAGES = tests/images
@@ -61,7 +66,7 @@ CHECK_PYTHON = @$(PYTHON) native/oldest_python.py
 
 # An environment that is made by halves is none.
 .DELETE_ON_ERROR:
-.PHONY: run test test-long test-images test-arm64 wheel sign lint format typecheck-macos frameworks bench setup guest \
+.PHONY: run test test-long test-images test-arm64 fuzz wheel sign lint format typecheck-macos frameworks bench setup guest \
     clean test-wheel docs
 
 run: $(if $(KERNEL),,guest) $(STAMPS)/installed-with-cli
@@ -81,6 +86,11 @@ test-images: $(STAMPS)/packages-for-images $(STAMPS)/installed-for-tests
 # The agent of arm64 guests, built by a compiler of 100 MB and run on an emulated processor.
 test-arm64: $(STAMPS)/packages-for-arm64 $(STAMPS)/installed-for-arm64
 	$(VENV)/bin/python -m pytest tests/agent/test_agent_arm64.py tests/agent/test_agent_build.py
+
+# Kernels are among what is read: the default guest's is begun with.
+fuzz: $(STAMPS)/packages-for-tests $(STAMPS)/installed-for-tests guest
+	PYTHONPATH=tests/support $(VENV)/bin/python tests/fuzzing/fuzz.py --seconds $(SECONDS) $(if $(JOBS),--jobs $(JOBS)) \
+	    $(FUZZ_ARGUMENTS)
 
 wheel: $(STAMPS)/packages-for-wheel $(STAMPS)/wheel-tools
 	$(VENV)/bin/python native/wheels.py

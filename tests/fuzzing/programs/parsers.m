@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What others send or leave to be read, made up by libFuzzer: tests/fuzzing.py builds this program, knows what to begin
-// with, and says how it is run. FUZZ_TARGET names the reader.
+// What others send or leave to be read, made up by libFuzzer: native_readers.py builds this program, knows what to
+// begin with, and says how it is run. FUZZ_TARGET names the reader.
 #import "guest/dhcp_leases.h"
 #import "guest/guest_agent.h"
 #import "host/HostDecompression.h"

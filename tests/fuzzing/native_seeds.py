@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What libFuzzer begins with for each native reader: what is right, and a little of what is not. It is made here, of
+what is described somewhere, and of the guest that tests have."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import lzma
+import struct
+
+from agent_protocol import (
+    ACCEPT,
+    CLOSE,
+    CONNECT,
+    CREDIT,
+    DATA,
+    END,
+    INFORMATION,
+    LISTEN,
+    OPEN,
+    READ,
+    RECEIVE_TREE,
+    RESIZE,
+    SEND_TREE,
+    SIGNAL,
+    START,
+    TCP,
+    TERMINAL,
+    UDP,
+    UNIX,
+    WRITE,
+    beginning,
+    frame,
+    start_payload,
+)
+from places import GUEST_FILES
+
+__all__ = ["KERNEL", "LONGEST", "seeds"]
+
+KERNEL = GUEST_FILES / "vmlinux"
+LONGEST = 16 * 1024
+
+
+def line(message: object) -> bytes:
+    return json.dumps(message).encode() + b"\r\n"
+
+
+def state(memory: int, description: dict[str, object], stream: bytes = b"stream") -> bytes:
+    origin = {"identifier": "0123456789abcdef" * 2, "made": 1, "images": []}
+    words = json.dumps({**origin, **description}).encode()
+    trailer = struct.pack("<QQQQQQQQQ16s", memory, len(stream), len(words), 0, 0, 0, 0, 0, 4, b"applevz state\r\n")
+    return b"\x01" + bytes(memory) + stream + words + trailer
+
+
+def variables() -> bytes:
+    head = bytearray(1024)
+    head[16:32] = bytes.fromhex("8d2bf1ff96768b4ca9852747075b4f50")
+    head[32:40] = (1024).to_bytes(8, "little")
+    head[40:44] = b"_FVH"
+    head[48:50] = (72).to_bytes(2, "little")
+    head[72:88] = bytes.fromhex("782cf3aa7b949a43a1802e144ec37792")
+    head[88:92] = (900).to_bytes(4, "little")
+    head[92:94] = b"\x5a\xfe"
+    total = sum(struct.unpack("<36H", head[:72])) & 0xFFFF
+    head[50:52] = (-total & 0xFFFF).to_bytes(2, "little")
+    return bytes(head)
+
+
+def overlay() -> bytes:
+    numbers = (0x514649FB, 3, 0, 0, 16, 1 << 30, 0, 4, 3 << 16, 1 << 16, 1, 0, 0, 16, 0, 0, 4, 112, 0)
+    head = struct.pack(">IIQIIQIIQQIIQQQQIIQ", *numbers)
+    head += struct.pack(">IIQQQII", 0x617A6273, 24, 1 << 30, 5, 6, 0, 0)
+    return head.ljust(LONGEST, b"\0")
+
+
+# ---- The agent in the guest: steps, as programs/guest.c reads them
+
+_SETTLE, _BEGIN, _RAW = 30, 31, 32
+_RESTORED = 15
+
+
+def step(operation: int, payload: bytes = b"", *, channel: int = 0, stream: int = 1, again: int = 0) -> bytes:
+    return struct.pack("<BBBHB", operation, channel, stream, len(payload), again) + payload
+
+
+def entry(kind: bytes, path: bytes, target: bytes = b"", size: int = 0, mode: int = 0o755) -> bytes:
+    """A record of a tree."""
+    head = struct.pack("<cIIIqIQ", kind, mode, 0, 0, 1_600_000_000, 1, size)
+    return head + struct.pack("<I", len(path)) + path + struct.pack("<I", len(target)) + target
+
+
+def tree() -> bytes:
+    """A tree with one of each kind."""
+    data = entry(b"d", b"") + entry(b"d", b"folder") + entry(b"f", b"folder/file", size=9)
+    data += struct.pack("<QQ", 0, 4) + b"text" + struct.pack("<QQ", 9, 0)
+    data += entry(b"l", b"link", b"folder/file") + entry(b"h", b"folder/same", b"folder/file")
+    return data + entry(b"p", b"fifo") + entry(b"f", b"empty")
+
+
+def steps_of_hosts() -> list[bytes]:
+    settle = bytes([_SETTLE])
+    path = struct.pack("<IIQ", READ, 0, 0) + b"\x01"
+    written = struct.pack("<IIQ", WRITE | 4 | 8, 0o644, 0) + b"\x02"
+    credit = struct.pack("<I", 1000)
+    sending = [step(SEND_TREE, struct.pack("<I", 1) + bytes([number])) + settle * 3 for number in range(6)]
+    unix, tcp = struct.pack("<BH", UNIX, 0) + b"\x01", struct.pack("<BH", TCP, 80) + b"127.0.0.1"
+    udp = struct.pack("<BH", UDP, 53) + b"::1"
+    datagram = struct.pack("<H", 5) + bytes(28) + b"hello"
+    return [
+        step(START, start_payload([b"cat", b"-"])) + step(DATA, b"hello") + step(END) + settle * 4,
+        step(START, start_payload([b"cat"], flags=TERMINAL)) + settle + step(RESIZE, bytes(4)) + step(SIGNAL, credit),
+        step(START, start_payload([b"none", b"-x"], variables=[b"A=b"], user="root")) + settle,
+        step(START, start_payload([b"cat"])[:9], channel=1) + step(START, start_payload([b"cat"])[9:]) + settle,
+        step(OPEN, path) + settle + step(CREDIT, credit, channel=1) + settle,
+        step(OPEN, written) + step(DATA, b"text", again=20) + settle + step(END) + settle,
+        step(RECEIVE_TREE, bytes(4) + b"\0") + step(DATA, tree()) + step(END) + settle,
+        step(RECEIVE_TREE, bytes(4) + b"\x01") + step(DATA, entry(b"f", b"", size=1 << 40)) + step(END),
+        *sending,
+        step(LISTEN, unix) + step(ACCEPT, struct.pack("<I", 1), stream=2) + step(CONNECT, unix, stream=3) + settle
+        + step(DATA, b"hello", stream=3) + settle + step(END, stream=3) + step(CLOSE, channel=1, stream=2) + settle,
+        step(LISTEN, tcp) + step(CONNECT, tcp, stream=2) + settle + step(CLOSE) + settle,
+        step(LISTEN, udp) + step(DATA, datagram) + step(CONNECT, udp, stream=2) + step(DATA, datagram, stream=2)
+        + settle,
+        step(INFORMATION, stream=0) + step(_RESTORED, struct.pack("<QI", 1 << 31, 5) + bytes(32), stream=0) + settle,
+        step(_RAW, beginning(b"another host's n")[-36:]) + bytes([_BEGIN, _SETTLE]) + step(_RAW, frame(OPEN, 5, path))
+        + settle,
+    ]  # fmt: skip
+
+
+# ---- All of them
+
+
+def seeds() -> dict[str, list[bytes]]:
+    """By the names of the readers."""
+    events = [
+        {"event": "SHUTDOWN", "data": {"guest": True, "reason": "guest-shutdown"}, "timestamp": {"seconds": 1}},
+        {"event": "STOP"},
+        {"event": "VSERPORT_CHANGE", "data": {"id": "console0-port0", "open": True}},
+        {"event": "DEVICE_DELETED", "data": {"device": "usb-disk0-device", "path": "/machine"}},
+        {"event": "BLOCK_JOB_COMPLETED", "data": {"device": "disk0-read", "error": "No such file"}},
+    ]
+    answers = [{"return": {"status": "running"}, "id": 1}, {"error": {"class": "GenericError", "desc": "no"}, "id": 2}]
+    greeting = {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}}, "capabilities": ["oob"]}}
+    lease = b"{\n\tname=guest\n\tip_address=192.168.64.7\n\thw_address=1,52:54:0:a:b:c\n\tlease=0x66000000\n}\n"
+    kernels = [KERNEL.read_bytes()[:4096], KERNEL.with_name("vmlinuz").read_bytes()[:LONGEST]]
+    firmware = {
+        "interface-types": ["uefi"],
+        "mapping": {
+            "device": "flash",
+            "executable": {"filename": "/usr/share/OVMF/OVMF_CODE_4M.fd", "format": "raw"},
+            "nvram-template": {"filename": "/usr/share/OVMF/OVMF_VARS_4M.fd", "format": "raw"},
+        },
+        "targets": [{"architecture": "x86_64", "machines": ["pc-q35-*"]}],
+        "features": ["acpi-s3"],
+    }
+    texts = b'{"a":[null,true,false,0,-1,1.5e3,"\\u00e4\\ud83d\\ude00\xc3\xa4"],"b":{"c":{}},"d":18446744073709551615}'
+    plain = b"applevz" * 30
+    size = len(plain).to_bytes(2, "big")
+    return {
+        "json": [texts, b"[" * 40, b'{"a":1,"a":2}'],
+        "qmp": [b"".join(map(line, [greeting, *answers, *events])), *map(line, events), *map(line, answers)],
+        "agent": [line({"return": {}}), line({"error": {"desc": "no clock"}}), b'\x01\xff{"return": {}}\n'],
+        "leases": [lease, lease.replace(b"1,52", b"ff,f1:f5:dd:7f:0:3:0:1:52")],
+        "state": [
+            state(0, {"qemu": "7.2", "fields": [["memorySize", "4096"]], "disks": []}),
+            state(4096, {"qemu": "7.2", "fields": [["memorySize", "4096"], ["MACAddress", "x"]], "disks": [],
+                         "parent": "f" * 32}),
+            state(0, {"qemu": "7.2", "fields": [["memorySize", "4096"], ["the size of storageDevices[1]", "512"], [
+                "the time when storageDevices[1] was written last", "1.000000002 s"]], "disks": [], "images": [
+                {"name": "storageDevices[1].attachment", "path": "/a%20b"}]}),
+            state(0, {"qemu": "7.2", "fields": [], "disks": [{"name": "storageDevices[0].attachment", "layers": [
+                {"position": 0, "length": 4096, "checksum": 1 << 63}]}]}),
+        ],
+        "kernel": kernels,
+        "compressed": [
+            size + compressed
+            for compressed in (gzip.compress(plain), lzma.compress(plain), b"\x28\xb5\x2f\xfd", b"\x02\x21\x4c\x18")
+        ],
+        "variables": [variables()],
+        "overlay": [overlay(), overlay()[:4096]],
+        "firmware": [json.dumps(firmware).encode()],
+        "peers": [b"  1: 0100407F:9C41 0100007F:0016 01 00000000:00000000 00:00000000 00000000  1000        0 34567 1"],
+        "guest": steps_of_hosts(),
+    }  # fmt: skip
