@@ -12,6 +12,7 @@ import pytest
 
 import applevz
 from applevz import VirtualMachine, VirtualMachineConfiguration, VirtualMachineState
+from applevz._core.guest.session import Session
 from applevz.testing import FakeGuest, FakeHypervisor, image_configuration
 from applevz.testing._clones import Clones
 from fixtures import Configure
@@ -85,6 +86,25 @@ def test_each_machine_goes_on_from_one_boot_and_the_next_one_waits(
     assert alive(waiting)
     clones.close()
     assert eventually(lambda: not alive(waiting))
+
+
+def test_a_guest_is_told_once_that_it_goes_on_elsewhere(
+    make: Make, clones: Clones, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Session] = []
+    sessions: list[Session] = []
+    tell = Session._tell_restored
+
+    def counted(session: Session) -> None:
+        told.append(session)
+        tell(session)
+
+    monkeypatch.setattr(Session, "_tell_restored", counted)
+    for _ in range(2):
+        with clones.machine(make, None) as machine:
+            machine.guest.info(timeout=PATIENCE)
+            sessions.append(machine.guest._session)
+    assert told == sessions
 
 
 def test_a_state_is_another_one_for_another_preparation_and_the_same_in_another_process(

@@ -11,7 +11,8 @@ from typing import Final
 
 from .._core.deadline import Deadline
 from .._core.operation import run
-from .._core.pool import BasePool, Spare
+from .._core.pool import BasePool
+from .._core.spare import Spare
 from .._core.states import ShutdownPolicy
 from ..errors import Error, ForkedError, InvalidStateError, make
 from ._turn import Place
@@ -83,7 +84,7 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
             for machine in machines:
                 stack.callback(machine.shutdown, ShutdownPolicy.POWEROFF)
             for spare in spares:
-                stack.callback(_end, spare)
+                stack.callback(run, spare.end())
 
     @contextmanager
     def machine(self, timeout: float | None = None) -> Iterator[VirtualMachine]:
@@ -122,7 +123,7 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
                 self._check_usable()
                 self._hand_out(place, spare.machine)
         except BaseException:
-            _end(spare)
+            run(spare.end())
             raise
         return spare.machine
 
@@ -164,14 +165,14 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
                 self._check_usable()
                 spare, gone = self._take()
             for one in gone:
-                _end(one)
+                run(one.end())
             was_spare = spare is not None
             if spare is None:
                 spare = self._begin()
             try:
                 run(spare.run(deadline))
             except BaseException as error:
-                _end(spare)
+                run(spare.end())
                 if not self._is_replaced(error, was_spare):
                     raise
             else:
@@ -191,8 +192,3 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
             if had_machine:
                 self._refill()
 
-
-def _end(spare: Spare[VirtualMachine]) -> None:
-    spare.drop()
-    with suppress(Error):
-        spare.machine.shutdown(ShutdownPolicy.POWEROFF)

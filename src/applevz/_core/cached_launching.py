@@ -111,8 +111,12 @@ class CachedLaunch:
 
     def restore(self, machine: BaseVirtualMachine[Any, Any, Any, Any, Any, Any, Any]) -> Steps[None]:
         yield from machine._restore_state(self._state.path, True, self.deadline)
-        self._state.use()
+        self.use()
         yield from machine._start(self.deadline)
+
+    def use(self) -> None:
+        """A machine went on from the state: others make room before it."""
+        self._state.use()
 
     def is_refused(self, error: BaseException) -> bool:
         """Whether a machine could not go on from the state: it is booted then. Whose time is over asked for no more,

@@ -43,11 +43,10 @@ def result(operation: Reference) -> int:
     return value
 
 
-def run(steps: Steps[Result], begun: tuple[Reference, Deadline] | None = None) -> Result:
-    """Goes through the steps, blocks this thread while they wait, and returns their result. `begun` is what steps that
-    were gone into before wait for."""
+def run(steps: Steps[Result]) -> Result:
+    """Goes through the steps, blocks this thread while they wait, and returns their result."""
     try:
-        operation, deadline = next(steps) if begun is None else begun
+        operation, deadline = next(steps)
         while True:
             try:
                 outcome = _wait(operation, deadline)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """`Pool`: what both faces share, which is all but the waiting.
 
-A spare is a machine whose restore was begun. Nobody waits for it: the framework restores it while the program does
-other things, and it is paused then. So a pool has no thread and no task, and costs nothing but what its spares are. Who
-takes one waits for the rest of its restore, if there is a rest, and has it run.
+Nobody waits for the restore of a spare (`spare.py`). So a pool has no thread and no task, and costs nothing but what
+its spares are. Who takes one waits for the rest of its restore, if there is a rest, and has it run.
 
     places      of those who have a machine, or for whom one is made or ended; with the spares, `maximum` at most
     waiting     the places of who came when there were so many; served in the order in which they came
@@ -24,7 +23,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from .._host.capabilities import capabilities
-from .._native import Reference, lib
 from .._values.arguments import PathLike, instance, integer, shown
 from .._values.arguments import path as path_argument
 from .._values.sizes import Size
@@ -34,16 +32,10 @@ from ..configuration.machine import VirtualMachineConfiguration
 from ..errors import Error, ForkedError, InvalidArgumentError, InvalidStateError, TimeoutError, make
 from .deadline import Deadline
 from .fitting import fitting
-from .operation import Steps
-from .states import VirtualMachineState
+from .spare import Machine, Spare
 
 if TYPE_CHECKING:
     from .._states.saved_state import SavedState
-    from .machine import BaseVirtualMachine
-
-    Machine = TypeVar("Machine", bound=BaseVirtualMachine[Any, Any, Any, Any, Any, Any, Any])
-else:
-    Machine = TypeVar("Machine")
 
 
 class _Place(Protocol):
@@ -54,11 +46,10 @@ class _Place(Protocol):
 
 Place = TypeVar("Place", bound=_Place)
 
-__all__ = ["BasePool", "PoolStatistics", "Spare"]
+__all__ = ["BasePool", "PoolStatistics"]
 
 # More than anybody could mean.
 _MOST: Final = 100_000
-_GONE: Final = (VirtualMachineState.STOPPED, VirtualMachineState.ERROR)
 
 
 @dataclass(frozen=True)
@@ -77,55 +68,6 @@ class PoolStatistics:
     """How many machines were handed out so far."""
     lost: int
     """How many spares ended before they were handed out. Others took their places."""
-
-
-class Spare(Generic[Machine]):
-    """A machine that is being restored, or was, and is paused then."""
-
-    def __init__(self, machine: Machine, path: bytes) -> None:
-        self.machine = machine
-        self._steps = machine._restore_state(path, True, Deadline(None))
-        self._operation: Reference = next(self._steps)[0]
-        self._is_waited_for = False
-
-    @property
-    def is_gone(self) -> bool:
-        """Whether it ended. One that is being restored has not, whatever its state is as yet."""
-        return self._is_done and self.machine.state in _GONE
-
-    @property
-    def is_ready(self) -> bool:
-        return self._is_done and self.machine.state is VirtualMachineState.PAUSED
-
-    @property
-    def _is_done(self) -> bool:
-        ended = lib.applevz_operation_wait(self._operation, 0.0)
-        return bool(ended == lib.APPLEVZ_WAIT_COMPLETED)
-
-    def run(self, deadline: Deadline) -> Steps[None]:
-        """Until it runs. Raises the error of its restore."""
-        self._is_waited_for = True  # by whom the operation is released
-        try:
-            try:
-                outcome = yield self._operation, deadline
-            except Error as error:
-                self._steps.throw(error)
-                raise
-            if outcome is None:
-                raise make(TimeoutError, f"No machine was restored within {deadline}.", "", "Allow more time.")
-            with suppress(StopIteration):
-                self._steps.send(outcome)
-        finally:
-            self._steps.close()
-        yield from self.machine._resume(deadline)
-        if self.machine._guest is not None:
-            self.machine._guest._will_go_on()
-
-    def drop(self) -> None:
-        """Nobody waits for its restore any more."""
-        self._steps.close()
-        if not self._is_waited_for:
-            self._operation.release()
 
 
 class BasePool(Unique, Generic[Machine, Place]):

@@ -10,7 +10,8 @@ from typing import Final
 
 from .._core.deadline import Deadline
 from .._core.operation import DAY
-from .._core.pool import BasePool, Spare
+from .._core.pool import BasePool
+from .._core.spare import Spare
 from .._core.states import ShutdownPolicy
 from ..errors import Error, ForkedError
 from ._loop import run, settle, tell, until
@@ -55,7 +56,7 @@ class Pool(BasePool[VirtualMachine, Place]):
             for machine in machines:
                 stack.push_async_callback(machine.shutdown, ShutdownPolicy.POWEROFF)
             for spare in spares:
-                stack.push_async_callback(_end, spare)
+                stack.push_async_callback(run, spare.end())
 
     @asynccontextmanager
     async def machine(self, timeout: float | None = None) -> AsyncIterator[VirtualMachine]:
@@ -84,7 +85,7 @@ class Pool(BasePool[VirtualMachine, Place]):
             self._check_usable()
             self._hand_out(place, spare.machine)
         except BaseException:
-            await _end(spare)
+            await run(spare.end())
             raise
         return spare.machine
 
@@ -97,10 +98,10 @@ class Pool(BasePool[VirtualMachine, Place]):
                 spare = self._begin()
             try:
                 for one in gone:
-                    await _end(one)
+                    await run(one.end())
                 await run(spare.run(deadline))
             except BaseException as error:
-                await _end(spare)
+                await run(spare.end())
                 if not self._is_replaced(error, was_spare):
                     raise
             else:
@@ -134,8 +135,3 @@ class Pool(BasePool[VirtualMachine, Place]):
         if had_machine:
             self._refill()
 
-
-async def _end(spare: Spare[VirtualMachine]) -> None:
-    spare.drop()
-    with suppress(Error):
-        await spare.machine.shutdown(ShutdownPolicy.POWEROFF)

@@ -16,16 +16,18 @@ import functools
 import hashlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import CellType, CodeType
 from typing import TYPE_CHECKING, Any, Final
 
-from .. import ShutdownPolicy, VirtualMachine, aio
+from .. import VirtualMachine, aio
 from .. import VirtualMachineConfiguration as Configuration
 from .._core.cached_launching import CachedLaunch, LaunchTask
 from .._core.deadline import Deadline
 from .._core.launching import until_ready
 from .._core.operation import run
+from .._core.spare import Spare
 from .._host.capabilities import capabilities
 from .._values.arguments import instance, wrong_type
 from ..aio._loop import run as run_awaited
@@ -92,31 +94,29 @@ class _Kind:
         return self._prepare is not None
 
 
+@dataclass(frozen=True)
 class _Begun:
-    """A machine that is being restored."""
+    """A machine that is being restored from the state of a kind."""
 
-    def __init__(self, kind: _Kind, launch: CachedLaunch, configuration: Configuration) -> None:
-        self.kind = kind
-        self.launch = launch
-        self.machine = VirtualMachine(configuration)
-        self._steps = launch.restore(self.machine)
-        self._operation = next(self._steps)
+    kind: _Kind
+    launch: CachedLaunch
+    spare: Spare[VirtualMachine]
 
-    def finish(self, deadline: Deadline) -> VirtualMachine:
-        """Until it runs, and its guest was told that it is another one now. Ends it if that fails."""
-        self.launch.deadline = deadline
+    def finish(self) -> VirtualMachine:
+        """Until it runs, and its guest answers, as another one now. Ends it if that fails."""
+        machine = self.spare.machine
         try:
-            run(self._steps, self._operation)
-            if self.machine._guest is not None:
-                self.machine.guest._go(self.machine.guest._goes_on(deadline))
+            run(self.spare.run(self.kind.deadline))
+            self.launch.use()
+            if machine._guest is not None:
+                machine.guest._go(machine.guest._ready(self.kind.deadline))
         except BaseException:
             self.end()
             raise
-        return self.machine
+        return machine
 
     def end(self) -> None:
-        self._steps.close()
-        self.machine.shutdown(ShutdownPolicy.POWEROFF)
+        run(self.spare.end())
 
 
 class Clones:
@@ -225,7 +225,8 @@ class Clones:
 
     def _begin(self, kind: _Kind) -> _Begun:
         self._end_next()
-        return _Begun(kind, *self._found(kind))
+        launch, found = self._found(kind)
+        return _Begun(kind, launch, Spare(VirtualMachine(found), launch.path))
 
     def _end_next(self) -> None:
         if self._next is not None:
@@ -239,13 +240,13 @@ class Clones:
             begun = None
         begun = begun or self._begin(kind)
         try:
-            return begun.finish(kind.deadline)
+            return begun.finish()
         except Error as error:
             if not begun.launch.is_refused(error):
                 raise
         # It was damaged, or is of another QEMU: it is made anew, once.
         self._make_state(kind, begun.launch)
-        return self._begin(kind).finish(kind.deadline)
+        return self._begin(kind).finish()
 
     @contextlib.asynccontextmanager
     async def awaited_machine(
@@ -260,9 +261,10 @@ class Clones:
 
         launch, found = await asyncio.to_thread(self._found, kind)
         async with aio.VirtualMachine(found) as machine:
-            await run_awaited(launch.restore(machine))
+            await run_awaited(Spare(machine, launch.path).run(kind.deadline))
+            launch.use()
             if machine._guest is not None:
-                await machine.guest._go(machine.guest._goes_on(launch.deadline))
+                await machine.guest._go(machine.guest._ready(kind.deadline))
             async with witness.watching(machine):
                 yield machine
 

@@ -187,18 +187,13 @@ class BaseGuest(Unique):
     def _went_on(self, deadline: Deadline) -> Waits[None]:
         """Until the agent of a guest that was restored answers, has set the clock, and has made the next random numbers
         others than those of other machines from the same state. QEMU's agent is had to set the clock by the machine."""
-        yield from self._goes_on(deadline)
-        if self._session.is_ready:
-            yield from self._info(deadline)
-
-    def _goes_on(self, deadline: Deadline) -> Waits[None]:
-        """The same, until the agent is told to: it does that before all that is asked of it from there on."""
         yield from self._ready(deadline)
         if self._session.is_ready:
             self._session.restored()
+            yield from self._info(deadline)
 
     def _will_go_on(self) -> None:
-        """The same, once somebody asks the agent for something: nobody waits for it."""
+        """The agent does the same before it does what it is asked for first. Nobody waits for it here."""
         self._session.restored()
 
     def _info(self, deadline: Deadline) -> Waits[GuestInformation]:
