@@ -27,6 +27,7 @@ GROUPS: dict[str, list[str]] = {
         "cloud-init",
         "saved-states",
         "pools",
+        "executors",
         "command-line",
     ],
     "How to: the guest": [

@@ -32,6 +32,7 @@ TOPICS = {
             "applevz._blocking.machine",
             "applevz._blocking.launching",
             "applevz._blocking.pool",
+            "applevz._blocking.executor",
             "applevz._core.pool",
             "applevz._core.states",
             "applevz._core.statistics",
@@ -81,6 +82,8 @@ MODULES = {
     "testing": ("applevz.testing", "applevz.testing", "[Testing](../testing.md) tells of the fixtures of pytest."),
 }
 FOLDER = "reference"
+# Classes of Python's own, whose members are not told of again.
+_FOREIGN = "object, Enum, Flag, int, tuple, Executor, Future"
 PLATFORMS = ("Linux", "a Mac")
 
 
@@ -175,4 +178,4 @@ def _directive(module: str, name: str) -> str:
         # What every exception of Python has is not told of each again.
         inherited = "" if value is not applevz.Error else "   :members:\n"
         return f".. autoexception:: {module}.{name}\n   :show-inheritance:\n{inherited}"
-    return f".. autoclass:: {module}.{name}\n   :members:\n   :inherited-members: object, Enum, Flag, int, tuple\n"
+    return f".. autoclass:: {module}.{name}\n   :members:\n   :inherited-members: {_FOREIGN}\n"

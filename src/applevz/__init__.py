@@ -27,6 +27,8 @@ from .errors import *
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._blocking import *
+    from ._blocking.executor import MachineExecutor as MachineExecutor
+    from ._blocking.executor import MachineFuture as MachineFuture
     from ._exports import *
 
 __version__ = "0.1.0"
@@ -43,13 +45,21 @@ def _later() -> dict[str, object]:
     return {name: vars(module)[name] for module in (_exports, _blocking) for name in vars(module)["__all__"]}
 
 
+# They import what no other name needs: `concurrent.futures`, and with that `logging`.
+_OF_THREADS = ("MachineExecutor", "MachineFuture")
+
+
 # A checker of types sees the imports above.
 if not TYPE_CHECKING:
 
     def __getattr__(name):
         if name == "__all__":
             at_once = {*_public_names(globals()), "__version__"} - {"TYPE_CHECKING"}
-            value = sorted({*at_once, *_later()})
+            value = sorted({*at_once, *_later(), *_OF_THREADS})
+        elif name in _OF_THREADS:
+            from ._blocking import executor
+
+            value = getattr(executor, name)
         else:
             # A name of the system's own, as `__path__` or `__wrapped__`, is asked for by programs that use no machine.
             names = {} if name.startswith("_") else _later()

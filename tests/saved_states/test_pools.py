@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import os
 import signal
 import sys
@@ -22,6 +21,7 @@ import applevz
 import applevz.aio
 from applevz import VirtualMachineState
 from guest_machine import PATIENCE
+from pool_guests import MARK, UUID, configuration_of, counted, restored, save_ready_guest
 from processes import alive, children, eventually
 
 pytestmark = [
@@ -31,34 +31,10 @@ pytestmark = [
 ]
 
 of_a_process = pytest.mark.skipif(sys.platform != "linux", reason="a Mac's machines have no process to be killed")
-UUID = "/proc/sys/kernel/random/uuid"
-MARK = "/tmp/mark"
-
-
-def configuration_of(guest_files: Path, **fields: Any) -> applevz.VirtualMachineConfiguration:
-    loader = applevz.LinuxBootLoader(
-        guest_files / "vmlinux", guest_files / "initrd.cpio.gz", "console=hvc0 quiet", guest_agent=True
-    )
-    return applevz.VirtualMachineConfiguration(
-        loader,
-        memory_size="256MiB",
-        network_devices=[applevz.VirtioNetworkDeviceConfiguration(applevz.NATNetworkDeviceAttachment())],
-        guest_agent=True,
-        **fields,
-    )
-
 
 @pytest.fixture(scope="module")
 def state(guest_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a guest that was ready, and had a file of its own."""
-    path = tmp_path_factory.mktemp("pool") / "ready.state"
-    with applevz.VirtualMachine(configuration_of(guest_files)) as machine:
-        machine.start(timeout=PATIENCE)
-        machine.guest.wait(timeout=PATIENCE)
-        machine.guest.write_text(MARK, "saved")
-        machine.guest.run(["date", "-s", "@1000000000"], check=True, timeout=PATIENCE)
-        machine.suspend(to=path, timeout=PATIENCE)
-    return path
+    return save_ready_guest(guest_files, tmp_path_factory.mktemp("pool") / "ready.state")
 
 
 @pytest.fixture
@@ -79,18 +55,6 @@ def new_qemu(known: set[int]) -> int:
     """The process of the one machine that came."""
     (process,) = children() - known
     return process
-
-
-def restored(pool: Any) -> None:
-    """Waits until all spares are restored."""
-    assert eventually(lambda: pool.statistics().ready == pool.statistics().spares, PATIENCE)
-
-
-def counted(pool: Any) -> dict[str, int]:
-    """What the pool says of itself, but for how far its restores are."""
-    counts = dataclasses.asdict(pool.statistics())
-    assert 0 <= counts.pop("ready") <= counts["spares"]
-    return counts
 
 
 def test_each_machine_is_a_fresh_one(configuration: applevz.VirtualMachineConfiguration, state: Path) -> None:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Final
@@ -14,7 +14,7 @@ from .._core.operation import run
 from .._core.pool import BasePool
 from .._core.spare import Spare
 from .._core.states import ShutdownPolicy
-from ..errors import Error, ForkedError, InvalidStateError, make
+from ..errors import ForkedError, InvalidStateError, OperationCancelledError, make
 from ._turn import Place
 from .machine import VirtualMachine
 
@@ -98,13 +98,19 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
         `restore_state` and `resume`, and `InvalidStateError` if the pool was closed, or if a signal's handler or a
         finalizer asks while its own thread waits for a machine.
         """
-        deadline = Deadline(timeout)
+        with self._machine(Deadline(timeout)) as machine:
+            yield machine
+
+    @contextmanager
+    def _machine(self, deadline: Deadline, is_wanted: Callable[[], bool] = lambda: True) -> Iterator[VirtualMachine]:
+        """A machine, as of `machine`. Raises `OperationCancelledError` if nobody wants it any more before it has a
+        place."""
         place = _PoolPlace()
         machine = None
         try:
             with place.held:
                 try:
-                    machine = self._taken(place, deadline)
+                    machine = self._taken(place, deadline, is_wanted)
                     yield machine
                 finally:
                     if machine is not None:
@@ -115,8 +121,8 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
             if self._is_mine:
                 self._leave(place, machine is not None)
 
-    def _taken(self, place: _PoolPlace, deadline: Deadline) -> VirtualMachine:
-        self._wait_for_place(place, deadline)
+    def _taken(self, place: _PoolPlace, deadline: Deadline, is_wanted: Callable[[], bool]) -> VirtualMachine:
+        self._wait_for_place(place, deadline, is_wanted)
         spare = self._running(deadline)
         try:
             with self._turn:
@@ -127,7 +133,7 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
             raise
         return spare.machine
 
-    def _wait_for_place(self, place: _PoolPlace, deadline: Deadline) -> None:
+    def _wait_for_place(self, place: _PoolPlace, deadline: Deadline, is_wanted: Callable[[], bool]) -> None:
         self._check_usable()
         place.woken.acquire()
         try:
@@ -140,6 +146,8 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
                     if self._is_next(place):
                         self._places[place] = None
                         return
+                    if not is_wanted():
+                        raise make(OperationCancelledError, "The machine is not wanted any more.")
                     if deadline.passed:
                         raise self._none_free(deadline)
                 place.woken.acquire(timeout=deadline.remaining(_LOOK_AGAIN))
@@ -184,6 +192,12 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
             if place.woken.locked():
                 with suppress(RuntimeError):
                     place.woken.release()
+
+    def _look_again(self) -> None:
+        """Whoever waits looks whether the machine is still wanted."""
+        if self._is_mine:
+            with self._turn:
+                self._wake()
 
     def _leave(self, place: _PoolPlace, had_machine: bool) -> None:
         with self._turn:

@@ -46,7 +46,7 @@ class _Place(Protocol):
 
 Place = TypeVar("Place", bound=_Place)
 
-__all__ = ["BasePool", "PoolStatistics"]
+__all__ = ["BasePool", "PoolStatistics", "machine_count"]
 
 # More than anybody could mean.
 _MOST: Final = 100_000
@@ -89,8 +89,8 @@ class BasePool(Unique, Generic[Machine, Place]):
         self._configuration = configuration
         # Where this process stands later does not matter.
         self._path = os.path.abspath(path_argument("state", state))
-        self._spares_wanted = _number("spares", spares, 0)
-        self._maximum = _MOST if maximum is None else _number("maximum", maximum, 1)
+        self._spares_wanted = machine_count("spares", spares, 0)
+        self._maximum = _MOST if maximum is None else machine_count("maximum", maximum, 1)
         memory = None if maximum_memory is None else size_argument("maximum_memory", maximum_memory)
         made = self._made()
         if memory is not None:
@@ -114,6 +114,11 @@ class BasePool(Unique, Generic[Machine, Place]):
         self._waiting: list[Place] = []
         self._handed_out = self._lost = 0
         self._is_closed = False
+
+    @property
+    def maximum(self) -> int | None:
+        """How many machines there may be at once, by `maximum` and `maximum_memory`; None for any number."""
+        return None if self._maximum == _MOST else self._maximum
 
     def statistics(self) -> PoolStatistics:
         """What the pool has at this moment."""
@@ -257,7 +262,8 @@ class BasePool(Unique, Generic[Machine, Place]):
         return replaced
 
 
-def _number(field: str, value: int, least: int) -> int:
+def machine_count(field: str, value: int, least: int) -> int:
+    """The number of machines, from `least` on. Raises `InvalidArgumentError`."""
     number = integer(field, value, f"Give a number from {least} to {_MOST}.")
     if not least <= number <= _MOST:
         raise make(InvalidArgumentError, f"{field} is {number}.", "", f"Give a number from {least} to {_MOST}.")

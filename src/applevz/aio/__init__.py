@@ -11,9 +11,10 @@
 
 `VirtualMachine`, `Console`, `Events`, `Keyboard`, `Pointer`, `USBController`, `USBMassStorageDevice`,
 `VirtioSocketDevice`, `SocketListener`, `Guest`, `GuestProcess`, `GuestInput`, `GuestOutput`, `GuestConnection`,
-`GuestFile`, `Forward`, `Pool` and `launch` are this module's own; all other names are those of `applevz`. No machine
-and no call has a thread: a loop watches one descriptor for all that it waits for, and one for each console that is
-used. Cancelling a call ends its wait; the machine goes on with what it was told.
+`GuestFile`, `Forward`, `Pool` and `launch` are this module's own; all other names are those of `applevz`, but for
+`MachineExecutor` and its `MachineFuture`, which are of threads: here a task is what they are there. No machine and no
+call has a thread: a loop watches one descriptor for all that it waits for, and one for each console that is used.
+Cancelling a call ends its wait; the machine goes on with what it was told.
 """
 
 from .. import __version__ as __version__

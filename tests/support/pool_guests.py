@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The guest from whose state the machines of pools go on, and what a pool says of itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import applevz
+from guest_machine import PATIENCE
+from processes import eventually
+
+UUID = "/proc/sys/kernel/random/uuid"
+MARK = "/tmp/mark"
+
+
+def configuration_of(guest_files: Path, **fields: Any) -> applevz.VirtualMachineConfiguration:
+    loader = applevz.LinuxBootLoader(
+        guest_files / "vmlinux", guest_files / "initrd.cpio.gz", "console=hvc0 quiet", guest_agent=True
+    )
+    return applevz.VirtualMachineConfiguration(
+        loader,
+        memory_size="256MiB",
+        network_devices=[applevz.VirtioNetworkDeviceConfiguration(applevz.NATNetworkDeviceAttachment())],
+        guest_agent=True,
+        **fields,
+    )
+
+
+def save_ready_guest(guest_files: Path, path: Path) -> Path:
+    """The state of a guest that was ready, and had a file of its own."""
+    with applevz.VirtualMachine(configuration_of(guest_files)) as machine:
+        machine.start(timeout=PATIENCE)
+        machine.guest.wait(timeout=PATIENCE)
+        machine.guest.write_text(MARK, "saved")
+        machine.guest.run(["date", "-s", "@1000000000"], check=True, timeout=PATIENCE)
+        machine.suspend(to=path, timeout=PATIENCE)
+    return path
+
+
+def restored(pool: Any) -> None:
+    """Waits until all spares are restored."""
+    assert eventually(lambda: pool.statistics().ready == pool.statistics().spares, PATIENCE)
+
+
+def counted(pool: Any) -> dict[str, int]:
+    """What the pool says of itself, but for how far its restores are."""
+    counts = dataclasses.asdict(pool.statistics())
+    assert 0 <= counts.pop("ready") <= counts["spares"]
+    return counts
