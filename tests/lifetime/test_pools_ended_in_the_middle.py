@@ -24,7 +24,7 @@ import pytest
 import applevz
 import applevz.aio
 from applevz import VirtualMachineState
-from applevz._core.pool import Spare
+from applevz._core.spare import Spare
 from applevz.testing import FakeGuest, FakeHypervisor
 from fixtures import Configure
 from guest_machine import PATIENCE

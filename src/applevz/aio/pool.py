@@ -13,7 +13,7 @@ from .._core.operation import DAY
 from .._core.pool import BasePool
 from .._core.spare import Spare
 from .._core.states import ShutdownPolicy
-from ..errors import Error, ForkedError
+from ..errors import ForkedError
 from ._loop import run, settle, tell, until
 from ._turn import Place
 from .machine import VirtualMachine
