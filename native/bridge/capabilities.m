@@ -100,6 +100,10 @@ CFErrorRef applevz_capability_check(enum applevz_capability capability) {
             return virtualization_missing() ?: applevz_disk_overlays_missing();
         case APPLEVZ_CAPABILITY_CONFINEMENT:
             return virtualization_missing() ?: applevz_confinement_missing();
+        case APPLEVZ_CAPABILITY_DISK_LIMITS:
+            return virtualization_missing() ?: applevz_disk_limits_missing();
+        case APPLEVZ_CAPABILITY_CONTROL_GROUPS:
+            return virtualization_missing() ?: applevz_control_groups_missing();
         case APPLEVZ_CAPABILITY_SAVED_STATE_INSPECTION:
             return applevz_saved_state_inspection_missing();
         case APPLEVZ_CAPABILITY_GUEST_RESETS:

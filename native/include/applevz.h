@@ -152,6 +152,8 @@ enum applevz_capability {
     APPLEVZ_CAPABILITY_DISK_OVERLAYS,      /* a disk can hold what differs from another, and be gone with its machine */
     APPLEVZ_CAPABILITY_SAVED_STATE_INSPECTION, /* a saved state can be looked into, and checked without a machine */
     APPLEVZ_CAPABILITY_CONFINEMENT,            /* what runs a machine is kept from the rest of the host */
+    APPLEVZ_CAPABILITY_DISK_LIMITS,            /* what a guest writes, and how fast its disks are, can be limited */
+    APPLEVZ_CAPABILITY_CONTROL_GROUPS,         /* the processor time and the memory of a machine can be limited */
     APPLEVZ_CAPABILITY_EARLY_CONSOLE, /* what a kernel prints before it has a driver for its console can be read */
     APPLEVZ_CAPABILITY_SOUND,         /* a guest can have a sound device */
     APPLEVZ_CAPABILITY_MACOS_GUESTS,  /* a guest can be macOS */
@@ -333,6 +335,21 @@ enum applevz_confinement {
 };
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_confinement(applevz_configuration *configuration, uint32_t required,
                                                                 uint32_t waived) CF_RETURNS_RETAINED;
+/* What the machine may take of the host; 0 for what has no limit. `processors` and `memory` are of all its processes,
+   by a control group in the one whose folder is named, or, with a length of 0, in that which was delegated to this
+   process. `overlay_size` is how many bytes the file may have with what a guest wrote to a disk that is ephemeral or
+   has a base, of each; the others are of all its disks together. */
+typedef struct applevz_resource_limits {
+    double processors;
+    uint64_t memory;
+    uint64_t overlay_size;
+    uint64_t disk_bytes_per_second;
+    uint64_t disk_operations_per_second;
+} applevz_resource_limits;
+APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_resource_limits(applevz_configuration *configuration,
+                                                                    const applevz_resource_limits *limits,
+                                                                    const char *control_group,
+                                                                    size_t control_group_length) CF_RETURNS_RETAINED;
 /* VZLinuxBootLoader. A length of 0 is no initial RAM disk. `command_line_additions` lets the platform add the words of
    applevz_command_line_additions. */
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_linux_boot_loader(

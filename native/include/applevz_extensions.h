@@ -90,6 +90,30 @@ typedef NS_OPTIONS(NSUInteger, AppleVZConfinement) {
 - (void)setApplevzWaivedConfinement:(AppleVZConfinement)waived;
 @end
 
+/// What a machine may take of the host at most; 0 for what has no limit.
+typedef struct AppleVZResourceLimits {
+    /// Of the host's processors, 1.5 for as much time as one and a half have, and memory in bytes: of all processes
+    /// that run the machine. They take a control group.
+    double processors;
+    uint64_t memory;
+    /// Bytes: how long the file may be with what a guest wrote to a disk that is ephemeral or has a base, of each.
+    uint64_t overlaySize;
+    /// Of all its disks together, read and written, but for those of servers.
+    uint64_t diskBytesPerSecond;
+    uint64_t diskOperationsPerSecond;
+} AppleVZResourceLimits;
+
+/// VZVirtualMachineConfiguration, and its class.
+@protocol AppleVZResourceLimitsOfConfiguration <NSObject>
+/// No limits until they are set.
+- (void)setApplevzResourceLimits:(AppleVZResourceLimits)limits;
+/// The folder of the control group in which a machine's own is made. nil until it is set: that which was delegated to
+/// this process.
+- (void)setApplevzControlGroupURL:(nullable NSURL *)url;
+/// Why there is none that was delegated to it, with limits of both kinds; nil where there is.
++ (nullable NSError *)applevzControlGroupError;
+@end
+
 /// VZVirtualMachine, and its class.
 @protocol AppleVZConfinedMachine <NSObject>
 /// Why not all of it can be had on this host; nil where it can.

@@ -153,6 +153,8 @@ def test_the_same_has_the_same_key_though_each_machine_has_an_identity_of_its_ow
     )
     waived = applevz.ConfinementPolicy(waived=applevz.Confinement.FILES)
     assert first == key(image, **files, configure=change(confinement=waived))
+    limits = applevz.ResourceLimits(overlay_size="1GiB", disk_bytes_per_second="10MiB")
+    assert first == key(image, **files, configure=change(resource_limits=limits))
     # Without an identifier a machine has a random one, too.
     plain = change(
         platform=applevz.GenericPlatformConfiguration(),

@@ -34,6 +34,7 @@ TYPES = {
     "save_restore": [],
     "memory_directory": [],
     "disk_overlays": [],
+    "disk_limits": [],
 }  # fmt: skip
 ALL_TYPES = [name for names in TYPES.values() for name in names]
 

@@ -42,6 +42,12 @@ NSError *_Nullable applevz_saved_state_inspection_missing(void);
 /// All of what keeps the program that runs a machine from the rest of the host.
 NSError *_Nullable applevz_confinement_missing(void);
 
+/// Limits of what a guest writes, and of how fast its disks are.
+NSError *_Nullable applevz_disk_limits_missing(void);
+
+/// A control group of a machine's own, with limits.
+NSError *_Nullable applevz_control_groups_missing(void);
+
 /// A guest's reset, told or at which the machine stops.
 NSError *_Nullable applevz_guest_resets_missing(void);
 

@@ -100,6 +100,45 @@ CFErrorRef applevz_configuration_set_confinement(applevz_configuration *configur
     });
 }
 
+NSError *applevz_disk_limits_missing(void) {
+    if ([VZVirtualMachineConfiguration instancesRespondToSelector:@selector(setApplevzResourceLimits:)])
+        return nil;
+    return applevz_error(VZErrorDomain, VZErrorNotSupported, @"What a machine takes of this host cannot be limited.",
+                         @"The virtualization framework has limits for a guest's processors and memory alone.",
+                         @"Leave the limits out, and give the guest disks that are no larger than they may become.");
+}
+
+NSError *applevz_control_groups_missing(void) {
+    Class<AppleVZResourceLimitsOfConfiguration> configuration = (Class)[VZVirtualMachineConfiguration class];
+    if ([VZVirtualMachineConfiguration respondsToSelector:@selector(applevzControlGroupError)])
+        return [configuration applevzControlGroupError];
+    return applevz_disk_limits_missing();
+}
+
+CFErrorRef applevz_configuration_set_resource_limits(applevz_configuration *configuration,
+                                                     const applevz_resource_limits *limits, const char *control_group,
+                                                     size_t control_group_length) {
+    return applevz_guard(^NSError *_Nullable {
+        NSError *error = applevz_disk_limits_missing();
+        NSURL *folder = nil;
+        if (error == nil && control_group_length > 0)
+            folder = applevz_file_url(control_group, control_group_length, @"path of the control group", &error);
+        if (error != nil)
+            return error;
+        id<AppleVZResourceLimitsOfConfiguration> object =
+            (id<AppleVZResourceLimitsOfConfiguration>)applevz_borrowed(VZVirtualMachineConfiguration, configuration);
+        [object setApplevzControlGroupURL:folder];
+        [object setApplevzResourceLimits:(AppleVZResourceLimits){
+                                             .processors = limits->processors,
+                                             .memory = limits->memory,
+                                             .overlaySize = limits->overlay_size,
+                                             .diskBytesPerSecond = limits->disk_bytes_per_second,
+                                             .diskOperationsPerSecond = limits->disk_operations_per_second,
+                                         }];
+        return nil;
+    });
+}
+
 CFErrorRef applevz_configuration_validate_save_restore_support(applevz_configuration *configuration) {
     return applevz_guard(^NSError *_Nullable {
         NSError *error = applevz_save_restore_missing();

@@ -35,6 +35,7 @@ from .graphics import add_graphics_devices
 from .network import add_network_devices
 from .owned import Owned
 from .platforms import set_platform
+from .resource_limits import set_resource_limits
 from .storage import add_storage_devices
 from .usb import add_usb_controllers
 
@@ -80,6 +81,7 @@ def native_configuration(
             folder = arguments.path("memory_directory", configuration.memory_directory)
             check(lib.applevz_configuration_set_memory_directory(handle, folder, len(folder)))
         set_confinement(handle, configuration.confinement)
+        set_resource_limits(handle, configuration.resource_limits)
         if arguments.boolean("stop_at_reset", configuration.stop_at_reset):
             check(lib.applevz_configuration_set_stops_at_reset(handle, True))
         initial_ramdisk: NamelessFile | None = None

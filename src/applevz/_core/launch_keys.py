@@ -139,8 +139,8 @@ def _file(_: str, value: FileSerialPortAttachment, __: Mapping[object, str]) -> 
 
 
 def _machine(field: str, value: VirtualMachineConfiguration, random: Mapping[object, str]) -> Any:
-    # The guest is the same one, whatever its program is kept from.
-    return _fields(field, value, random, ("confinement",))
+    # The guest is the same one, whatever its program is kept from, and whatever that takes of the host.
+    return _fields(field, value, random, ("confinement", "resource_limits"))
 
 
 _SPECIAL: Final[Mapping[type, Callable[[str, Any, Mapping[object, str]], Any]]] = {

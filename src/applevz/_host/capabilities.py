@@ -225,6 +225,25 @@ class Capabilities:
         return _capability("confinement", lib.APPLEVZ_CAPABILITY_CONFINEMENT)
 
     @property
+    def disk_limits(self) -> Capability:
+        """What a guest writes, and how fast its disks are, can be limited: `ResourceLimits`.
+
+        On Linux: as virtualization.
+        On a Mac: never.
+        """
+        return _capability("disk_limits", lib.APPLEVZ_CAPABILITY_DISK_LIMITS)
+
+    @property
+    def control_groups(self) -> Capability:
+        """The processor time and the memory of a machine can be limited: `ResourceLimits.processors` and `memory`.
+
+        On Linux: a control group (cgroup version 2) with cpu and memory that was delegated to this process. One that
+        is named in a configuration does without.
+        On a Mac: never.
+        """
+        return _capability("control_groups", lib.APPLEVZ_CAPABILITY_CONTROL_GROUPS)
+
+    @property
     def guest_resets(self) -> Capability:
         """A guest's reset is an event, or stops the machine: `VirtualMachineConfiguration.stop_at_reset`.
 

@@ -21,6 +21,7 @@ from .input_devices import *
 from .memory_balloons import *
 from .network import *
 from .platforms import *
+from .resource_limits import *
 from .sockets import *
 from .storage import *
 from .usb import *

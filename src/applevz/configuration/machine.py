@@ -19,6 +19,7 @@ from .input_devices import USBKeyboardConfiguration, USBScreenCoordinatePointing
 from .memory_balloons import VirtioTraditionalMemoryBalloonDeviceConfiguration
 from .network import VirtioNetworkDeviceConfiguration
 from .platforms import GenericPlatformConfiguration
+from .resource_limits import ResourceLimits
 from .sockets import VirtioSocketDeviceConfiguration
 from .storage import (
     NVMExpressControllerDeviceConfiguration,
@@ -53,6 +54,8 @@ class VirtualMachineConfiguration:
     `confinement` is what must keep the program that runs the machine from the rest of the host, and what is left out of
     it. Without it, it is as much as there can be: `VirtualMachine.confinement`.
 
+    `resource_limits` is what the machine may take of the host. Without it, it has no limits but those of its devices.
+
     `guest_agent` gives the machine two more console devices, after those of `console_devices`. The one port of the
     first is named `org.qemu.guest_agent.0`: there the guest's QEMU agent (qemu-ga) listens by itself. Through it the
     guest's clock is set when the machine runs for the first time after a `restore_state`, which is an event,
@@ -82,6 +85,7 @@ class VirtualMachineConfiguration:
     guest_agent: bool = False
     stop_at_reset: bool = False
     confinement: ConfinementPolicy = field(default_factory=ConfinementPolicy)
+    resource_limits: ResourceLimits = field(default_factory=ResourceLimits)
 
     def validate(self) -> None:
         """Checks that a machine can be made of this on this host

@@ -248,7 +248,8 @@ extern BOOL VZCannotBeReopened(int descriptor);
 
 @class VZNamedStorageDeviceAttachment;
 
-@interface VZVirtualMachineConfiguration () <AppleVZConfigurationExtensions, AppleVZConfinementOfConfiguration>
+@interface VZVirtualMachineConfiguration () <AppleVZConfigurationExtensions, AppleVZConfinementOfConfiguration,
+                                             AppleVZResourceLimitsOfConfiguration>
 /// The folder in whose file system the guest's memory is a file, without a name; nil, the default, for one in memory.
 @property (nullable, copy) NSURL *applevzMemoryDirectoryURL;
 
@@ -258,6 +259,11 @@ extern BOOL VZCannotBeReopened(int descriptor);
 /// What a start is refused without, and what is left out.
 @property AppleVZConfinement applevzRequiredConfinement;
 @property AppleVZConfinement applevzWaivedConfinement;
+
+/// What its machines may take of the host.
+@property (nonatomic) AppleVZResourceLimits applevzResourceLimits;
+@property (nullable, copy) NSURL *applevzControlGroupURL;
+@property (readonly, nullable) NSString *controlGroupPath;
 
 /// Its path; nil where there is none.
 @property (readonly, nullable) NSString *memoryDirectoryPath;

@@ -2,6 +2,7 @@
 #import "VZConfiguration+Private.h"
 #import "support/VZErrors+Private.h"
 #import "configuration/storage/VZNamedStorageDeviceAttachment+Private.h"
+#import "QEMU/process/QEMUControlGroup.h"
 #import "QEMU/program/VZVirtualMachine+Host.h"
 #import "support/VZHostFile+Private.h"
 #import <dispatch/descriptor.h>
@@ -75,7 +76,8 @@ BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSError **er
 - (BOOL)validateEverythingWithError:(NSError **)error {
     // Serial ports come before every part whose files are opened: a file would get the number of a port's descriptor
     // that was closed, and the port would look sound.
-    return [self validateProcessorsAndMemoryWithError:error] && [self validateMemoryDirectoryWithError:error] &&
+    return [self validateProcessorsAndMemoryWithError:error] && [self validateResourceLimitsWithError:error] &&
+           [self validateMemoryDirectoryWithError:error] &&
            [self validateParts:self.serialPorts
                             as:@"serialPorts"
                          class:[VZSerialPortConfiguration class]
@@ -125,6 +127,48 @@ BOOL VZRefuseClass(id object, NSString *property, NSString *wanted, NSError **er
                          class:[VZUSBControllerConfiguration class]
                          error:error] &&
            [self validateDeviceCountsWithError:error] && [self validateDistinctnessWithError:error];
+}
+
+// A limit is nothing, or within these. An overlay has tables and its first clusters; QEMU's throttling counts to 1e15.
+static BOOL refusesLimit(uint64_t value, uint64_t minimum, uint64_t maximum, NSString *name, NSString *unit,
+                         NSError **error) {
+    if (value == 0 || (value >= minimum && value <= maximum)) {
+        return NO;
+    }
+    VZRefuseConfiguration(
+        error, [NSString stringWithFormat:@"resourceLimits.%@ is %llu %@.", name, (unsigned long long)value, unit],
+        [NSString stringWithFormat:@"Give %llu to %llu, or no limit.", (unsigned long long)minimum,
+                                   (unsigned long long)maximum]);
+    return YES;
+}
+
+- (BOOL)validateResourceLimitsWithError:(NSError **)error {
+    static const uint64_t mostPerSecond = UINT64_C(1000000000000000);
+    static const double fewestProcessors = 0.01, mostProcessors = 100000;
+    AppleVZResourceLimits limits = self.applevzResourceLimits;
+    if (limits.processors != 0 && !(limits.processors >= fewestProcessors && limits.processors <= mostProcessors)) {
+        return VZRefuseConfiguration(error,
+                                     [NSString stringWithFormat:@"resourceLimits.processors is %g.", limits.processors],
+                                     @"Give 0.01 to 100000, or no limit.");
+    }
+    if (limits.memory > 0 && limits.memory < self.memorySize) {
+        return VZRefuseConfiguration(
+            error,
+            [NSString stringWithFormat:@"resourceLimits.memory is %llu bytes, less than the %llu of memorySize.",
+                                       (unsigned long long)limits.memory, (unsigned long long)self.memorySize],
+            @"Allow at least 256 MiB more than the guest's memory: QEMU takes some for itself.");
+    }
+    if (self.applevzControlGroupURL && !QEMUNeedsControlGroup(limits)) {
+        return VZRefuseConfiguration(error,
+                                     [NSString stringWithFormat:@"resourceLimits.controlGroup is %@, and neither "
+                                                                @"processors nor memory are limited.",
+                                                                VZQuotedPathOfFileURL(self.applevzControlGroupURL)],
+                                     @"Leave it out, or set one of them.");
+    }
+    return !refusesLimit(limits.overlaySize, mebibyte, INT64_MAX, @"overlaySize", @"bytes", error) &&
+           !refusesLimit(limits.diskBytesPerSecond, 1, mostPerSecond, @"diskBytesPerSecond", @"bytes", error) &&
+           !refusesLimit(limits.diskOperationsPerSecond, 1, mostPerSecond, @"diskOperationsPerSecond", @"operations",
+                         error);
 }
 
 - (BOOL)validateProcessorsAndMemoryWithError:(NSError **)error {

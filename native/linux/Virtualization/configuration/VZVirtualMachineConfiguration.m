@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "VZConfiguration+Private.h"
+#import "QEMU/process/QEMUControlGroup.h"
 #import "support/VZHostFile+Private.h"
 
 // Copies of the parts, but one copy for a part that is there twice: that is an error, and stays one in the copy.
@@ -59,12 +60,23 @@ NSArray *VZCopyOfParts(NSArray *parts) {
     copy.applevzStopsAtReset = self.applevzStopsAtReset;
     copy.applevzRequiredConfinement = self.applevzRequiredConfinement;
     copy.applevzWaivedConfinement = self.applevzWaivedConfinement;
+    copy.applevzResourceLimits = self.applevzResourceLimits;
+    copy.applevzControlGroupURL = self.applevzControlGroupURL;
     return copy;
 }
 
 - (NSString *)memoryDirectoryPath {
     NSString *reason = nil;
     return self.applevzMemoryDirectoryURL ? VZPathOfFileURL(self.applevzMemoryDirectoryURL, &reason) : nil;
+}
+
++ (NSError *)applevzControlGroupError {
+    return [QEMUControlGroup missingError];
+}
+
+- (NSString *)controlGroupPath {
+    NSString *reason = nil;
+    return self.applevzControlGroupURL ? VZPathOfFileURL(self.applevzControlGroupURL, &reason) : nil;
 }
 
 - (NSUInteger)deviceCount {

@@ -213,6 +213,7 @@ static NSError *attach_error(VZErrorCode code, NSString *reason, NSString *sugge
     QEMUBlockNode *node = error == nil ? [QEMUBlockNode nodeOf:device.configuration.attachment
                                                             as:@"device.attachment"
                                                     savedState:nil
+                                                        limits:_instance.commandLine.limits
                                                          error:&error]
                                        : nil;
     if (node == nil) {

@@ -79,6 +79,7 @@ HostDescriptor *HostBridgeHelperOpenTap(NSString *bridge, NSString **words) {
                                                      context:NULL
                                            mayGainPrivileges:YES
                                                  confinement:NULL
+                                                controlGroup:nil
                                                      failure:&failure];
     if (process == nil) {
         *words = [NSString stringWithFormat:@"%@ could not be run: %@ (%s)", VZQuoted(path),

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 // The layout is that of QEMU's docs/interop/qcow2.txt. Numbers are big-endian.
@@ -83,6 +84,48 @@ static uint64_t l1_count_of(uint64_t size) {
     return size / bytes_of_l1_entry + (size % bytes_of_l1_entry != 0);
 }
 
+uint64_t host_overlay_shortest(uint64_t size) {
+    return (L1_TABLE + (l1_count_of(size) * L1_ENTRY + CLUSTER - 1) / CLUSTER) * CLUSTER;
+}
+
+uint64_t host_overlay_longest(uint64_t size) {
+    return size + size / 8 + (UINT64_C(64) << 20);
+}
+
+uint64_t host_overlay_used(int file, uint64_t size) {
+    struct stat status;
+    if (fstat(file, &status) != 0)
+        return 0;
+    uint64_t length = (uint64_t)status.st_size, end = 0;
+    for (off_t data = 0; (data = lseek(file, data, SEEK_DATA)) >= 0;) {
+        data = lseek(file, data, SEEK_HOLE);
+        if (data < 0)
+            return length;
+        end = (uint64_t)data;
+    }
+    // A file system that knows no holes says EINVAL; ENXIO is the end.
+    if (errno != ENXIO)
+        return length;
+    end = (end + CLUSTER - 1) / CLUSTER * CLUSTER;
+    // The first tables are empty, and may be holes.
+    uint64_t shortest = host_overlay_shortest(size);
+    end = end > shortest ? end : shortest;
+    return end < length ? end : length;
+}
+
+uint64_t host_overlay_room(uint64_t wanted, uint64_t size) {
+    return wanted < host_overlay_longest(size) ? wanted / CLUSTER * CLUSTER : 0;
+}
+
+int host_overlay_limit(int file, uint64_t room) {
+    struct stat status;
+    if (fstat(file, &status) != 0)
+        return errno;
+    if ((uint64_t)status.st_size > room)
+        return EFBIG;
+    return ftruncate(file, (off_t)room) == 0 ? 0 : errno;
+}
+
 int host_overlay_write(int file, uint64_t size, const host_overlay_base *base) {
     uint64_t count = l1_count_of(size);
     if (size == 0 || size % SECTOR != 0 || size < base->size)
@@ -92,7 +135,6 @@ int host_overlay_write(int file, uint64_t size, const host_overlay_base *base) {
     uint64_t number = 0;
     if (getrandom(&number, sizeof number, 0) != sizeof number)
         return errno;
-    uint64_t l1_clusters = (count * L1_ENTRY + CLUSTER - 1) / CLUSTER;
     struct {
         header header;
         base_extension base;
@@ -124,7 +166,7 @@ int host_overlay_write(int file, uint64_t size, const host_overlay_base *base) {
     };
     // What is used so far: a cluster for each of the three before the table, and those of the table.
     uint16_t counts[L1_TABLE + LONGEST_L1_TABLE / CLUSTER];
-    uint64_t used = L1_TABLE + l1_clusters;
+    uint64_t used = host_overlay_shortest(size) / CLUSTER;
     for (uint64_t i = 0; i < used; i++)
         counts[i] = htobe16(1);
     uint64_t block = htobe64((uint64_t)REFERENCE_BLOCK * CLUSTER);

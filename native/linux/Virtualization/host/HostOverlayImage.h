@@ -27,6 +27,22 @@ typedef struct {
 /// than the base's, EFBIG for one that is too large for an overlay.
 int host_overlay_write(int file, uint64_t size, const host_overlay_base *base);
 
+/// How long one of a disk of that size is in which nothing differs; and how long one may be: every sector differs, and
+/// it has its tables.
+uint64_t host_overlay_shortest(uint64_t size);
+uint64_t host_overlay_longest(uint64_t size);
+
+/// How much of an overlay of a disk of that size, in a file of its own, there is: up to where it has data. Behind that
+/// is what is left of its room (host_overlay_limit). 0 if that cannot be told.
+uint64_t host_overlay_used(int file, uint64_t size);
+
+/// How long the file may become at most, in whole clusters: it is made as long, and QEMU is told to go no further. 0
+/// for no limit, where that is asked for, or an overlay of a disk of that size could not be longer.
+uint64_t host_overlay_room(uint64_t wanted, uint64_t size);
+
+/// Makes the file as long as the room. 0 or errno: EFBIG if it is longer already.
+int host_overlay_limit(int file, uint64_t room);
+
 /// What is wrong with the overlay that is in a part of a file; NULL if nothing is, and `size` is then its own, and
 /// `base` what it says of its base. The words follow on "which".
 const char *host_overlay_read(int file, off_t position, uint64_t length, uint64_t *size, host_overlay_base *base);

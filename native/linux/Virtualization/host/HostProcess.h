@@ -16,7 +16,8 @@ typedef struct {
 @interface HostProcess : NSObject
 
 /// Starts the program. `descriptors` are its 3 and those that follow; `prepare` is called last before it is executed.
-/// Unless it may gain privileges no program that it executes has more than it has (no_new_privs). nil where that fails.
+/// It is in the control group with that file of processes from the start. Unless it may gain privileges no program that
+/// it executes has more than it has (no_new_privs). nil where that fails.
 - (nullable instancetype)initWithPath:(NSString *)path
                             arguments:(NSArray<NSString *> *)arguments
                           descriptors:(NSArray<HostDescriptor *> *)descriptors
@@ -24,6 +25,7 @@ typedef struct {
                               context:(nullable void *)context
                     mayGainPrivileges:(BOOL)mayGainPrivileges
                           confinement:(nullable const struct host_confinement *)confinement
+                         controlGroup:(nullable HostDescriptor *)controlGroup
                               failure:(host_process_failure *)failure NS_DESIGNATED_INITIALIZER;
 - (instancetype)init NS_UNAVAILABLE;
 

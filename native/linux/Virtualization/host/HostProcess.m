@@ -43,6 +43,7 @@ static void reap_later(HostDescriptor *process) {
                      context:(void *)context
            mayGainPrivileges:(BOOL)mayGainPrivileges
                  confinement:(const struct host_confinement *)confinement
+                controlGroup:(HostDescriptor *)controlGroup
                      failure:(host_process_failure *)failure {
     self = [super init];
     if (self == nil)
@@ -81,6 +82,7 @@ static void reap_later(HostDescriptor *process) {
                             .descriptor_count = inherited.count,
                             .may_gain_privileges = mayGainPrivileges,
                             .confinement = confinement,
+                            .control_group = controlGroup != nil ? controlGroup.number : 0,
                             .prepare = prepare,
                             .context = context};
     const host_spawn_plan *plan_pointer = &plan;

@@ -82,6 +82,11 @@ RUNS_IN_CHILD static int child_main(void *argument) {
     const struct rlimit no_core = {0};
     if (syscall(SYS_prlimit64, 0, RLIMIT_CORE, &no_core, NULL) != 0)
         goto failed;
+    // While it has the rights for that, and before it has taken anything.
+    context->step = "joining the control group";
+    if (plan->control_group > 0 && syscall(SYS_write, plan->control_group, "0", 1) != 1)
+        goto failed;
+    context->step = "preparing the process";
     if (!plan->may_gain_privileges && syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         goto failed;
     // Before the descriptors are handed over: its own is not one of them.

@@ -28,6 +28,7 @@ typedef struct {
     size_t descriptor_count;
     bool may_gain_privileges;                   // as by a set-user-ID bit; otherwise no_new_privs
     const struct host_confinement *confinement; // NULL for none; not with may_gain_privileges
+    int control_group;           // a control group's cgroup.procs, for it to be in from the start; 0 for none
     host_child_function prepare; // called last before the program is executed, in the folder /; NULL for nothing
     void *context;               // of prepare
 } host_spawn_plan;

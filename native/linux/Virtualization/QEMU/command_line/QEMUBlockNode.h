@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "support/HostDescriptor.h"
 #import "QEMU/storage/QEMUCarriedDisk.h"
+#import <applevz_extensions.h>
 #import <Virtualization/Virtualization.h>
 
 @class QEMUSavedState, VZNewFile;
@@ -27,9 +28,11 @@ NS_ASSUME_NONNULL_BEGIN
 
 /// nil, with an error whose reason begins with the property, where it cannot be used any more. With a saved state, what
 /// that holds of the disk is copied, or, where the state is mapped, lies in its file beneath an overlay of its own.
+/// What the limits say of all disks is the group's that there is in the QEMU (QEMUThrottleGroup).
 + (nullable instancetype)nodeOf:(VZStorageDeviceAttachment *)attachment
                              as:(NSString *)property
                      savedState:(nullable QEMUSavedState *)state
+                         limits:(AppleVZResourceLimits)limits
                           error:(NSError **)error;
 
 /// What of it a saved state is to hold; nil for a disk of which it holds nothing.
@@ -55,5 +58,8 @@ NS_ASSUME_NONNULL_BEGIN
 - (nullable QEMUDiskServer *)serverWithPaths:(NSArray<NSString *> *)paths;
 
 @end
+
+/// What -object takes for what the disks of a machine with these limits share; nil where they do not need it.
+NSDictionary *_Nullable QEMUThrottleGroup(AppleVZResourceLimits limits);
 
 NS_ASSUME_NONNULL_END

@@ -9,6 +9,7 @@
 #import "support/VZErrors+Private.h"
 #import "support/VZHostFile+Private.h"
 #import "support/VZNetworkBlockDeviceURL+Private.h"
+#import <errno.h>
 #import <fcntl.h>
 #import <sys/un.h>
 
@@ -19,6 +20,8 @@ enum { LONGEST_OPEN_SECONDS = 30 };
 enum { LONGEST_DESCRIPTOR_PATH = 22 };
 
 enum { sector_size = 512 };
+
+static NSString *const throttle_group = @"disk-limits";
 
 @implementation QEMUDiskServer
 
@@ -52,13 +55,16 @@ enum { sector_size = 512 };
     NSArray<QEMUDiskLayer *> *_layers;
     NSString *_socketName; // in the folder that is the descriptor
     BOOL _isReadOnly;      // for the guest, though the descriptor could be written to
+    AppleVZResourceLimits _limits;
 }
 
 + (instancetype)nodeOf:(VZStorageDeviceAttachment *)attachment
                     as:(NSString *)property
             savedState:(QEMUSavedState *)state
+                limits:(AppleVZResourceLimits)limits
                  error:(NSError **)error {
     QEMUBlockNode *node = [[self alloc] init];
+    node->_limits = limits;
     node->_descriptors = @[];
     BOOL usable;
     if ([attachment isKindOfClass:[VZDiskImageStorageDeviceAttachment class]])
@@ -151,10 +157,42 @@ static NSDictionary *cache_options(BOOL direct, BOOL flushes) {
         _options = file;
         return YES;
     }
+    if (!readOnly && !(file = [self limitedNode:file of:descriptor error:error]))
+        return NO;
     [self addOverlay:file readOnly:readOnly cache:_cache];
     if (!readOnly)
         [self addLayer:[[QEMUDiskLayer alloc] initWithFile:descriptor]];
     return YES;
+}
+
+/// The node of an overlay's file, which does not grow beyond its room: QEMU's "raw" of a size refuses that with ENOSPC,
+/// which a guest is told as an error of its disk. Where there is no limit, as it was.
+- (NSDictionary *)limitedNode:(NSDictionary *)node of:(HostDescriptor *)file error:(NSError **)error {
+    uint64_t room = host_overlay_room(_limits.overlaySize, _size);
+    if (room == 0)
+        return node;
+    int failure = host_overlay_limit(file.number, room);
+    if (failure == EFBIG) {
+        VZRefuse(
+            error,
+            VZInvalidDiskImageError(
+                [NSString stringWithFormat:@"%@ is %@, and what was written to it takes more already than the %llu "
+                                           @"bytes of resourceLimits.overlaySize.",
+                                           _property, _attachment.shownData, (unsigned long long)_limits.overlaySize],
+                @"Allow more, or none that is limited.", nil));
+        return nil;
+    }
+    if (failure != 0) {
+        [self refuse:_property cause:VZSystemCallError(failure, nil) error:error];
+        return nil;
+    }
+    return @{
+        @"driver" : @"raw",
+        @"size" : @(room),
+        @"file" : node,
+        @"discard" : @"unmap",
+        @"cache" : node[@"cache"],
+    };
 }
 
 - (void)addLayer:(QEMUDiskLayer *)layer {
@@ -178,15 +216,18 @@ static NSDictionary *cache_options(BOOL direct, BOOL flushes) {
         return [self refuse:[_property stringByAppendingString:@".overlayDirectory"]
                       cause:VZSystemCallError(failure, nil)
                       error:error];
-    if (file != nil)
-        [self addOwnFile:file];
-    return file != nil;
+    return file != nil && [self addOwnFile:file cache:cache_options([_cache[@"direct"] boolValue], NO) error:error];
 }
 
-- (void)addOwnFile:(HostDescriptor *)file {
-    NSDictionary *cache = cache_options([_cache[@"direct"] boolValue], NO);
-    [self addOverlay:[self fileNode:file isDevice:NO readOnly:NO cache:cache] readOnly:NO cache:cache];
+/// What the guest writes goes to that file.
+- (BOOL)addOwnFile:(HostDescriptor *)file cache:(NSDictionary *)cache error:(NSError **)error {
+    NSDictionary *node = [self fileNode:file isDevice:NO readOnly:NO cache:cache];
+    node = [self limitedNode:node of:file error:error];
+    if (node == nil)
+        return NO;
+    [self addOverlay:node readOnly:NO cache:cache];
     [self addLayer:[[QEMUDiskLayer alloc] initWithFile:file]];
+    return YES;
 }
 
 #pragma mark What a saved state holds
@@ -209,9 +250,10 @@ static NSDictionary *cache_options(BOOL direct, BOOL flushes) {
         QEMUDiskLayer *copy = file != nil ? [self copyOf:layer from:state to:file error:error] : nil;
         if (copy == nil)
             return NO;
-        if (layer == saved.firstObject)
-            [self addOwnFile:file];
-        else if (![self addMappedLayer:copy error:error])
+        if (layer != saved.firstObject ? ![self addMappedLayer:copy error:error]
+                                       : ![self addOwnFile:file
+                                                     cache:cache_options([_cache[@"direct"] boolValue], NO)
+                                                     error:error])
             return NO;
     }
     return YES;
@@ -294,11 +336,7 @@ static NSDictionary *cache_options(BOOL direct, BOOL flushes) {
                       cause:VZSystemCallError(failure, nil)
                       error:error];
     HostDescriptor *file = _replacement.file;
-    if (![self copyOf:saved[0] from:state to:file error:error])
-        return NO;
-    [self addOverlay:[self fileNode:file isDevice:NO readOnly:NO cache:_cache] readOnly:NO cache:_cache];
-    [self addLayer:[[QEMUDiskLayer alloc] initWithFile:file]];
-    return YES;
+    return [self copyOf:saved[0] from:state to:file error:error] && [self addOwnFile:file cache:_cache error:error];
 }
 
 #pragma mark Other disks
@@ -410,11 +448,30 @@ static NSDictionary *with_paths(NSDictionary *options, NSArray<NSString *> *path
     NSMutableDictionary *options = [with_paths(_options, paths) mutableCopy];
     if (paths.count > 0 && _socketName != nil)
         options[@"server"] = @{@"type" : @"unix", @"path" : [self pathOfSocketIn:paths[0]]};
-    if (!_isReadOnly) {
-        options[@"node-name"] = name;
-        return options;
-    }
-    return @{@"driver" : @"raw", @"node-name" : name, @"read-only" : @YES, @"file" : options};
+    if (_isReadOnly)
+        options = [@{@"driver" : @"raw", @"read-only" : @YES, @"file" : options} mutableCopy];
+    // Caching is a matter of what lies below. What is discarded goes through only if that is said. A server's disk,
+    // which may turn out to be read-only, would be refused for it, and takes nothing of this host's disks.
+    if (QEMUThrottleGroup(_limits) != nil && options[@"server"] == nil)
+        options = [@{
+            @"driver" : @"throttle",
+            @"throttle-group" : throttle_group,
+            @"read-only" : options[@"read-only"] ?: @NO,
+            @"discard" : @"unmap",
+            @"file" : options,
+        } mutableCopy];
+    options[@"node-name"] = name;
+    return options;
+}
+
+NSDictionary *QEMUThrottleGroup(AppleVZResourceLimits limits) {
+    if (limits.diskBytesPerSecond == 0 && limits.diskOperationsPerSecond == 0)
+        return nil;
+    return @{
+        @"qom-type" : @"throttle-group",
+        @"id" : throttle_group,
+        @"limits" : @{@"bps-total" : @(limits.diskBytesPerSecond), @"iops-total" : @(limits.diskOperationsPerSecond)},
+    };
 }
 
 @end

@@ -45,6 +45,7 @@ NS_ASSUME_NONNULL_BEGIN
     NSMutableArray<QEMUDiskServer *> *_diskServers;
     BOOL _playsSound;
     HostDescriptor *_privateMemory;
+    AppleVZResourceLimits _limits;
 }
 
 - (void)add:(NSString *)option value:(NSString *)value;

@@ -22,7 +22,11 @@ NSString *QEMUNameOfDisk(NSUInteger index) {
                   as:(NSString *)property
                 sets:(NSArray<NSNumber *> **)sets
                error:(NSError **)error {
-    QEMUBlockNode *node = [QEMUBlockNode nodeOf:attachment as:property savedState:_savedState error:error];
+    QEMUBlockNode *node = [QEMUBlockNode nodeOf:attachment
+                                             as:property
+                                     savedState:_savedState
+                                         limits:_limits
+                                          error:error];
     if (node == nil)
         return NO;
     // QEMU connects to the server by itself, and asks this host for its address.

@@ -121,6 +121,11 @@ NS_ASSUME_NONNULL_BEGIN
 @property (readonly) AppleVZConfinement requiredConfinement;
 @property (readonly) AppleVZConfinement waivedConfinement;
 
+/// What its machine may take of the host.
+@property (readonly) AppleVZResourceLimits limits;
+/// The folder of the control group in which its own is to be; nil where nobody names one.
+@property (readonly, nullable) NSString *controlGroupPath;
+
 /// What QEMU decides of a machine besides its configuration, and a saved state depends on: names and values.
 @property (readonly) NSArray<NSArray<NSString *> *> *platformFields;
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUCommandLine+Private.h"
+#import "QEMUBlockNode.h"
 #import "configuration/VZConfiguration+Private.h"
 #import "support/VZErrors+Private.h"
 #import "support/VZHostFile+Private.h"
@@ -61,6 +62,8 @@
     _networkAttachments = attachments;
     _requiredConfinement = configuration.applevzRequiredConfinement;
     _waivedConfinement = configuration.applevzWaivedConfinement;
+    _limits = configuration.applevzResourceLimits;
+    _controlGroupPath = configuration.controlGroupPath;
     if (![self addBootLoader:configuration kernel:kernel error:error])
         return nil;
     _characterBackends = [NSMutableArray array];
@@ -71,6 +74,10 @@
         return nil;
     if (![self addEarlyConsole:configuration.bootLoader error:error])
         return nil;
+    // Before the disks, also those that come later.
+    NSDictionary *group = QEMUThrottleGroup(_limits);
+    if (group != nil)
+        [self add:@"-object" value:QEMUOptionOfObject(group)];
     // In this order, each kind in the order of the configuration: it is the order in which the guest finds them.
     if (![self addSerialPorts:configuration.serialPorts error:error] ||
         ![self addConsoleDevices:configuration.consoleDevices waiting:savedState != nil error:error] ||

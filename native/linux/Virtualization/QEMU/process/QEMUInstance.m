@@ -7,6 +7,7 @@
 #import "QEMU/program/QEMUProgram.h"
 #import "QEMU/program/QEMUVersion.h"
 #import "QEMUConfinement.h"
+#import "QEMUControlGroup.h"
 #import <json_values.h>
 #import <stdatomic.h>
 #import <stdlib.h>
@@ -42,6 +43,7 @@ static NSString *new_name_for_log(void) {
     NSString *_path;
     QMPConnection *_connection;
     HostProcess *_process;
+    QEMUControlGroup *_controlGroup;
     host_exit _exit;
     NSError *_failure; // why the process was or will be killed from here
     BOOL _greeted;
@@ -68,9 +70,11 @@ static NSString *new_name_for_log(void) {
 
 - (void)launchWithCompletion:(void (^)(NSError *))completion {
     NSError *error = nil;
-    if (![self startFileServersWithError:&error] || ![self spawnWithError:&error]) {
+    if (![self makeControlGroupWithError:&error] || ![self startFileServersWithError:&error] ||
+        ![self spawnWithError:&error]) {
         _ended = YES;
         [self endFileServers];
+        [_controlGroup remove];
         completion(error);
         return;
     }
@@ -114,13 +118,23 @@ static NSString *new_name_for_log(void) {
               }];
 }
 
+/// For all processes of the machine.
+- (BOOL)makeControlGroupWithError:(NSError **)error {
+    if (!QEMUNeedsControlGroup(_commandLine.limits))
+        return YES;
+    _controlGroup = [[QEMUControlGroup alloc] initWithLimits:_commandLine.limits
+                                                      folder:_commandLine.controlGroupPath
+                                                       error:error];
+    return _controlGroup != nil;
+}
+
 - (BOOL)startFileServersWithError:(NSError **)error {
     __weak QEMUInstance *weak_self = self;
     for (QEMUFileServer *server in _commandLine.fileServers) {
         server.endHandler = ^(NSError *failure, BOOL isWell) {
             [weak_self fileServerEnded:failure isWell:isWell];
         };
-        if (![server startOnQueue:_queue error:error])
+        if (![server startOnQueue:_queue controlGroup:_controlGroup.joined error:error])
             return NO;
     }
     return YES;
@@ -158,6 +172,7 @@ static NSString *new_name_for_log(void) {
                                   context:NULL
                         mayGainPrivileges:NO
                               confinement:confinement.native
+                             controlGroup:_controlGroup.joined
                                   failure:&failure];
     [_commandLine forgetDescriptors];
     if (_process == nil)
@@ -276,6 +291,8 @@ static NSString *new_name_for_log(void) {
     _ended = YES;
     [_supervisor end];
     _exit = [_process reap];
+    if (_failure == nil && _exit.signalled)
+        _failure = _controlGroup.endError;
     BOOL isWell = _failure != nil || !_exit.known || _exit.signalled || _exit.status == 0;
     if (isWell || _commandLine.fileServers.count == 0) {
         [self tellOfEnd];
@@ -335,6 +352,7 @@ static NSString *new_name_for_log(void) {
     if (_toldOfEnd)
         return;
     _toldOfEnd = YES;
+    [_controlGroup remove];
     NSString *words = _process.lastWords;
     QEMUEnd *end = [[QEMUEnd alloc] initWithExit:_exit failure:_failure lastWords:words];
     for (QEMUStartedDisk *disk in _commandLine.disks)
@@ -408,6 +426,7 @@ static NSString *new_name_for_log(void) {
     [_process endNow];
     [_supervisor end];
     [self endFileServers];
+    [_controlGroup remove];
 }
 
 @end

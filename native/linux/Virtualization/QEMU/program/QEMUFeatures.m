@@ -85,6 +85,7 @@ static NSSet<NSString *> *names_of(id answer, NSString *key) {
                           context:NULL
                 mayGainPrivileges:NO
                       confinement:NULL
+                     controlGroup:nil
                           failure:&failure];
         if (process != nil)
             *ours = control[0];

@@ -57,6 +57,7 @@ NSString *QEMUVersionTextOfProgram(NSString *path, host_child_function prepare, 
                                                      context:context
                                            mayGainPrivileges:NO
                                                  confinement:NULL
+                                                controlGroup:nil
                                                      failure:&failure];
     if ([process hasEndedWithin:VERSION_MILLISECONDS])
         [process reap];

@@ -5,6 +5,7 @@
 #import "support/VZNewFile+Private.h"
 #import "QEMUMemoryCopy.h"
 #import "QEMUOverlayCopy.h"
+#import "host/HostOverlayImage.h"
 #import "support/HostFileTransfer.h"
 #import "QEMUSavedStateFormat.h"
 #import "QEMU/program/QEMUSoundFiles.h"
@@ -36,11 +37,6 @@ static uint64_t size_of(int file) {
     return fstat(file, &status) == 0 ? (uint64_t)status.st_size : 0;
 }
 
-/// As long may an overlay be: a disk whose every sector differs, and its tables.
-static uint64_t longest_overlay(uint64_t disk_size) {
-    return disk_size + disk_size / 8 + (UINT64_C(64) << 20);
-}
-
 static uint64_t whole_pages(uint64_t length) {
     return (length + QEMU_SAVED_STATE_PAGE_LENGTH - 1) / QEMU_SAVED_STATE_PAGE_LENGTH * QEMU_SAVED_STATE_PAGE_LENGTH;
 }
@@ -48,15 +44,15 @@ static uint64_t whole_pages(uint64_t length) {
 /// Writes one overlay. What is at that place is a hole.
 static int write_layer(QEMUDiskLayer *layer, uint64_t disk_size, int file, uint64_t position, NSDictionary **said,
                        uint64_t *end) {
-    // What QEMU has in hand may have another length than it should.
-    uint64_t length = layer.length != 0 ? layer.length : size_of(layer.file.number);
-    if (length == 0 || length > longest_overlay(disk_size))
-        return EIO;
     // Opened anew: the descriptor of one that passes by the page cache is read by blocks alone.
     NSError *cause = nil;
     HostDescriptor *opened = [layer.file reopenedWithFlags:O_RDONLY error:&cause];
     if (opened == nil)
         return (int)cause.code;
+    // What QEMU has in hand may have another length than it should.
+    uint64_t length = layer.length != 0 ? layer.length : host_overlay_used(opened.number, disk_size);
+    if (length == 0 || length > host_overlay_longest(disk_size))
+        return EIO;
     uint64_t checksum = 0;
     int failure = qemu_copy_overlay(opened.number, (off_t)layer.position, length, file, (off_t)position, &checksum);
     *end = position + whole_pages(length);

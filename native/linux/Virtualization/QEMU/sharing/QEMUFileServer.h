@@ -25,7 +25,9 @@ NS_ASSUME_NONNULL_BEGIN
 @property (nullable, copy) void (^endHandler)(NSError *error, BOOL isWell);
 
 /// Starts the process.
-- (BOOL)startOnQueue:(dispatch_queue_t)queue error:(NSError **)error;
+- (BOOL)startOnQueue:(dispatch_queue_t)queue
+        controlGroup:(nullable HostDescriptor *)controlGroup
+               error:(NSError **)error;
 
 /// Serves other directories from now on. NO, with an error and nothing changed, where that cannot be done while the
 /// guest has the device.

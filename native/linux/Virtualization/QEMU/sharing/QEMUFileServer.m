@@ -101,10 +101,10 @@ static pid_t number_of_process(int pidfd) {
 
 #pragma mark Starting
 
-- (BOOL)startOnQueue:(dispatch_queue_t)queue error:(NSError **)error {
+- (BOOL)startOnQueue:(dispatch_queue_t)queue controlGroup:(HostDescriptor *)controlGroup error:(NSError **)error {
     NSError *wrong = nil;
     @autoreleasepool {
-        wrong = [self start];
+        wrong = [self startIn:controlGroup];
         __weak QEMUFileServer *weak_self = self;
         [_process watchOnQueue:queue
                     endHandler:^{
@@ -115,7 +115,7 @@ static pid_t number_of_process(int pidfd) {
     return wrong == nil || VZRefuse(error, wrong);
 }
 
-- (nullable NSError *)start {
+- (nullable NSError *)startIn:(nullable HostDescriptor *)controlGroup {
     // As it is now: it may have been set since this was made.
     _share = _configuration.share;
     NSError *error = nil;
@@ -140,6 +140,7 @@ static pid_t number_of_process(int pidfd) {
                                          context:&mounts
                                mayGainPrivileges:YES
                                      confinement:NULL
+                                    controlGroup:controlGroup
                                          failure:&failure];
     if (_process == nil) {
         if (mounts.failed < directories.names.count)
