@@ -15,6 +15,8 @@ enum {
     RECORD_HEADER = 33, // up to the path's length
     EXTENT_HEADER = 16,
     LONGEST_RECORD = RECORD_HEADER + 4 + LONGEST_PATH + 4 + LONGEST_PATH,
+    // Of the folders that a host sends, all that is remembered. A million of them take less.
+    MOST_OF_FOLDERS = 256 << 20,
 };
 
 struct entry {
@@ -53,6 +55,7 @@ struct tree_receiver {
     char path[LONGEST_PATH + 1], target[LONGEST_PATH + 1];
     uint64_t position, extent_left, extents_end;
     struct folder *folders; // the last one first
+    size_t folders_size;    // the bytes that they take
 };
 
 // tree_maker.c

@@ -109,11 +109,12 @@ static int place_of(struct tree_receiver *receiver, const struct entry *entry, c
 }
 
 static int remember_folder(struct tree_receiver *receiver, const struct entry *entry) {
-    size_t length = strlen(entry->path);
-    struct folder *folder = malloc(sizeof *folder + length + 1);
+    size_t length = strlen(entry->path), size = sizeof(struct folder) + length + 1;
+    struct folder *folder = size <= MOST_OF_FOLDERS - receiver->folders_size ? malloc(size) : NULL;
     if (folder == NULL) {
         return ENOMEM;
     }
+    receiver->folders_size += size;
     *folder = (struct folder){receiver->folders, entry->mode, entry->user, entry->group, entry->modified};
     memcpy(folder->path, entry->path, length + 1);
     receiver->folders = folder;

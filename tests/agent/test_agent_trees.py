@@ -250,6 +250,15 @@ def test_wrong_records_end_the_tree(agent: Speaker, tmp_path: Path) -> None:
     assert (tmp_path / "right" / "f").read_bytes() == b"abc" + bytes(7) + b"def"
 
 
+@pytest.mark.long
+def test_folders_that_take_too_much_memory_end_the_tree(agent: Speaker, tmp_path: Path) -> None:
+    paths = [b"/".join([b"x" * 250] * depth) for depth in range(1, 17)]
+    data = Record(b"d", b"").pack() + b"".join(Record(b"d", path).pack() for path in paths)
+    # The same folder again and again: it is remembered each time.
+    stream = receive_tree(agent, tmp_path / "t", data + Record(b"d", paths[-1]).pack() * 70_000, timeout=250)
+    assert stream.done == (errno.ENOMEM, paths[-1])
+
+
 def test_a_tree_byte_by_byte(agent: Speaker, tree: Path, tmp_path: Path) -> None:
     (tree / "folder" / "large").unlink()
     (tree / "holes").unlink()

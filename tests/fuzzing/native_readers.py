@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The native readers of what others send or leave, under libFuzzer and the sanitizers: those of the library in
-programs/parsers.m, and the agent in the guest in programs/guest.c.
+programs/parsers.m and the files beside it, and the agent in the guest in programs/guest.c.
 
     PYTHONPATH=tests/support python tests/fuzzing/native_readers.py state --input crash-1234    one input again
 """
@@ -29,21 +29,28 @@ PROGRAMS = TESTS / "fuzzing" / "programs"
 # The agent in the guest is a program of its own.
 GUEST = "guest"
 READERS = (
-    "json", "qmp", "agent", "leases", "state", "kernel", "compressed", "variables", "overlay", "firmware", "peers",
-    GUEST,
+    "json", "qmp", "answers", "calls", "agent", "leases", "state", "kernel", "compressed", "variables", "overlay",
+    "firmware", "peers", "usage", "url", "command-line", "program", "words", GUEST,
 )  # fmt: skip
 
 # The fuzzer sees the branches of these files, and of those that are compiled as one with them; all others are as the
 # tests of the bridge have them.
 WATCHED = {
-    "HostDecompression", "HostFileTransfer", "HostForwardedPeers", "HostOverlayImage", "LinuxELFKernel",
-    "LinuxKernelImage", "QEMUExpandedKernel", "QEMUFirmware", "QEMUMemoryCopy", "QEMUOverlayCopy",
-    "QEMUSavedState", "QEMUSavedStateFormat",
-    "QEMUVariableStore", "QEMUVersion", "QMPConnection", "VZVirtioConsoleDevice", "VZVirtualMachine", "dhcp_leases",
-    "guest_agent", "json_grammar", "json_reader", "json_values", "kernel_files", "shown_text",
+    "HostDecompression", "HostFileTransfer", "HostForwardedPeers", "HostOverlayImage", "HostProcess", "HostProgramFile",
+    "HostSupervisor", "HostUsage", "LinuxELFKernel", "LinuxKernelImage", "LinuxKernelParameters", "QEMUEnd",
+    "QEMUExpandedKernel", "QEMUFirmware", "QEMULinuxCommandLine", "QEMUMemoryCopy", "QEMUOverlayCopy",
+    "QEMUPortConnection", "QEMUSavedState", "QEMUSavedStateFormat", "QEMUScreenshots", "QEMUStartedDisk",
+    "QEMUVariableStore", "QEMUVersion", "QMPConnection", "VZNetworkBlockDeviceURL", "VZVirtioConsoleDevice",
+    "VZVirtualMachine", "dhcp_leases", "guest_agent", "json_grammar", "json_reader", "json_values", "kernel_files",
+    "shown_text",
 }  # fmt: skip
 
-# What the program of the agent does in place of the agent.
+# What the programs do in place of the system.
+WRAPPED = (
+    "bind", "connect", "dispatch_after", "host_call_allow", "host_call_answer", "host_call_descriptor",
+    "host_call_descriptor_count", "host_call_read", "host_call_waits", "host_call_write", "host_listener_take",
+    "sendto",
+)  # fmt: skip
 WRAPPED_IN_GUEST = ("clock_settime", "frame_path", "launch", "place_read", "sendto")
 
 
@@ -65,13 +72,13 @@ def build() -> dict[str, Path]:
     output = BUILD / "fuzzing" / "parsers"
     output.unlink(missing_ok=True)  # whose being up to date is judged by the readers alone
     parsers = toolchain.compile(
-        [PROGRAMS / "parsers.m", *watched],
+        [*sorted(PROGRAMS.glob("*.m")), *watched],
         output,
         build_dir=BUILD / "objects",
         debug=True,
         precompiled=header,
         extra_compile_flags=[*flags, "-fsanitize=fuzzer-no-link"],
-        extra_link_flags=[*map(str, others), "-fsanitize=fuzzer"],
+        extra_link_flags=[*map(str, others), "-fsanitize=fuzzer", *wraps(WRAPPED)],
         **flavour,
     )
     guest = build_guest(toolchain)

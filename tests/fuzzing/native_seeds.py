@@ -8,6 +8,8 @@ import gzip
 import json
 import lzma
 import struct
+import sys
+from pathlib import Path
 
 from agent_protocol import (
     ACCEPT,
@@ -128,6 +130,32 @@ def steps_of_hosts() -> list[bytes]:
     ]  # fmt: skip
 
 
+# ---- QEMU's calls: programs/calls.m
+
+
+def call(number: int, arguments: list[int], memory: bytes, flags: int = 1, outcome: int = 1) -> bytes:
+    return struct.pack("<BBB6H", flags, number, outcome, *arguments) + memory
+
+
+def calls() -> list[bytes]:
+    four = struct.pack("<H", 2) + struct.pack(">H", 443) + bytes([93, 184, 216, 34]) + bytes(8)
+    loopback = struct.pack("<H", 2) + struct.pack(">H", 10809) + bytes([127, 0, 0, 1]) + bytes(8)
+    six = struct.pack("<H", 10) + struct.pack(">HI", 53, 0) + bytes(10) + b"\xff\xff" + bytes([127, 0, 0, 1]) + bytes(4)
+    local = struct.pack("<H", 1) + b"/run/server\0"
+    message = struct.pack("<QI4x4QI4x", 56, 16, 72, 2, 0, 0, 0)
+    parts = struct.pack("<4Q", 104, 3, 0, 200)
+    return [
+        call(0, [2, 1, 0, 0, 0, 0], b""),
+        *(call(number, [3, 0, 16, 0, 0, 0], four, flags) for number in (1, 2) for flags in (0, 1, 5, 33, 37)),
+        *(call(1, [3, 0, 16, 0, 0, 0], loopback, flags, number) for flags in (1, 3, 5, 36, 53) for number in range(4)),
+        *(call(1, [2, 0, 28, 0, 0, 0], six, flags) for flags in (1, 2, 3, 5)),
+        *(call(1, [2, 0, 14, 0, 0, 0], local, flags) for flags in (0, 4, 8)),
+        call(3, [3, 16, 5, 0, 0, 16], four + b"hello"),
+        call(3, [3, 16, 0xFFFE, 0, 0, 0], four + b"hello"),
+        *(call(number, [3, 0, 1, 0, 0, 0], message + four + parts + b"abc" * 100) for number in (4, 5)),
+    ]
+
+
 # ---- All of them
 
 
@@ -154,6 +182,28 @@ def seeds() -> dict[str, list[bytes]]:
         "targets": [{"architecture": "x86_64", "machines": ["pc-q35-*"]}],
         "features": ["acpi-s3"],
     }
+    figures = [
+        {"return": [{"node-name": "disk0", "stats": {"rd_bytes": 1, "wr_operations": 2}}]},
+        {"return": {"actual": 1 << 27}},
+        {"return": {"last-update": 4_000_000_000, "stats": {"stat-total-memory": 1 << 27, "stat-free-memory": 5}}},
+    ]
+    network = "TCP[HOST_FORWARD]  12 127.0.0.1 4321   10.0.2.15    22     0     0\r\n"
+    migration = {"event": "MIGRATION", "data": {"status": "completed"}}
+    unplugged = [
+        {"event": "DEVICE_DELETED", "data": {"device": name}} for name in ("net0", "net1", "usb-disk0-device")
+    ]
+    nothing: dict[str, object] = {"return": {}}
+    answers_of = [
+        figures,
+        [{"return": ""}, {"return": network}, {"error": {"class": "GenericError", "desc": "no"}}],
+        [nothing, migration, nothing, {"return": {"status": "failed", "error-desc": "why"}}],
+        [nothing, *unplugged, nothing, nothing],
+        [nothing, {"error": {"desc": "built without libpng"}}],
+        [nothing, nothing, *unplugged, nothing],
+    ]
+    conversations = [
+        bytes([number]) + b"".join(map(line, [*some, *some])) for number, some in enumerate(answers_of)
+    ]
     texts = b'{"a":[null,true,false,0,-1,1.5e3,"\\u00e4\\ud83d\\ude00\xc3\xa4"],"b":{"c":{}},"d":18446744073709551615}'
     plain = b"applevz" * 30
     size = len(plain).to_bytes(2, "big")
@@ -181,5 +231,38 @@ def seeds() -> dict[str, list[bytes]]:
         "overlay": [overlay(), overlay()[:4096]],
         "firmware": [json.dumps(firmware).encode()],
         "peers": [b"  1: 0100407F:9C41 0100007F:0016 01 00000000:00000000 00:00000000 00000000  1000        0 34567 1"],
+        "usage": [
+            b"12 (a) b) (c)) S 1 12 12 0 -1 4194560 1 2 3 4 55 66 0 0 20 0 1 0 999 1 1",
+            b"  tap0: 1 2 0 0 0 0 0 0 3 4 0 0 0 0 0 0\n",
+        ],
+        "url": [
+            b"nbd://server", b"nbd://[fe80::1%25eth0]:10810/a%20disk", b"nbd+unix:///export?socket=/run/nbd%2esock",
+            b"nbds://server/?a=b", b"nbd://user@server:99999/#x",
+        ],
+        "command-line": [
+            b"console=ttyS0 root=/dev/vda1 quiet -- init arguments", b'a="b c" "d e"=f tsc_early_khz=0x10 maxcpus=0',
+            b"pci=noacpi,nomsi acpi=off \"open", "ä=\xa0 b\xc2\xa0c".encode("latin-1"),
+        ],
+        "program": [Path(sys.executable).resolve().read_bytes()[:LONGEST], program()],
+        "words": [
+            b"qemu-system-x86_64: -blockdev {\"node-name\":\"disk0\"}: Failed to get \"write\" lock\n",
+            b"qemu-system-x86_64: -device {\"drive\":\"disk0\"}: Connection refused\nIs another process using it?\n",
+            b"cannot set up guest memory 'ram': Cannot allocate memory\n", b"'/proc/self/fd/7' " + b"\xe2\x82" * 3000,
+            b"virtiofsd version 7.2.0\xff\n",
+        ],
+        "answers": conversations,
+        "calls": calls(),
         "guest": steps_of_hosts(),
     }  # fmt: skip
+
+
+def program() -> bytes:
+    """An ELF file with the tables that a program has, and nothing else."""
+    texts = b"\0GLIBC_2.38\0GLIBC_2.4\0malloc\0"
+    interpreter = b"/lib64/ld-linux-x86-64.so.2\0"
+    head = b"\x7fELF\x02\x01\x01".ljust(16, b"\0")
+    head += struct.pack("<HHIQQQIHHHHHH", 3, 62, 1, 0, 64, 200, 0, 64, 56, 1, 64, 2, 0)
+    segment = struct.pack("<IIQQQQQQ", 3, 4, 400, 0, 0, len(interpreter), len(interpreter), 1)
+    sections = struct.pack("<IIQQQQIIQQ", 0, 11, 0, 0, 0, 0, 1, 0, 0, 0)
+    sections += struct.pack("<IIQQQQIIQQ", 0, 3, 0, 0, 450, len(texts), 0, 0, 0, 0)
+    return (head + segment).ljust(200, b"\0") + sections.ljust(200, b"\0") + interpreter.ljust(50, b"\0") + texts

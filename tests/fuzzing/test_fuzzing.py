@@ -13,6 +13,7 @@ import fuzz
 import native_readers
 import native_seeds
 import pytest
+from native_seeds import line
 from python_guest import qemu_agent_seeds
 from python_readers import READERS
 
@@ -23,6 +24,11 @@ if sys.platform == "darwin":
     pytest.skip("the readers are those of the Linux classes", allow_module_level=True)
 
 SECONDS = 1
+# Of a guest that says so at any time, and of a number that is none to Python.
+LATEST = {"return": {"last-update": (1 << 63) - 1, "stats": {"stat-total-memory": 5}}}
+FOUND_NATIVE = [
+    ("answers", b"\0" + b"".join(map(line, [{"return": []}, {"return": {"actual": 5}}, LATEST]))),
+]
 NO_NUMBER = qemu_agent_seeds()[0]
 for before, after in ((b"TWVtVG90YWw6IDUga0IK", base64.b64encode("MemTotal: ² kB\n".encode())), (b": 15,", b": 16,")):
     assert before in NO_NUMBER
@@ -56,6 +62,15 @@ def test_a_reader_in_python_takes_whatever_comes(reader: str, tmp_path: Path) ->
     result = fuzz.fuzz_python(reader, SECONDS, 1, tmp_path)
     assert not result.failed, result.words[-6000:]
     assert result.executions >= len(READERS[reader].seeds())
+
+
+@pytest.mark.parametrize(("reader", "data"), FOUND_NATIVE, ids=lambda value: value if isinstance(value, str) else "")
+def test_what_was_found_in_a_native_reader_is_mended(
+    programs: dict[str, Path], reader: str, data: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "found").write_bytes(data)
+    result = native_readers.run(programs[reader], reader, str(tmp_path / "found"), folder=tmp_path / "seeds")
+    assert result.returncode == 0, result.stderr[-6000:]
 
 
 @pytest.mark.parametrize(("reader", "data"), FOUND_PYTHON, ids=lambda value: value if isinstance(value, str) else "")

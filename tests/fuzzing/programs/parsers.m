@@ -1,52 +1,59 @@
 // SPDX-License-Identifier: Apache-2.0
 // What others send or leave to be read, made up by libFuzzer: native_readers.py builds this program, knows what to
 // begin with, and says how it is run. FUZZ_TARGET names the reader.
+#import "fuzz.h"
 #import "guest/dhcp_leases.h"
-#import "guest/guest_agent.h"
+#import "configuration/VZConfiguration+Private.h"
+#import "configuration/boot/QEMULinuxCommandLine.h"
 #import "host/HostDecompression.h"
-#import "QEMU/boot/QEMUExpandedKernel.h"
-#import "QEMU/program/QEMUFirmware.h"
 #import "host/HostForwardedPeers.h"
 #import "host/HostOverlayImage.h"
+#import "host/HostProcess.h"
+#import "host/HostProgramFile.h"
+#import "host/HostUsage.h"
 #import "host/LinuxKernelImage.h"
+#import "host/LinuxKernelParameters.h"
+#import "QEMU/boot/QEMUExpandedKernel.h"
+#import "QEMU/process/QEMUEnd.h"
+#import "QEMU/program/QEMUFirmware.h"
+#import "QEMU/program/QEMUVariableStore.h"
+#import "QEMU/program/QEMUVersion.h"
 #import "QEMU/saved_states/QEMUSavedState.h"
 #import "QEMU/saved_states/QEMUSavedStateFormat.h"
 #import "QEMU/saved_states/QEMUSavedStateInspection.h"
-#import "QEMU/program/QEMUVariableStore.h"
-#import "QEMU/program/QEMUVersion.h"
-#import "QEMU/program/QMPConnection.h"
-#import "machine/VZVirtualMachine+Private.h"
-#import <dispatch/dispatch.h>
+#import "QEMU/sharing/QEMUFileServer.h"
+#import "QEMU/storage/QEMUStartedDisk.h"
+#import "support/VZHostFile+Private.h"
+#import "support/VZNetworkBlockDeviceURL+Private.h"
+#import <dispatch/descriptor.h>
 #import <fcntl.h>
 #import <json_reader.h>
 #import <json_values.h>
+#import <limits.h>
 #import <shown_text.h>
-#import <stdlib.h>
 #import <string.h>
-#import <sys/socket.h>
 #import <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length);
-
-@interface VZVirtualMachine (Fuzzing)
-- (void)takeEvent:(NSString *)name data:(NSDictionary *)data;
-@end
 
 @interface QEMUFirmware (Fuzzing)
 + (instancetype)firmwareOfDescriptor:(nullable NSDictionary *)descriptor;
 @end
 
-@interface AppleVZGuestAgent (Fuzzing)
-- (void)receive;
+@interface QEMUFileServer (Fuzzing)
+- (NSError *)errorOfExit:(host_exit)exit;
 @end
 
-static void hold(BOOL condition, const char *what) {
-    if (condition)
-        return;
-    fprintf(stderr, "%s does not hold\n", what);
-    abort();
+/// An address that is no more than its text: NSURL itself refuses some.
+@interface TextURL : NSURL
+@property (copy) NSString *text;
+@end
+
+@implementation TextURL
+- (NSString *)absoluteString {
+    return self.text;
 }
-#define HOLD(condition) hold((condition), #condition)
+@end
 
 static char file_name[] = "/tmp/applevz-fuzz-XXXXXX";
 
@@ -54,8 +61,7 @@ static void remove_file(void) {
     unlink(file_name);
 }
 
-/// A file with those bytes, and its descriptor.
-static int file_of(const void *bytes, size_t length, NSString **path) {
+int file_of(const void *bytes, size_t length, NSString **path) {
     static int file = -1;
     if (file < 0) {
         file = mkstemp(file_name);
@@ -68,9 +74,23 @@ static int file_of(const void *bytes, size_t length, NSString **path) {
     return file;
 }
 
+NSString *text_of(const uint8_t *bytes, size_t length) {
+    return [[NSString alloc] initWithBytes:bytes length:length encoding:NSUTF8StringEncoding];
+}
+
+void look_at_error(NSError *error) {
+    for (NSString *words in @[
+             error.localizedDescription ?: @"", error.localizedFailureReason ?: @"",
+             error.localizedRecoverySuggestion ?: @""
+         ]) {
+        HOLD(words.length < 10000);
+        look_through(words, 0);
+    }
+}
+
 #pragma mark Readers
 
-static void look_through(id value, unsigned depth) {
+void look_through(id value, unsigned depth) {
     HOLD(depth <= APPLEVZ_JSON_DEPTH);
     if ([value isKindOfClass:[NSString class]]) {
         HOLD([value UTF8String] != NULL &&
@@ -100,108 +120,6 @@ static void read_json(const uint8_t *bytes, size_t length) {
     id value = applevz_json_read(bytes, length, 1 << 20, &reason);
     HOLD((value == nil) == (reason != nil));
     look_through(value, 0);
-}
-
-static VZVirtualMachine *machine_with_devices(dispatch_queue_t queue) {
-    VZVirtualMachineConfiguration *configuration = [[VZVirtualMachineConfiguration alloc] init];
-    NSURL *kernel = [NSURL fileURLWithPath:[NSString stringWithUTF8String:getenv("FUZZ_KERNEL")]];
-    configuration.bootLoader = [[VZLinuxBootLoader alloc] initWithKernelURL:kernel];
-    configuration.memorySize = UINT64_C(256) << 20;
-    VZVirtioConsoleDeviceConfiguration *console = [[VZVirtioConsoleDeviceConfiguration alloc] init];
-    console.ports[0] = [[VZVirtioConsolePortConfiguration alloc] init];
-    configuration.consoleDevices = @[ console ];
-    VZVirtioNetworkDeviceConfiguration *network = [[VZVirtioNetworkDeviceConfiguration alloc] init];
-    network.attachment = [[VZNATNetworkDeviceAttachment alloc] init];
-    configuration.networkDevices = @[ network ];
-    configuration.usbControllers = @[ [[VZXHCIControllerConfiguration alloc] init] ];
-    return [[VZVirtualMachine alloc] initWithConfiguration:configuration queue:queue];
-}
-
-/// A conversation with a QEMU, as its machine has it, after a few commands.
-static void read_qmp(const uint8_t *bytes, size_t length) {
-    static dispatch_queue_t queue;
-    static VZVirtualMachine *machine;
-    if (queue == nil) {
-        queue = dispatch_queue_create("machine", DISPATCH_QUEUE_SERIAL);
-        dispatch_sync(queue, ^{
-            machine = machine_with_devices(queue);
-        });
-    }
-    int ends[2];
-    HOLD(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
-    int ours = ends[0], theirs = ends[1];
-    dispatch_sync(queue, ^{
-        @autoreleasepool {
-            QMPConnection *connection =
-                [[QMPConnection alloc] initWithSocket:[[HostDescriptor alloc] initWithDescriptor:ours]
-                                                queue:queue
-                                                 name:@"QEMU 1"];
-            __block int answers = 0;
-            connection.greetingHandler = ^(NSDictionary *greeting) {
-                if (QEMUVersionErrorOfGreeting(greeting) == nil)
-                    look_through(QEMUVersionOfGreeting(greeting), 0);
-            };
-            connection.eventHandler = ^(NSString *name, NSDictionary *data) {
-                [machine takeEvent:name data:data];
-            };
-            connection.endHandler = ^(NSError *error) {
-                // Nothing was left to the guard: each type was looked at.
-                HOLD([error.localizedFailureReason rangeOfString:@"could not be dealt with"].location == NSNotFound ||
-                     error.localizedFailureReason == nil);
-            };
-            for (int i = 0; i < 3; i++)
-                [connection execute:@"query-status"
-                          arguments:nil
-                         descriptor:nil
-                            seconds:60
-                         completion:^(id result, NSError *error) {
-                             answers++;
-                             look_through(result, 1);
-                             if (error != nil)
-                                 look_through(error.localizedFailureReason, 0);
-                         }];
-            (void)!write(theirs, bytes, length);
-            [connection drain];
-            shutdown(theirs, SHUT_WR);
-            [connection drain];
-            [connection closeWithError:[NSError errorWithDomain:NSPOSIXErrorDomain code:1 userInfo:nil]];
-            HOLD(answers == 3);
-        }
-    });
-    close(theirs);
-}
-
-/// A guest's agent, from before it is synchronized, or after.
-static void read_agent(const uint8_t *bytes, size_t length) {
-    NSError *error = nil;
-    AppleVZGuestAgent *agent = [[AppleVZGuestAgent alloc] initWithError:&error];
-    HOLD(agent != nil);
-    VZFileHandleSerialPortAttachment *attachment = (VZFileHandleSerialPortAttachment *)agent.attachment;
-    int end = attachment.fileHandleForWriting.fileDescriptor;
-    fcntl(end, F_SETFL, O_NONBLOCK);
-    dispatch_queue_t queue = dispatch_queue_create("machine", DISPATCH_QUEUE_SERIAL);
-    dispatch_sync(queue, ^{
-        [agent attachToQueue:queue
-                clockHandler:^(NSError *failure) {
-                    if (failure != nil)
-                        look_through(failure.localizedFailureReason, 0);
-                    HOLD([failure.localizedFailureReason rangeOfString:@"could not be dealt with"].location ==
-                             NSNotFound ||
-                         failure == nil);
-                }];
-        [agent stateChangedFrom:APPLEVZ_MACHINE_STATE_RESTORING to:APPLEVZ_MACHINE_STATE_PAUSED];
-        [agent stateChangedFrom:APPLEVZ_MACHINE_STATE_RESUMING to:APPLEVZ_MACHINE_STATE_RUNNING];
-        char request[512] = {0};
-        HOLD(read(end, request, sizeof request - 1) > 0);
-        const char *number = strstr(request, "\"id\":");
-        HOLD(number != NULL);
-        if (length > 0 && bytes[0] & 1)
-            dprintf(end, "\xFF{\"return\": %llu}\n", strtoull(number + 5, NULL, 10));
-        (void)!write(end, bytes, length);
-        for (size_t i = 0; i < length / 4096 + 3; i++)
-            [agent receive];
-        [agent stateChangedFrom:APPLEVZ_MACHINE_STATE_RUNNING to:APPLEVZ_MACHINE_STATE_STOPPED];
-    });
 }
 
 static void read_leases(const uint8_t *bytes, size_t length) {
@@ -318,6 +236,110 @@ static void read_firmware(const uint8_t *bytes, size_t length) {
     [QEMUFirmware firmwareOfDescriptor:descriptor];
 }
 
+static void read_url(const uint8_t *bytes, size_t length) {
+    TextURL *url = [[TextURL alloc] initWithString:@"nbd://server/"];
+    url.text = text_of(bytes, length);
+    NSString *reason = nil;
+    VZNetworkBlockDeviceURL *server = [[VZNetworkBlockDeviceURL alloc] initWithURL:url reason:&reason];
+    HOLD((server == nil) == (reason != nil));
+    if (server == nil) {
+        HOLD(reason.length < 10000);
+        look_through(reason, 0);
+        return;
+    }
+    HOLD((server.host != nil) != (server.socketPath != nil));
+    HOLD(server.host == nil || (server.host.length > 0 && server.port >= 1 && server.port <= 65535));
+    HOLD(server.socketPath == nil || [server.socketPath hasPrefix:@"/"]);
+    HOLD([server.exportName lengthOfBytesUsingEncoding:NSUTF8StringEncoding] <= 4096);
+    for (NSString *part in @[ server.host ?: @"", server.socketPath ?: @"", server.exportName, server.canonicalText ])
+        look_through(part, 0);
+}
+
+static void read_command_line(const uint8_t *bytes, size_t length) {
+    const char *text = (const char *)bytes;
+    linux_kernel_parameter parameter;
+    uint32_t number;
+    size_t end = 0;
+    for (size_t position = 0; linux_next_kernel_parameter(text, length, &position, &parameter); end = position) {
+        HOLD(parameter.start >= end && parameter.end > parameter.start && parameter.end == position);
+        HOLD(parameter.end <= length && parameter.name + parameter.name_length <= text + length);
+        if (parameter.value != NULL) {
+            HOLD(parameter.value + parameter.value_length <= text + length);
+            linux_kernel_parameter_number(parameter.value, parameter.value_length, &number);
+        }
+    }
+    NSString *line = text_of(bytes, length);
+    if (line == nil || memchr(bytes, 0, length) != NULL)
+        return;
+    QEMULinuxCommandLineNeedsPC(line);
+    NSArray<NSString *> *words = @[ @"tsc_early_khz=2000000", @"tsc=reliable" ];
+    NSString *added = QEMULinuxCommandLineByAdding(line, words);
+    look_through(added, 0);
+    // What was added is seen as the kernel's own, and once.
+    HOLD([QEMULinuxCommandLineByAdding(added, words) isEqualToString:added]);
+    if (![added isEqualToString:line])
+        HOLD(added.length > line.length &&
+             [added lengthOfBytesUsingEncoding:NSUTF8StringEncoding] <= VZLinuxMaximumCommandLineLength);
+    QEMULinuxCommandLineHasCounterRate(added);
+}
+
+static void read_program(const uint8_t *bytes, size_t length) {
+    NSString *path = nil;
+    file_of(bytes, length, &path);
+    char interpreter[PATH_MAX];
+    memset(interpreter, 'x', sizeof interpreter);
+    if (host_program_is_native(path.UTF8String, interpreter))
+        HOLD(memchr(interpreter, 0, sizeof interpreter) != NULL);
+    host_glibc wanted = host_program_glibc(path.UTF8String);
+    host_has_glibc(wanted);
+}
+
+/// What a process that ends has said, and what is made of it.
+static void read_words(const uint8_t *bytes, size_t length) {
+    HostProcess *process = [HostProcess alloc];
+    int file = descriptor_above_standard(dup(file_of(bytes, length, NULL)));
+    HOLD(file >= 0 && lseek(file, 0, SEEK_SET) == 0);
+    [process setValue:[[HostDescriptor alloc] initWithDescriptor:file] forKey:@"_output"];
+    [process setValue:[NSMutableData data] forKey:@"_words"];
+    NSString *words = process.lastWords;
+    // As they came, with bytes that end a string of C, too. What is made of them for an error is looked at.
+    HOLD(words.length <= 4096);
+    host_exit exit = {.known = true, .status = 1};
+    QEMUEnd *end = [[QEMUEnd alloc] initWithExit:exit failure:nil lastWords:words];
+    look_at_error(end.startError);
+    look_at_error(end.stopError);
+    QEMUFileServer *server = [QEMUFileServer alloc];
+    [server setValue:process forKey:@"_process"];
+    look_at_error([server errorOfExit:exit]);
+    NSURL *url = [NSURL URLWithString:@"nbd+unix:///disk?socket=/run/server"];
+    NSError *error = nil;
+    VZNetworkBlockDeviceStorageDeviceAttachment *disk =
+        [[VZNetworkBlockDeviceStorageDeviceAttachment alloc] initWithURL:url error:&error];
+    HOLD(disk != nil);
+    for (VZStorageDeviceAttachment *attachment in @[ disk, [NSNull null] ]) {
+        QEMUStartedDisk *started =
+            [[QEMUStartedDisk alloc] initWithProperty:@"storageDevices[0].attachment"
+                                                shown:@"\"/disk\""
+                                                 node:@"disk0"
+                                               option:@"{\"node-name\":\"disk0\"}"
+                                                paths:@[ @"/proc/self/fd/5" ]
+                                           attachment:attachment == (id)[NSNull null] ? nil : attachment];
+        look_at_error([started startErrorOfLastWords:words]);
+    }
+    look_at_error(QEMUNegotiationError(QEMUStartFailure, @"storageDevices[0].attachment.URL", disk, words));
+    look_at_error(QEMULockedDiskError(@"storageDevices[0].attachment", @"\"/disk\"", words));
+    QEMUVersionIsAtLeast(words, 9, 1);
+}
+
+static void read_usage(const uint8_t *bytes, size_t length) {
+    char *text = strndup((const char *)bytes, length);
+    uint64_t user, system;
+    host_interface_usage usage;
+    host_parse_process_times(text, &user, &system);
+    host_parse_interface(text, "tap0", &usage);
+    free(text);
+}
+
 static void read_peers(const uint8_t *bytes, size_t length) {
     char *text = strndup((const char *)bytes, length);
     host_tcp_line line;
@@ -340,6 +362,13 @@ static const struct {
     {"overlay", read_overlay},
     {"firmware", read_firmware},
     {"peers", read_peers},
+    {"usage", read_usage},
+    {"url", read_url},
+    {"command-line", read_command_line},
+    {"program", read_program},
+    {"words", read_words},
+    {"answers", read_answers},
+    {"calls", read_calls},
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {

@@ -27,6 +27,13 @@ static bool process_of(int pidfd, int *process) {
     return line != NULL && sscanf(line, " Pid: %d", process) == 1 && *process > 0;
 }
 
+bool host_parse_process_times(const char *text, uint64_t *user, uint64_t *system) {
+    // The program's name is in parentheses, and may have some itself.
+    const char *fields = strrchr(text, ')');
+    return fields != NULL &&
+           sscanf(fields, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64, user, system) == 2;
+}
+
 bool host_process_usage_of(int pidfd, host_process_usage *usage) {
     char path[64], text[LONGEST];
     int process;
@@ -34,10 +41,7 @@ bool host_process_usage_of(int pidfd, host_process_usage *usage) {
     if (!process_of(pidfd, &process))
         return false;
     snprintf(path, sizeof path, "/proc/%d/stat", process);
-    // The program's name is in parentheses, and may have some itself.
-    const char *fields = read_text(path, text) ? strrchr(text, ')') : NULL;
-    if (fields == NULL ||
-        sscanf(fields, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64, &user, &system) != 2)
+    if (!read_text(path, text) || !host_parse_process_times(text, &user, &system))
         return false;
     snprintf(path, sizeof path, "/proc/%d/statm", process);
     if (!read_text(path, text) || sscanf(text, "%*u %" SCNu64, &pages) != 1)
@@ -47,19 +51,22 @@ bool host_process_usage_of(int pidfd, host_process_usage *usage) {
     return true;
 }
 
+bool host_parse_interface(const char *text, const char *name, host_interface_usage *usage) {
+    const char *line = text + strspn(text, " ");
+    size_t length = strlen(name);
+    return strncmp(line, name, length) == 0 && line[length] == ':' &&
+           sscanf(line + length + 1, "%" SCNu64 " %" SCNu64 " %*u %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
+                  &usage->received_bytes, &usage->received_packets, &usage->sent_bytes, &usage->sent_packets) == 4;
+}
+
 bool host_interface_usage_of(const char *name, host_interface_usage *usage) {
     FILE *file = fopen("/proc/thread-self/net/dev", "re");
     if (file == NULL)
         return false;
     char text[512];
     bool found = false;
-    size_t length = strlen(name);
-    while (!found && fgets(text, sizeof text, file) != NULL) {
-        const char *line = text + strspn(text, " ");
-        found = strncmp(line, name, length) == 0 && line[length] == ':' &&
-                sscanf(line + length + 1, "%" SCNu64 " %" SCNu64 " %*u %*u %*u %*u %*u %*u %" SCNu64 " %" SCNu64,
-                       &usage->received_bytes, &usage->received_packets, &usage->sent_bytes, &usage->sent_packets) == 4;
-    }
+    while (!found && fgets(text, sizeof text, file) != NULL)
+        found = host_parse_interface(text, name, usage);
     fclose(file);
     return found;
 }
