@@ -351,8 +351,8 @@ bool file_step(struct agent *agent, struct stream *stream);
 void connection_open(struct agent *agent, const struct frame *frame);
 /// The stream's socket is a connection, or becomes one.
 void connection_begin(struct agent *agent, struct stream *stream);
-/// Whoever is at the other side is to see that it broke, when it is closed next.
-void connection_reset(struct stream *stream);
+/// Before its socket is closed: the other side gets what it takes at once of what came, or sees that it broke.
+void connection_close(struct stream *stream, bool reset);
 bool connection_step(struct agent *agent, struct stream *stream);
 void listener_open(struct agent *agent, const struct frame *frame);
 void listener_end(struct agent *agent, struct stream *stream);

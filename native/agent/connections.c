@@ -34,9 +34,14 @@ void connection_begin(struct agent *agent, struct stream *stream) {
     stream_wake(agent, stream);
 }
 
-void connection_reset(struct stream *stream) {
-    struct linger at_once = {.l_onoff = 1};
-    (void)setsockopt(stream->ends[0].descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+void connection_close(struct stream *stream, bool reset) {
+    if (reset) {
+        struct linger at_once = {.l_onoff = 1};
+        (void)setsockopt(stream->ends[0].descriptor, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    } else if (!stream->connecting) {
+        // What came together with the end was not written yet.
+        (void)inward_write(&stream->in);
+    }
 }
 
 void connection_open(struct agent *agent, const struct frame *frame) {

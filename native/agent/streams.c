@@ -224,8 +224,8 @@ static void close_stream(struct agent *agent, struct stream *stream, const struc
     if (stream != NULL) {
         if (stream->kind == PROCESS) {
             process_close(stream);
-        } else if (stream->kind == CONNECTION && frame->channel == 1) {
-            connection_reset(stream);
+        } else if (stream->kind == CONNECTION) {
+            connection_close(stream, frame->channel == 1);
         }
         stream_end(agent, stream);
     }
@@ -298,7 +298,7 @@ void streams_end_all(struct agent *agent, uint32_t *killed, uint32_t *closed) {
             if (killing) {
                 process_close(stream);
             } else if (stream->kind == CONNECTION) {
-                connection_reset(stream);
+                connection_close(stream, true);
             }
             *(killing ? killed : closed) += 1;
             stream_end(agent, stream);

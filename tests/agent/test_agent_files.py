@@ -16,6 +16,8 @@ import pytest
 
 from agent_protocol import (
     APPEND,
+    CLOSE,
+    CLOSED,
     CREATE,
     DATA,
     DONE,
@@ -30,6 +32,7 @@ from agent_protocol import (
     WRITE,
     Speaker,
     Stream,
+    frame,
 )
 
 
@@ -209,6 +212,19 @@ def test_a_closed_connection_is_closed_for_the_peer(agent: Speaker) -> None:
     with connected(agent) as (stream, peer):
         agent.close(stream)
         assert received(peer) == b""
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_what_comes_together_with_the_end_of_a_connection_is_written(agent: Speaker, reset: bool) -> None:
+    with connected(agent) as (stream, peer):
+        end = frame(DATA, stream.number, b"the last words") + frame(CLOSE, stream.number, channel=int(reset))
+        agent.send_bytes(end)
+        agent.wait(lambda: stream.answer(CLOSED) is not None)
+        if reset:
+            with pytest.raises(ConnectionResetError):
+                peer.recv(100)
+        else:
+            assert received(peer) == b"the last words"
 
 
 def test_where_nobody_listens(agent: Speaker, tmp_path: Path) -> None:
