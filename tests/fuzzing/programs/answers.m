@@ -104,8 +104,9 @@ void __wrap_dispatch_after(dispatch_time_t when, dispatch_queue_t queue, dispatc
 }
 
 - (NSDictionary *)nextMessage {
-    const char *bytes = (const char *)self.input.bytes + self.position;
     size_t left = self.input.length - self.position;
+    // No data has no address.
+    const char *bytes = left > 0 ? (const char *)self.input.bytes + self.position : "";
     const char *end = left > 0 ? memchr(bytes, '\n', left) : NULL;
     size_t length = end != NULL ? (size_t)(end - bytes) : left;
     self.position += length + (end != NULL);
