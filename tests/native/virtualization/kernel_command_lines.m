@@ -4,7 +4,7 @@
 // Then what becomes of the line when words are added, whether there is a counter's rate in that, and whether it needs a
 // PC; an empty line where it is not in UTF-8, and a NUL. Without an argument it has nothing to say.
 #import "virtualization_support.h"
-#import "host/LinuxKernelParameters.h"
+#import "host/linux_kernel/LinuxKernelParameters.h"
 #import "configuration/boot/QEMULinuxCommandLine.h"
 
 static void tellBytes(const char *bytes, size_t length) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What files are recognised as kernels, and which kernels are refused in which words.
 #import "virtualization_support.h"
-#import "host/LinuxKernelImage.h"
+#import "host/linux_kernel/LinuxKernelImage.h"
 #include <elf.h>
 #include <stddef.h>
 #include <time.h>

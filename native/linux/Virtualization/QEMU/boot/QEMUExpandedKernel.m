@@ -3,8 +3,8 @@
 #import "configuration/VZConfiguration+Private.h"
 #import "QEMU/program/QEMUAccelerator.h"
 #import "host/HostDecompression.h"
-#import "host/LinuxELFKernel.h"
-#import "host/LinuxKernelImage.h"
+#import "host/linux_kernel/LinuxELFKernel.h"
+#import "host/linux_kernel/LinuxKernelImage.h"
 #import "support/HostFileTransfer.h"
 #import <endian.h>
 #import <fcntl.h>

@@ -7,7 +7,7 @@
 #import "QEMU/boot/QEMUExpandedKernel.h"
 #import "QEMU/boot/QEMUInitialRamdisk.h"
 #import "QEMU/program/QEMUFirmware.h"
-#import "host/LinuxKernelImage.h"
+#import "host/linux_kernel/LinuxKernelImage.h"
 #import "configuration/boot/QEMULinuxCommandLine.h"
 #import "QEMU/saved_states/QEMUSavedState.h"
 

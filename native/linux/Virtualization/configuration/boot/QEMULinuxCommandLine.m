@@ -3,7 +3,7 @@
 #import "configuration/VZConfiguration+Private.h"
 #import "support/VZHostFile+Private.h"
 #import "QEMU/program/QEMUAccelerator.h"
-#import "host/LinuxKernelParameters.h"
+#import "host/linux_kernel/LinuxKernelParameters.h"
 #import "host/HostTimeStampCounter.h"
 #import <string.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "configuration/VZConfiguration+Private.h"
-#import "host/LinuxKernelImage.h"
+#import "host/linux_kernel/LinuxKernelImage.h"
 #import "QEMULinuxCommandLine.h"
 #import "support/VZErrors+Private.h"
 #import "support/VZHostFile+Private.h"
