@@ -2,7 +2,7 @@
 #import "VZConfiguration+Private.h"
 #import "support/VZErrors+Private.h"
 #import "configuration/storage/VZNamedStorageDeviceAttachment+Private.h"
-#import "QEMU/process/QEMUControlGroup.h"
+#import "host/HostControlGroup.h"
 #import "QEMU/program/VZVirtualMachine+Host.h"
 #import "support/VZHostFile+Private.h"
 #import <dispatch/descriptor.h>
@@ -158,7 +158,7 @@ static BOOL refusesLimit(uint64_t value, uint64_t minimum, uint64_t maximum, NSS
                                        (unsigned long long)limits.memory, (unsigned long long)self.memorySize],
             @"Allow at least 256 MiB more than the guest's memory: QEMU takes some for itself.");
     }
-    if (self.applevzControlGroupURL && !QEMUNeedsControlGroup(limits)) {
+    if (self.applevzControlGroupURL && !HostNeedsControlGroup(limits)) {
         return VZRefuseConfiguration(error,
                                      [NSString stringWithFormat:@"resourceLimits.controlGroup is %@, and neither "
                                                                 @"processors nor memory are limited.",

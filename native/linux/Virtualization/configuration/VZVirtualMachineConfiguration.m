@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "VZConfiguration+Private.h"
-#import "QEMU/process/QEMUControlGroup.h"
+#import "host/HostControlGroup.h"
 #import "support/VZHostFile+Private.h"
 
 // Copies of the parts, but one copy for a part that is there twice: that is an error, and stays one in the copy.
@@ -71,7 +71,7 @@ NSArray *VZCopyOfParts(NSArray *parts) {
 }
 
 + (NSError *)applevzControlGroupError {
-    return [QEMUControlGroup missingError];
+    return [HostControlGroup missingError];
 }
 
 - (NSString *)controlGroupPath {

@@ -7,7 +7,7 @@
 #import "QEMU/program/QEMUProgram.h"
 #import "QEMU/program/QEMUVersion.h"
 #import "QEMUConfinement.h"
-#import "QEMUControlGroup.h"
+#import "host/HostControlGroup.h"
 #import <json_values.h>
 #import <stdatomic.h>
 #import <stdlib.h>
@@ -43,7 +43,7 @@ static NSString *new_name_for_log(void) {
     NSString *_path;
     QMPConnection *_connection;
     HostProcess *_process;
-    QEMUControlGroup *_controlGroup;
+    HostControlGroup *_controlGroup;
     host_exit _exit;
     NSError *_failure; // why the process was or will be killed from here
     BOOL _greeted;
@@ -120,9 +120,9 @@ static NSString *new_name_for_log(void) {
 
 /// For all processes of the machine.
 - (BOOL)makeControlGroupWithError:(NSError **)error {
-    if (!QEMUNeedsControlGroup(_commandLine.limits))
+    if (!HostNeedsControlGroup(_commandLine.limits))
         return YES;
-    _controlGroup = [[QEMUControlGroup alloc] initWithLimits:_commandLine.limits
+    _controlGroup = [[HostControlGroup alloc] initWithLimits:_commandLine.limits
                                                       folder:_commandLine.controlGroupPath
                                                        error:error];
     return _controlGroup != nil;

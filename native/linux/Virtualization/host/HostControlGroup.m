@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#import "QEMUControlGroup.h"
-#import "host/HostControlGroup.h"
+#import "HostControlGroup.h"
+#import "HostControlGroupFiles.h"
 #import "support/VZErrors+Private.h"
 #import "support/VZHostFile+Private.h"
 #import <errno.h>
@@ -19,7 +19,7 @@ static NSString *const own_folder =
     @"run this program in one that is delegated to it, as in a systemd service with Delegate=cpu memory and a "
     @"DelegateSubgroup.";
 
-BOOL QEMUNeedsControlGroup(AppleVZResourceLimits limits) {
+BOOL HostNeedsControlGroup(AppleVZResourceLimits limits) {
     return limits.processors > 0 || limits.memory > 0;
 }
 
@@ -65,7 +65,7 @@ static NSError *error_of(host_group_answer answer, NSString *place) {
                              answer.error != 0 ? VZSystemCallError(answer.error, place) : nil);
 }
 
-@implementation QEMUControlGroup {
+@implementation HostControlGroup {
     host_control_group _native; // with the descriptors' numbers
     HostDescriptor *_place;
     HostDescriptor *_folder;

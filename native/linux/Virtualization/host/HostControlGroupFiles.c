@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "HostControlGroup.h"
+#include "HostControlGroupFiles.h"
 #include <dispatch/descriptor.h>
 #include <dirent.h>
 #include <errno.h>
