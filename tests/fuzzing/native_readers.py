@@ -19,6 +19,7 @@ from native_seeds import KERNEL, LONGEST, seeds
 
 from native_programs import BUILD, FLAVOURS, load_toolchain, sanitizer_options
 from places import NATIVE, TESTS
+from processes import locked
 
 if TYPE_CHECKING:
     from toolchain import Toolchain
@@ -56,6 +57,12 @@ WRAPPED_IN_GUEST = ("clock_settime", "frame_path", "launch", "place_read", "send
 
 def build() -> dict[str, Path]:
     """The programs, by the readers. The objects are those of the tests of the bridge, but for the readers' own."""
+    # Tests in another process may want the same objects, or run the programs.
+    with locked(BUILD / ".lock"):
+        return _build()
+
+
+def _build() -> dict[str, Path]:
     toolchain_module = load_toolchain()
     toolchain: Toolchain = toolchain_module.Toolchain.find()
     flavour = FLAVOURS["address"]
@@ -69,9 +76,9 @@ def build() -> dict[str, Path]:
         flags=[*toolchain.compile_flags(debug=True, **flavour), *flags],
         precompiled=header,
     )
-    output = BUILD / "fuzzing" / "parsers"
+    output = BUILD / "fuzzing" / "parsers.made"
     output.unlink(missing_ok=True)  # whose being up to date is judged by the readers alone
-    parsers = toolchain.compile(
+    made = toolchain.compile(
         [*sorted(PROGRAMS.glob("*.m")), *watched],
         output,
         build_dir=BUILD / "objects",
@@ -81,6 +88,7 @@ def build() -> dict[str, Path]:
         extra_link_flags=[*map(str, others), "-fsanitize=fuzzer", *wraps(WRAPPED)],
         **flavour,
     )
+    parsers = made.replace(BUILD / "fuzzing" / "parsers")
     guest = build_guest(toolchain)
     return {reader: guest if reader == GUEST else parsers for reader in READERS}
 
