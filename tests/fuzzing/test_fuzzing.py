@@ -17,9 +17,6 @@ from native_seeds import line
 from python_guest import qemu_agent_seeds
 from python_readers import READERS
 
-from native_programs import BUILD
-from processes import locked
-
 if sys.platform == "darwin":
     pytest.skip("the readers are those of the Linux classes", allow_module_level=True)
 
@@ -42,9 +39,7 @@ FOUND_PYTHON = [
 
 @pytest.fixture(scope="module")
 def programs(guest_files: Path) -> dict[str, Path]:
-    # Tests in another process may want the same objects.
-    with locked(BUILD / ".lock"):
-        return native_readers.build()
+    return native_readers.build()
 
 
 @pytest.mark.parametrize("reader", native_readers.READERS)
