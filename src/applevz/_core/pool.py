@@ -234,14 +234,17 @@ class BasePool(Unique, Generic[Machine, Place]):
 
     def _refill(self) -> None:
         """Begins what is lacking. The error of one that cannot be begun is for whoever needs a machine and has none."""
-        with suppress(Exception):
-            while self._lacks_spare:
+        while self._lacks_spare:
+            spare: Spare[Machine] | None = None
+            with suppress(Exception):
                 spare = self._begin()
-                # What makes the configuration may have used the pool, and so may a signal's handler.
-                if not self._lacks_spare:
-                    spare.drop()
-                    return
-                self._shelf.append(spare)
+            if spare is None:
+                return
+            # What makes the configuration may have used the pool, and so may a signal's handler.
+            if not self._lacks_spare:
+                spare.drop()
+                return
+            self._shelf.append(spare)
 
     def _hand_out(self, place: Place, machine: Machine) -> None:
         self._places[place] = machine

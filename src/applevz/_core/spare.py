@@ -71,11 +71,15 @@ class Spare(Generic[Machine]):
         if self.machine._guest is not None:
             self.machine._guest._will_go_on()
 
-    def end(self) -> Steps[None]:
-        """Until there is nothing of it, whether it is being restored, is ready, or runs. Raises no `Error`."""
+    def drop(self) -> None:
+        """Nobody waits for its restore any more. The machine ends with its last reference, or by `end`."""
         self._steps.close()
         if not self._is_waited_for:
             self._is_waited_for = True
             self._operation.release()
+
+    def end(self) -> Steps[None]:
+        """Until there is nothing of it, whether it is being restored, is ready, or runs. Raises no `Error`."""
+        self.drop()
         with suppress(Error):
             yield from self.machine._shutdown(ShutdownPolicy.POWEROFF, Deadline(_END))
