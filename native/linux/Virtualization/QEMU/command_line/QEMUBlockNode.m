@@ -216,7 +216,7 @@ static NSDictionary *cache_options(BOOL direct, BOOL flushes) {
         return [self refuse:[_property stringByAppendingString:@".overlayDirectory"]
                       cause:VZSystemCallError(failure, nil)
                       error:error];
-    return file != nil && [self addOwnFile:file cache:cache_options([_cache[@"direct"] boolValue], NO) error:error];
+    return file != nil && [self addPassingFile:file error:error];
 }
 
 /// What the guest writes goes to that file.
@@ -228,6 +228,11 @@ static NSDictionary *cache_options(BOOL direct, BOOL flushes) {
     [self addOverlay:node readOnly:NO cache:cache];
     [self addLayer:[[QEMUDiskLayer alloc] initWithFile:file]];
     return YES;
+}
+
+/// What the guest writes goes to that file, which is gone with the machine: nothing of it has to reach the disk.
+- (BOOL)addPassingFile:(HostDescriptor *)file error:(NSError **)error {
+    return [self addOwnFile:file cache:cache_options([_cache[@"direct"] boolValue], NO) error:error];
 }
 
 #pragma mark What a saved state holds
@@ -250,10 +255,9 @@ static NSDictionary *cache_options(BOOL direct, BOOL flushes) {
         QEMUDiskLayer *copy = file != nil ? [self copyOf:layer from:state to:file error:error] : nil;
         if (copy == nil)
             return NO;
-        if (layer != saved.firstObject ? ![self addMappedLayer:copy error:error]
-                                       : ![self addOwnFile:file
-                                                     cache:cache_options([_cache[@"direct"] boolValue], NO)
-                                                     error:error])
+        BOOL isAdded = layer == saved.firstObject ? [self addPassingFile:file error:error]
+                                                  : [self addMappedLayer:copy error:error];
+        if (!isAdded)
             return NO;
     }
     return YES;
