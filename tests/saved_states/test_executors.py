@@ -25,16 +25,10 @@ import applevz.aio
 from applevz import MachineExecutor, MachineFuture, Pool, VirtualMachine, VirtualMachineState
 from guest_machine import PATIENCE
 from places import ROOT
-from pool_guests import MARK, configuration_of, counted, restored, save_ready_guest
+from pool_guests import MARK, configuration_of, counted, of_a_pool, of_a_process, restored, save_ready_guest
 from processes import children, eventually
 
-pytestmark = [
-    pytest.mark.skipif(not applevz.capabilities.guest_agent, reason="this package was built without the agent"),
-    pytest.mark.skipif(not applevz.capabilities.save_restore, reason="this host saves no machines"),
-    pytest.mark.timeout(600),
-]
-
-of_a_process = pytest.mark.skipif(sys.platform != "linux", reason="a Mac's machines have no process to be killed")
+pytestmark = of_a_pool
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,16 +20,11 @@ import applevz
 import applevz.aio
 from applevz import VirtualMachineState
 from guest_machine import PATIENCE
-from pool_guests import MARK, UUID, configuration_of, counted, restored, save_ready_guest
+from pool_guests import MARK, UUID, configuration_of, counted, of_a_pool, of_a_process, restored, save_ready_guest
 from processes import alive, children, eventually
 
-pytestmark = [
-    pytest.mark.skipif(not applevz.capabilities.guest_agent, reason="this package was built without the agent"),
-    pytest.mark.skipif(not applevz.capabilities.save_restore, reason="this host saves no machines"),
-    pytest.mark.timeout(600),
-]
+pytestmark = of_a_pool
 
-of_a_process = pytest.mark.skipif(sys.platform != "linux", reason="a Mac's machines have no process to be killed")
 
 @pytest.fixture(scope="module")
 def state(guest_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import applevz
 from guest_machine import PATIENCE
@@ -13,6 +16,13 @@ from processes import eventually
 
 UUID = "/proc/sys/kernel/random/uuid"
 MARK = "/tmp/mark"
+
+of_a_pool = [
+    pytest.mark.skipif(not applevz.capabilities.guest_agent, reason="this package was built without the agent"),
+    pytest.mark.skipif(not applevz.capabilities.save_restore, reason="this host saves no machines"),
+    pytest.mark.timeout(600),
+]
+of_a_process = pytest.mark.skipif(sys.platform != "linux", reason="a Mac's machines have no process to be killed")
 
 
 def configuration_of(guest_files: Path, **fields: Any) -> applevz.VirtualMachineConfiguration:

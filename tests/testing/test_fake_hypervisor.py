@@ -439,6 +439,22 @@ def stopped(process: int) -> Iterator[None]:
         os.kill(process, signal.SIGCONT)
 
 
+@contextmanager
+def handled_in_the_middle(process: int, handler: Callable[..., object]) -> Iterator[None]:
+    """Has a signal's handler called while this thread waits for the answer of a process that is stopped."""
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        with stopped(process):
+            main = threading.main_thread().ident
+            assert main is not None
+            timer = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGUSR1))
+            timer.start()
+            yield
+            timer.join()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
 def test_a_handler_cannot_ask_what_its_own_thread_asks(
     hypervisor: FakeHypervisor, machine: applevz.VirtualMachine
 ) -> None:
@@ -454,17 +470,8 @@ def test_a_handler_cannot_ask_what_its_own_thread_asks(
                 errors.append(error)
         os.kill(played.pid, signal.SIGCONT)
 
-    before = signal.signal(signal.SIGUSR1, ask)
-    try:
-        with stopped(played.pid):
-            main = threading.main_thread().ident
-            assert main is not None
-            timer = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGUSR1))
-            timer.start()
-            assert played.files == {"/etc/hostname": b"played\n"}
-            timer.join()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with handled_in_the_middle(played.pid, ask):
+        assert played.files == {"/etc/hostname": b"played\n"}
     assert [type(error) for error in errors] == [applevz.InvalidStateError] * 3
     assert "This thread asks the FakeMachine something already." in str(errors[0])
 
@@ -478,18 +485,8 @@ def test_an_answer_that_nobody_waited_for_is_no_other_question_s(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGUSR1, stop)
-    try:
-        with stopped(played.pid):
-            main = threading.main_thread().ident
-            assert main is not None
-            timer = threading.Timer(0.3, signal.pthread_kill, (main, signal.SIGUSR1))
-            timer.start()
-            with pytest.raises(KeyboardInterrupt):
-                played.typed()
-            timer.join()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with handled_in_the_middle(played.pid, stop), pytest.raises(KeyboardInterrupt):
+        played.typed()
     assert played.files == {"/etc/hostname": b"played\n"}
     assert played.commands == []
 
