@@ -6,7 +6,6 @@ from __future__ import annotations
 import errno
 import gc
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from applevz._blocking.guest import Guest
 from applevz._core.guest import datagram_forwards, forward_heads
 from echoing import exchanged_over
 from forwards import DIRECTIONS, forward, refused
-from processes import eventually, open_descriptors
+from processes import eventually, is_interrupted, open_descriptors
 
 pytestmark = needs_agent
 
@@ -499,25 +498,18 @@ def test_an_argument_that_does_not_fit_is_named(guest: Guest, places: dict[str, 
 def test_interrupted_calls_leave_a_forward_that_goes_on(guest: Guest, echo: Echo) -> None:
     """A signal at whatever step of the main thread's calls, while another thread carries."""
 
-    def handler(*_: object) -> None:
-        # As Ctrl-C does: no error of a socket.
-        raise KeyboardInterrupt
+    def call() -> None:
+        with forward(guest, to="host", host_port=echo.port):
+            guest.run(["echo", "x"], timeout=PATIENCE)
 
     interrupted = 0
     with forward(guest, guest_port=echo.port) as made:
-        previous = signal.signal(signal.SIGALRM, handler)
-        try:
-            for number in range(100):
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, 0.0002 + number % 20 * 0.0001)
-                    with forward(guest, to="host", host_port=echo.port):
-                        guest.run(["echo", "x"], timeout=PATIENCE)
-                except (KeyboardInterrupt, applevz.GuestConnectionLostError):
-                    interrupted += 1
-                finally:
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-        finally:
-            signal.signal(signal.SIGALRM, previous)
+        for number in range(100):
+            try:
+                # As Ctrl-C does: no error of a socket.
+                interrupted += is_interrupted(call, 0.0002 + number % 20 * 0.0001, KeyboardInterrupt)
+            except applevz.GuestConnectionLostError:
+                interrupted += 1
         assert interrupted > 10
 
         def works() -> bool:

@@ -19,7 +19,7 @@ import applevz
 from applevz._blocking.guest import Guest
 from applevz._core.guest.port import Port
 from applevz.aio.guest import Guest as AwaitedGuest
-from processes import eventually, open_descriptors
+from processes import eventually, is_interrupted, open_descriptors
 
 PROGRAM = Path(applevz.__file__).with_name("guest-agent")
 PATIENCE = 60.0
@@ -145,36 +145,22 @@ def test_a_tree_is_ended_by_its_time_and_by_ctrl_c(guest: Guest, tmp_path: Path)
             file.write(os.urandom(1 << 20))
     with pytest.raises(applevz.TimeoutError, match="entries"):
         guest.copy_in(tmp_path / "large", tmp_path / "copy", timeout=0.05)
-    signal.setitimer(signal.ITIMER_REAL, 0.05)
-    previous = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            guest.copy_out(tmp_path / "large", tmp_path / "copy")
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
+    assert is_interrupted(lambda: guest.copy_out(tmp_path / "large", tmp_path / "copy"), 0.05, KeyboardInterrupt)
     assert guest.run(["true"], timeout=PATIENCE).returncode == 0
 
 
 def test_an_interrupted_call_at_whatever_step_leaves_a_guest_that_goes_on(guest: Guest) -> None:
     """A signal every millisecond or so, for two hundred calls."""
 
-    def handler(*_: object) -> None:
-        raise InterruptedError
+    def call() -> None:
+        guest.run(["echo", "x"], timeout=PATIENCE)
 
-    previous = signal.signal(signal.SIGALRM, handler)
     interrupted = 0
-    try:
-        for number in range(200):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 0.0002 + number % 40 * 0.0001)
-                guest.run(["echo", "x"], timeout=PATIENCE)
-            except (InterruptedError, applevz.GuestConnectionLostError):
-                interrupted += 1
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-    finally:
-        signal.signal(signal.SIGALRM, previous)
+    for number in range(200):
+        try:
+            interrupted += is_interrupted(call, 0.0002 + number % 40 * 0.0001, InterruptedError)
+        except applevz.GuestConnectionLostError:
+            interrupted += 1
     assert interrupted > 20
     assert guest.run(["echo", "on"], timeout=PATIENCE).stdout == b"on\n"
 

@@ -28,7 +28,7 @@ from applevz._core.spare import Spare
 from applevz.testing import FakeGuest, FakeHypervisor
 from fixtures import Configure
 from guest_machine import PATIENCE
-from processes import children, eventually
+from processes import children, eventually, is_interrupted
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="Apple's framework has no hypervisor of another's"),
@@ -98,34 +98,27 @@ def test_a_handler_cannot_wait_for_what_its_own_thread_waits_for(
 def test_a_handler_that_raises_at_any_moment_takes_no_place(
     configuration: applevz.VirtualMachineConfiguration, state: Path
 ) -> None:
-    def stop() -> None:
-        raise StopError
+    def wait_in_the_row() -> None:
+        with suppress(applevz.TimeoutError), pool.machine(0.0005):
+            pass
+
+    def use() -> None:
+        with pool.machine(PATIENCE):
+            pass
 
     numbers = random.Random(7)  # noqa: S311  # the same each time
     stopped = 0
-    with applevz.Pool(configuration, state, spares=0, maximum=1) as pool, at_alarm(stop):
-        # While it waits in the row.
+    with applevz.Pool(configuration, state, spares=0, maximum=1) as pool:
         with pool.machine(PATIENCE):
             end = time.monotonic() + 1.5
             while time.monotonic() < end:
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, numbers.uniform(1e-5, 1e-3))
-                    with suppress(applevz.TimeoutError), pool.machine(0.0005):
-                        pass
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-                except StopError:
+                if is_interrupted(wait_in_the_row, numbers.uniform(1e-5, 1e-3), StopError):
                     stopped += 1
                     assert pool.statistics().waiting == 0
                     assert pool.statistics().machines == 1
         # While it is restored, handed out, and ended.
         for _ in range(10):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, numbers.uniform(0.001, 0.3))
-                with pool.machine(PATIENCE):
-                    pass
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            except StopError:
-                stopped += 1
+            stopped += is_interrupted(use, numbers.uniform(0.001, 0.3), StopError)
             assert pool.statistics().machines == 0
         with pool.machine(PATIENCE) as machine:
             assert machine.state is VirtualMachineState.RUNNING

@@ -45,6 +45,34 @@ def locked(path: Path) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, *limit)
 
 
+def is_interrupted(call: Callable[[], object], after: float, error: type[BaseException]) -> bool:
+    """Whether a signal's handler raised this error in the middle of the call, so many seconds after it began.
+
+    No error comes behind the call. Where other threads run, one of them may take the signal, and the main thread hears
+    of it after the timer was stopped."""
+    armed = True
+
+    def interrupt(*_: object) -> None:
+        if armed:
+            raise error
+
+    limit = signal.setitimer(signal.ITIMER_REAL, 0)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, after)
+            call()
+        finally:
+            armed = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except error:
+        return True
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *limit)
+    return False
+
+
 def open_descriptors() -> set[tuple[str, str]]:
     """The descriptors of this process, each with what it is open on, as far as the system tells.
 
