@@ -232,17 +232,6 @@ def restores(rows: Rows, ours: Subject, given: applevz.VirtualMachineConfigurati
                 run(machine.guest, [TRUE])
 
             rows.row("restore to a command's result, private, 256 MiB").add(ours, milliseconds(restore))
-    with applevz.Pool(given, path) as pool:
-        for _ in range(3 * sizes.rounds):
-            while not pool.statistics().ready:
-                time.sleep(0.001)
-            begin = time.perf_counter()
-            with pool.machine(PATIENCE) as machine:
-                running = time.perf_counter()
-                run(machine.guest, [TRUE])
-                ended = time.perf_counter()
-            rows.row("machine of a pool, running, 256 MiB").add(ours, (running - begin) * 1000)
-            rows.row("machine of a pool, to a command's result, 256 MiB").add(ours, (ended - begin) * 1000)
     path.unlink()
 
 

@@ -86,6 +86,7 @@ def measure(
 ) -> list[Row]:
     from disks import disks
     from inside import inside
+    from pools import pools
 
     rows = Rows()
     parts: list[tuple[str, Callable[[], object]]] = [
@@ -99,6 +100,7 @@ def measure(
         ("disks", lambda: disks(rows, subjects, sizes)),
         ("clones", lambda: clones(rows, subjects, sizes)),
         ("inside the guest", lambda: inside(rows, subjects, sizes)),
+        ("pools", lambda: pools(rows, subjects, sizes)),
         *((f"inside a peer's guest: {peer.__name__}", partial(peer, rows, subjects[0], sizes)) for peer in beside),
         (f"{sizes.machines} machines", lambda: many(rows, subjects, sizes)),
         (f"{sizes.boots} boots", lambda: all_boots(rows, subjects[0], sizes)),

@@ -31,6 +31,9 @@ ABSOLUTE = [
     ("memory of a clone's own", 35),
     ("threads of the host process per machine", 0),
     ("restore to a command's result, private, 256 MiB", 60),
+    ("machine of a pool, running, 256 MiB", 10),
+    ("machine of a pool, running, 95 of 100 take less, 256 MiB", 20),
+    ("machine of a pool, to a command's result, 256 MiB", 50),
 ]
 
 # Row, to whose figure, the most that the ratio may be.
@@ -43,11 +46,15 @@ RATIOS = [
     ("save, 256 MiB", LIBVIRT, 1 / 50),
     ("restore to running, 256 MiB", LIBVIRT, 1 / 8),
     ("restore to running, 256 MiB", BARE, 1.3),
+    ("fresh machines one after the other, on all processors, each, 256 MiB", BARE, 1),
     ("stop", LIBVIRT, 1 / 50),
     ("Alpine, boot to a command's result", QUICKSAND, 1),
     ("Alpine, command", QUICKSAND, 1 / 10),
     ("Alpine, tree into the guest, 500 files", QUICKSAND, 1 / 10),
 ]
+
+# What is not to be at all.
+NONE = re.compile(r"(answers|machines) of \d+ .* that were lost|\d+ commands .*: more (threads|descriptors)")
 
 # Beginnings of rows inside the guest, to the same through the bare port, the most that the ratio may be.
 INSIDE = [
@@ -85,6 +92,10 @@ def judge(rows: dict[str, Row]) -> list[Target]:
             found.append(Target(f"{name}, ratio to {peer}", ours / theirs, limit))
     found += inside(rows)
     found += growth(rows)
+    for name, row in rows.items():
+        memory = row.median(OURS)
+        if memory is not None and re.fullmatch(r"memory of its own of each of \d+ in a pool", name):
+            found.append(Target(f"{name} (MiB)", memory, 25))
     for name, peer, theirs_name, limit in UNLIKE:
         ours, theirs = median(name, OURS), median(theirs_name, peer)
         if ours is not None and theirs:
@@ -108,9 +119,7 @@ def inside(rows: dict[str, Row]) -> list[Target]:
         for begin, limit in INSIDE:
             if name.startswith(begin) and ours is not None and bare:
                 found.append(Target(f"{name}, ratio to a bare port", ours / bare, limit))
-        if ours is not None and re.fullmatch(
-            r"answers of \d+ commands at once that were lost|\d+ commands .*: more (threads|descriptors)", name
-        ):
+        if ours is not None and NONE.fullmatch(name):
             found.append(Target(name, ours, 0))
     return found
 

@@ -169,8 +169,8 @@ def test_what_makes_a_configuration_may_use_the_pool(
     pool = applevz.Pool(make, state, spares=1, maximum=1)
     pools.append(pool)
     with pool:
-        assert within == [VirtualMachineState.RUNNING]
-        assert pool.statistics().machines + pool.statistics().spares == 1
+        assert eventually(lambda: within == [VirtualMachineState.RUNNING], PATIENCE)
+        assert eventually(lambda: pool.statistics().machines + pool.statistics().spares == 1, PATIENCE)
         with pool.machine(PATIENCE):
             assert (pool.statistics().machines, pool.statistics().spares) == (1, 0)
 
@@ -180,7 +180,7 @@ def test_what_makes_a_configuration_may_raise(
     configuration: applevz.VirtualMachineConfiguration, state: Path, face: str
 ) -> None:
     """Also what ends the program: no machine and no place is left then."""
-    errors: list[BaseException | None] = [None, None, KeyboardInterrupt(), ValueError("mine")]
+    errors: list[BaseException | None] = [None, KeyboardInterrupt(), ValueError("mine")]
 
     def make() -> applevz.VirtualMachineConfiguration:
         error = errors.pop(0) if errors else None
@@ -192,8 +192,8 @@ def test_what_makes_a_configuration_may_raise(
         found = pool.statistics()
         assert (found.machines, found.spares, found.waiting) == (0, 0, 0)
 
+    # The first is looked at, the next ones would be handed out.
     if face == "blocking":
-        # The first is looked at, the second is handed out, the third would be its spare.
         pool = applevz.Pool(make, state, spares=1)
         with pytest.raises(KeyboardInterrupt), pool.machine(PATIENCE):
             pass
@@ -214,6 +214,26 @@ def test_what_makes_a_configuration_may_raise(
     with pytest.raises(ValueError, match="mine"):
         asyncio.run(main())
     statistics_are_those_of_none(awaited)
+
+
+@pytest.mark.parametrize("error", [ValueError, SystemExit])
+def test_a_spare_whose_configuration_raises_is_made_again_when_the_next_machine_is_handed_out(
+    configuration: applevz.VirtualMachineConfiguration, state: Path, error: type[BaseException]
+) -> None:
+    errors: list[BaseException | None] = [None, error("no spare"), None, None]
+
+    def make() -> applevz.VirtualMachineConfiguration:
+        found = errors.pop(0)
+        if found is not None:
+            raise found
+        return configuration
+
+    with applevz.Pool(make, state, spares=1) as pool:
+        assert eventually(lambda: pool.statistics().spares == 0, PATIENCE)
+        with pool.machine(PATIENCE) as machine:
+            assert machine.state is VirtualMachineState.RUNNING
+            assert eventually(lambda: pool.statistics().ready == 1, PATIENCE)
+    assert errors == []
 
 
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
@@ -270,6 +290,7 @@ def test_figures_can_be_taken_while_a_spare_is_handed_out(
 
     monkeypatch.setattr(Spare, "is_ready", property(look))
     with applevz.Pool(configuration, state) as pool, ThreadPoolExecutor(1) as threads:
+        assert eventually(lambda: len(pool._shelf) == 1, PATIENCE)
         statistics = threads.submit(pool.statistics)
         assert looking.wait(PATIENCE)
         with pool.machine(PATIENCE):

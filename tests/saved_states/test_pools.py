@@ -42,7 +42,7 @@ def nothing_is_left() -> Iterator[None]:
     threads, processes = threading.active_count(), children()
     yield
     assert eventually(lambda: children() <= processes)
-    assert threading.active_count() <= threads
+    assert eventually(lambda: threading.active_count() <= threads)
 
 
 def new_qemu(known: set[int]) -> int:
@@ -180,6 +180,26 @@ def test_closing_ends_what_is_used_and_tells_who_waits(
         thread.join()
         assert {first.state, second.state} == {VirtualMachineState.STOPPED}
     assert [type(error) for error in errors] == [applevz.InvalidStateError]
+
+
+@of_a_process
+def test_closing_ends_a_restore_that_does_not_end(
+    configuration: applevz.VirtualMachineConfiguration, state: Path
+) -> None:
+    known = children()
+    pool = applevz.Pool(configuration, state, spares=0)
+
+    def use() -> None:
+        with pool.machine():
+            pass
+
+    with ThreadPoolExecutor(1) as threads:
+        using = threads.submit(use)
+        assert eventually(lambda: len(children() - known) == 1, PATIENCE)
+        os.kill(new_qemu(known), signal.SIGSTOP)
+        pool.close()
+        with pytest.raises(applevz.InvalidStateError, match="The pool was closed"):
+            using.result(PATIENCE)
 
 
 def test_an_error_in_the_block_ends_the_machine_and_frees_its_place(

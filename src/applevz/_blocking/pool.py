@@ -12,7 +12,7 @@ from typing import Final
 from .._core.deadline import Deadline
 from .._core.operation import run
 from .._core.pool import BasePool
-from .._core.spare import Spare
+from .._core.spare import Spare, not_restored
 from .._core.states import ShutdownPolicy
 from ..errors import ForkedError, InvalidStateError, OperationCancelledError, make
 from ._turn import Place
@@ -47,10 +47,14 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
     each card gets an address of its own. `state` is the file, which has to stay as it is. Each machine has a memory of
     its own, and what it writes to its disks is gone with it (`restore_state(…, private=True)`).
 
-    `spares` machines are ready, paused, before somebody asks for one: the pool begins to restore them when it is
-    entered, and another whenever one is handed out. They are restored by the framework meanwhile: no thread is needed.
-    `maximum` is how many machines there may be at once, with the spares, None for any number. `maximum_memory` is a
-    bound of the same kind: how much memory all of them may have, together.
+    `spares` machines are ready, paused, before somebody asks for one: a thread of the pool begins to restore them when
+    it is entered, and another whenever one is handed out. On that thread `configuration` is called, too. `maximum` is
+    how many machines there may be at once, with the spares, None for any number. `maximum_memory` is a bound of the
+    same kind: how much memory all of them may have, together.
+
+    `warm_up` is whether each spare's guest runs the program `true` before somebody has it, by its agent, and is paused
+    again. Where guests are emulated the first program in a restored guest takes ten times as long as the next one. None
+    is: where they are emulated (`capabilities.hardware_acceleration`).
 
     Any thread may use it. Nothing begins before it is entered, or asked for a machine. At the end of the `with` block
     all of its machines are ended, also those that are in use.
@@ -78,13 +82,13 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
             return
         with self._turn:
             spares, machines = self._emptied()
-            self._wake()
         # Each is ended, whatever becomes of another one.
         with suppress(ForkedError), ExitStack() as stack:
             for machine in machines:
                 stack.callback(machine.shutdown, ShutdownPolicy.POWEROFF)
             for spare in spares:
                 stack.callback(run, spare.end())
+        self._background.join()
 
     @contextmanager
     def machine(self, timeout: float | None = None) -> Iterator[VirtualMachine]:
@@ -123,10 +127,9 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
 
     def _taken(self, place: _PoolPlace, deadline: Deadline, is_wanted: Callable[[], bool]) -> VirtualMachine:
         self._wait_for_place(place, deadline, is_wanted)
-        spare = self._running(deadline)
+        spare = self._running(place, deadline)
         try:
             with self._turn:
-                self._check_usable()
                 self._hand_out(place, spare.machine)
         except BaseException:
             run(spare.end())
@@ -158,8 +161,7 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
 
     def _refuse_within_a_call(self, place: _PoolPlace) -> None:
         """A handler or a finalizer that waited for what its own thread waits for would do so for ever."""
-        asking = [*self._waiting, *(one for one, machine in list(self._places.items()) if machine is None)]
-        if any(one.thread == place.thread and not one.over for one in asking):
+        if any(one.thread == place.thread and not one.over for one in self._awaiting):
             raise make(
                 InvalidStateError,
                 "This thread waits for a machine of the pool already.",
@@ -167,17 +169,23 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
                 "Have it set a flag, or leave it to another thread.",
             )
 
-    def _running(self, deadline: Deadline) -> Spare[VirtualMachine]:
+    def _running(self, place: _PoolPlace, deadline: Deadline) -> Spare[VirtualMachine]:
         while True:
             with self._turn:
                 self._check_usable()
-                spare, gone = self._take()
+                spare, gone = self._take(place)
+                is_awaited = spare is None and self._is_awaited(place)
             for one in gone:
                 run(one.end())
+            if is_awaited:
+                self._sleep(place, deadline)
+                continue
             was_spare = spare is not None
             if spare is None:
-                spare = self._begin()
+                spare = self._make(place)
             try:
+                while spare.is_warming:
+                    self._sleep(place, deadline)
                 run(spare.run(deadline))
             except BaseException as error:
                 run(spare.end())
@@ -186,9 +194,13 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
             else:
                 return spare
 
+    def _sleep(self, place: _PoolPlace, deadline: Deadline) -> None:
+        if deadline.passed:
+            raise not_restored(deadline)
+        place.woken.acquire(timeout=deadline.remaining(_LOOK_AGAIN))
+
     def _wake(self) -> None:
-        """Has all who wait look."""
-        for place in list(self._waiting):
+        for place in self._awaiting:
             if place.woken.locked():
                 with suppress(RuntimeError):
                     place.woken.release()
@@ -198,11 +210,3 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
         if self._is_mine:
             with self._turn:
                 self._wake()
-
-    def _leave(self, place: _PoolPlace, had_machine: bool) -> None:
-        with self._turn:
-            self._places.pop(place, None)
-            self._wake()
-            if had_machine:
-                self._refill()
-

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A machine whose restore was begun, for whoever will need one. Nobody waits for it: the framework restores it while
-the program does other things, and it is paused then."""
+the program does other things, and it is paused then.
+
+Who waits for it all the same claims it: one who wants the machine, or the thread that warms it up for him.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 else:
     Machine = TypeVar("Machine")
 
-__all__ = ["Machine", "Spare"]
+__all__ = ["Machine", "Spare", "not_restored"]
 
 _GONE: Final = (VirtualMachineState.STOPPED, VirtualMachineState.ERROR)
 # The seconds that the end of one may take, as that of any machine.
@@ -35,26 +38,41 @@ class Spare(Generic[Machine]):
         self.machine = machine
         self._steps = machine._restore_state(path, True, Deadline(None))
         self._operation: Reference = next(self._steps)[0]
-        self._is_waited_for = False
+        self._is_over = False
+        self.is_claimed = False
+        """Whether somebody waits for its restore, or did: the operation is his."""
+        self.is_cold = False
+        """Whether it is to be warmed up, and was not yet."""
+        self.is_warming = False
+        """Whether a thread warms it up. All that its restore is made of is that thread's until then."""
 
     @property
     def is_gone(self) -> bool:
         """Whether it ended. One that is being restored has not, whatever its state is as yet."""
-        return self._is_done and self.machine.state in _GONE
+        return self._is_done and not self.is_warming and self.machine.state in _GONE
 
     @property
     def is_ready(self) -> bool:
-        return self._is_done and self.machine.state is VirtualMachineState.PAUSED
+        return self._is_done and not self.is_cold and self.machine.state is VirtualMachineState.PAUSED
 
     @property
     def _is_done(self) -> bool:
+        if self.is_claimed:
+            return self._is_over
         ended = lib.applevz_operation_wait(self._operation, 0.0)
         return bool(ended == lib.APPLEVZ_WAIT_COMPLETED)
 
     def run(self, deadline: Deadline) -> Steps[None]:
         """Until it runs. Its guest's agent, if there is one, is told that it goes on elsewhere before it is asked for
         anything. Raises the error of its restore."""
-        self._is_waited_for = True  # by whom the operation is released
+        if not self._is_over:
+            yield from self._restored(deadline)
+        yield from self.machine._resume(deadline)
+        if self.machine._guest is not None:
+            self.machine._guest._will_go_on()
+
+    def _restored(self, deadline: Deadline) -> Steps[None]:
+        self.is_claimed = True  # by whom the operation is released
         try:
             try:
                 outcome = yield self._operation, deadline
@@ -62,20 +80,20 @@ class Spare(Generic[Machine]):
                 self._steps.throw(error)
                 raise
             if outcome is None:
-                raise make(TimeoutError, f"No machine was restored within {deadline}.", "", "Allow more time.")
+                raise not_restored(deadline)
             with suppress(StopIteration):
                 self._steps.send(outcome)
         finally:
             self._steps.close()
-        yield from self.machine._resume(deadline)
-        if self.machine._guest is not None:
-            self.machine._guest._will_go_on()
+            self._is_over = True
 
     def drop(self) -> None:
         """Nobody waits for its restore any more. The machine ends with its last reference, or by `end`."""
+        if self.is_warming:
+            return
         self._steps.close()
-        if not self._is_waited_for:
-            self._is_waited_for = True
+        if not self.is_claimed:
+            self.is_claimed = True
             self._operation.release()
 
     def end(self) -> Steps[None]:
@@ -83,3 +101,7 @@ class Spare(Generic[Machine]):
         self.drop()
         with suppress(Error):
             yield from self.machine._shutdown(ShutdownPolicy.POWEROFF, Deadline(_END))
+
+
+def not_restored(deadline: Deadline) -> Error:
+    return make(TimeoutError, f"No machine was restored within {deadline}.", "", "Allow more time.")

@@ -11,10 +11,10 @@ from typing import Final
 from .._core.deadline import Deadline
 from .._core.operation import DAY
 from .._core.pool import BasePool
-from .._core.spare import Spare
+from .._core.spare import Spare, not_restored
 from .._core.states import ShutdownPolicy
 from ..errors import ForkedError
-from ._loop import run, settle, tell, until
+from ._loop import Future, run, settle, until
 from ._turn import Place
 from .machine import VirtualMachine
 
@@ -49,8 +49,8 @@ class Pool(BasePool[VirtualMachine, Place]):
         """Ends all of its machines. Who waits for one gets an `InvalidStateError`. Calling it again does nothing."""
         if not self._is_mine:
             return
-        spares, machines = self._emptied()
-        self._wake()
+        with self._turn:
+            spares, machines = self._emptied()
         # Each is ended, whatever becomes of another one.
         async with AsyncExitStack() as stack:
             for machine in machines:
@@ -80,25 +80,39 @@ class Pool(BasePool[VirtualMachine, Place]):
 
     async def _taken(self, place: Place, deadline: Deadline) -> VirtualMachine:
         await self._wait_for_place(place, deadline)
-        spare = await self._running(deadline)
+        spare = await self._running(place, deadline)
         try:
-            self._check_usable()
-            self._hand_out(place, spare.machine)
+            with self._turn:
+                self._hand_out(place, spare.machine)
         except BaseException:
             await run(spare.end())
             raise
         return spare.machine
 
-    async def _running(self, deadline: Deadline) -> Spare[VirtualMachine]:
+    async def _running(self, place: Place, deadline: Deadline) -> Spare[VirtualMachine]:
         while True:
-            self._check_usable()
-            spare, gone = self._take()
+            with self._turn:
+                self._check_usable()
+                spare, gone = self._take(place)
+                is_awaited = spare is None and self._is_awaited(place)
+                woken = self._sleep(place)
+            if is_awaited:
+                for one in gone:
+                    await run(one.end())
+                await self._woken(woken, deadline)
+                continue
             was_spare = spare is not None
             if spare is None:
-                spare = self._begin()
+                spare = self._make(place)
             try:
                 for one in gone:
                     await run(one.end())
+                while True:
+                    with self._turn:
+                        if not spare.is_warming:
+                            break
+                        woken = self._sleep(place)
+                    await self._woken(woken, deadline)
                 await run(spare.run(deadline))
             except BaseException as error:
                 await run(spare.end())
@@ -107,31 +121,40 @@ class Pool(BasePool[VirtualMachine, Place]):
             else:
                 return spare
 
+    def _sleep(self, place: Place) -> Future:
+        """Decided when the place is woken from now on."""
+        place.future = place.loop.create_future()
+        return place.future
+
+    async def _woken(self, woken: Future, deadline: Deadline) -> None:
+        if deadline.passed:
+            raise not_restored(deadline)
+        await until(woken, deadline, DAY)
+
     async def _wait_for_place(self, place: Place, deadline: Deadline) -> None:
         self._check_usable()
-        self._waiting.append(place)
+        with self._turn:
+            self._waiting.append(place)
         try:
-            while not self._is_next(place):
+            while True:
+                with self._turn:
+                    self._check_usable()
+                    if self._is_next(place):
+                        self._places[place] = None
+                        return
+                    woken = self._sleep(place)
+                    others = any(one.loop is not place.loop for one in (*self._places, *self._waiting))
                 if deadline.passed:
                     raise self._none_free(deadline)
-                place.future = place.loop.create_future()
-                others = any(one.loop is not place.loop for one in (*self._places, *self._waiting))
-                await until(place.future, deadline, _LOOK_AGAIN if others else DAY)
-                self._check_usable()
-            self._places[place] = None
+                await until(woken, deadline, _LOOK_AGAIN if others else DAY)
         finally:
-            self._wait_no_more(place)
-            self._wake()
+            with self._turn:
+                self._wait_no_more(place)
+                self._wake()
 
     def _wake(self) -> None:
-        """Has all who wait look. A loop that was closed runs none of its tasks again."""
-        for place in list(self._waiting):
+        # Also on the pool's thread. A loop that is closed at this moment raises; it runs none of its tasks again.
+        for place in self._awaiting:
             if place.future is not None and not place.over:
-                tell(place.loop, settle, place.future)
-
-    def _leave(self, place: Place, had_machine: bool) -> None:
-        self._places.pop(place, None)
-        self._wake()
-        if had_machine:
-            self._refill()
-
+                with suppress(RuntimeError):
+                    place.loop.call_soon_threadsafe(settle, place.future)
