@@ -33,6 +33,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--stream", type=int, default=100, help="MiB of a command's output, and of its input")
     parser.add_argument("--file", type=int, default=256, help="MiB of a file that is copied")
     parser.add_argument("--files", type=int, default=5000, help="how many files a tree has that is copied")
+    parser.add_argument("--tests", type=int, default=200, help="how many tests have a machine by the plugin of pytest")
     parser.add_argument("--peers", action="store_true", help="libvirt and quick-sandbox, too; they must be installed")
     parser.add_argument("--only", help="only the parts of the benchmark with this in their name")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -58,7 +59,7 @@ def main() -> int:
             names.append(QuickSandbox.name)
             beside.append(beside_quicksand)
         inside = given.commands, given.commands_at_once, given.stream, given.file, given.files
-        sizes = rows.Sizes(given.rounds, given.boots, given.machines, given.large, *inside)
+        sizes = rows.Sizes(given.rounds, given.boots, given.machines, given.large, *inside, given.tests)
         figures = rows.measure(
             subjects, beside, sizes, given.only or "", progress=lambda words: print(words, file=sys.stderr, flush=True)
         )

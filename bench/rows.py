@@ -39,6 +39,8 @@ class Sizes:
     stream_size: int
     file_size: int
     files: int
+    # How many tests have a machine by the plugin of pytest.
+    tests: int
 
 
 @dataclass
@@ -86,6 +88,7 @@ def measure(
 ) -> list[Row]:
     from disks import disks
     from inside import inside
+    from plugin import plugin
     from pools import pools
 
     rows = Rows()
@@ -101,6 +104,7 @@ def measure(
         ("clones", lambda: clones(rows, subjects, sizes)),
         ("inside the guest", lambda: inside(rows, subjects, sizes)),
         ("pools", lambda: pools(rows, subjects, sizes)),
+        ("tests with the plugin", lambda: plugin(rows, subjects, sizes)),
         *((f"inside a peer's guest: {peer.__name__}", partial(peer, rows, subjects[0], sizes)) for peer in beside),
         (f"{sizes.machines} machines", lambda: many(rows, subjects, sizes)),
         (f"{sizes.boots} boots", lambda: all_boots(rows, subjects[0], sizes)),

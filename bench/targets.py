@@ -91,6 +91,7 @@ def judge(rows: dict[str, Row]) -> list[Target]:
         if ours is not None and theirs:
             found.append(Target(f"{name}, ratio to {peer}", ours / theirs, limit))
     found += inside(rows)
+    found += tests(rows)
     found += growth(rows)
     for name, row in rows.items():
         memory = row.median(OURS)
@@ -122,6 +123,18 @@ def inside(rows: dict[str, Row]) -> list[Target]:
         if ours is not None and NONE.fullmatch(name):
             found.append(Target(name, ours, 0))
     return found
+
+
+def tests(rows: dict[str, Row]) -> list[Target]:
+    """A test with a machine of the plugin's takes a part of what one takes that boots its own, the boot included."""
+    means = {name: row.median(OURS) for name, row in rows.items() if "tests with the plugin and their one boot" in name}
+    boots = {name: row.median(OURS) for name, row in rows.items() if name.startswith("test that boots its own machine")}
+    return [
+        Target(f"{name}, ratio to one that boots its own machine", mean / boot, 1 / 5)
+        for name, mean in means.items()
+        for boot in boots.values()
+        if mean is not None and boot
+    ]
 
 
 def growth(rows: dict[str, Row]) -> list[Target]:

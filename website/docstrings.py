@@ -7,6 +7,7 @@ documented where a program imports them from, and their types name the modules i
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 from docutils import nodes
@@ -14,6 +15,9 @@ from sphinx.addnodes import pending_xref
 from sphinx.application import Sphinx
 from sphinx.domains.python import PythonDomain
 from sphinx.environment import BuildEnvironment
+
+# Types of this package's that no program has.
+_OWN = re.compile(r"\b(Reference|Session|Pump|BaseFile)\b")
 
 
 def mark_code(_app: Sphinx, _kind: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
@@ -33,6 +37,15 @@ def mark_code(_app: Sphinx, _kind: str, _name: str, _object: Any, _options: Any,
     lines[:] = result
 
 
+def hide_making(
+    _app: Sphinx, kind: str, _name: str, _object: Any, _options: Any, signature: str | None, returned: str | None
+) -> tuple[str, str | None] | None:
+    """Leaves out how an object is made that a program is only given: of what this package keeps to itself."""
+    if kind == "class" and signature is not None and _OWN.search(signature):
+        return "", returned
+    return None
+
+
 def find_public(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element) -> nodes.Element | None:
     """Where a name leads that is not documented under the module that it is made in."""
     if node.get("refdomain") != "py":
@@ -50,5 +63,6 @@ def find_public(app: Sphinx, env: BuildEnvironment, node: pending_xref, content:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", mark_code)
+    app.connect("autodoc-process-signature", hide_making)
     app.connect("missing-reference", find_public)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -21,6 +21,7 @@ import applevz.aio
 from agent_on_this_host import PATIENCE, Agents, needs_agent
 from applevz._blocking.guest import Guest
 from applevz.aio.guest import Guest as AwaitedGuest
+from fake_agent import port
 
 pytestmark = needs_agent
 
@@ -103,6 +104,52 @@ def test_a_file_of_text_is_written_and_read_as_by_open(guest: Guest, tmp_path: P
         file.read()
 
 
+# What nobody could encode or decode, and the field that the error names.
+NO_TEXTS: list[tuple[dict[str, Any], str]] = [
+    ({"encoding": "nonsense"}, "encoding is 'nonsense'"),
+    ({"encoding": "hex"}, "encoding is 'hex'"),
+    ({"encoding": "utf-8\0"}, "encoding is "),
+    ({"encoding": 8}, "encoding is 8"),
+    ({"errors": "nonsense"}, "errors is 'nonsense'"),
+    ({"encoding": "utf-8", "errors": b"strict"}, "errors is b'strict'"),
+]
+
+
+@pytest.mark.parametrize(("fields", "words"), NO_TEXTS)
+def test_an_encoding_that_is_none_is_refused_before_the_guest_is_asked(fields: dict[str, Any], words: str) -> None:
+    reference, agent = port()
+    with agent:  # which answers nothing
+        guest = Guest(reference, None)
+        calls: list[Callable[[], Any]] = [
+            lambda: guest.run(["true"], timeout=0.1, **fields),
+            lambda: guest.open("/x", "w", timeout=0.1, **fields),
+            lambda: guest.read_text("/x", timeout=0.1, **fields),
+            lambda: guest.write_text("/x", "text", timeout=0.1, **fields),
+        ]
+        for call in calls:
+            with pytest.raises((applevz.InvalidArgumentError, applevz.InvalidArgumentTypeError), match=words):
+                call()
+
+
+@pytest.mark.parametrize(("fields", "words"), NO_TEXTS)
+def test_an_awaited_call_refuses_such_an_encoding_as_early(fields: dict[str, Any], words: str) -> None:
+    async def main() -> None:
+        reference, agent = port()
+        with agent:
+            guest = AwaitedGuest(reference, None)
+            calls: list[Callable[[], Any]] = [
+                lambda: guest.run(["true"], timeout=0.1, **fields),
+                lambda: guest.open("/x", "w", timeout=0.1, **fields),
+                lambda: guest.read_text("/x", timeout=0.1, **fields),
+                lambda: guest.write_text("/x", "text", timeout=0.1, **fields),
+            ]
+            for call in calls:
+                with pytest.raises((applevz.InvalidArgumentError, applevz.InvalidArgumentTypeError), match=words):
+                    await call()
+
+    asyncio.run(main())
+
+
 def test_what_cannot_be_opened_or_done_says_why(guest: Guest, tmp_path: Path) -> None:
     (tmp_path / "there").touch()
     for path, mode, builtin in [
@@ -125,6 +172,9 @@ def test_what_cannot_be_opened_or_done_says_why(guest: Guest, tmp_path: Path) ->
     for fields in ({"encoding": "utf-8"}, {"errors": "strict"}, {"newline": "\n"}):
         with pytest.raises(ValueError, match=next(iter(fields))):
             guest.open("/x", "rb", **fields)  # type: ignore[arg-type]
+    for newline in ("x", "\n\r", 1):
+        with pytest.raises((ValueError, TypeError), match="newline is"):
+            guest.open(tmp_path / "there", "r", newline=newline)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="buffering"):
         guest.open(tmp_path / "there", "r", buffering=0)
     with guest.open(tmp_path / "there", "wb") as file, pytest.raises(io.UnsupportedOperation):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -271,8 +272,40 @@ def test_the_time_of_the_whole_call_is_bounded(server: ImageServer, cache: Path,
 def test_nobody_there_is_an_error_that_says_so(cache: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    with pytest.raises(applevz.DownloadError, match="Connection refused"):
+    with pytest.raises(applevz.DownloadError, match="Connection refused") as caught:
         images.pull(f"http://127.0.0.1:{port}/x", checksum=sha256(b"x"), cache=cache)
+    tells_of_the_ways_without(caught.value)
+
+
+def tells_of_the_ways_without(error: applevz.Error) -> None:
+    suggestion = error.recovery_suggestion or ""
+    for way in ("reaches", "images.of(", "images.build_debian(", "images.pull(address, checksum="):
+        assert suggestion.count(way) == 1, suggestion
+
+
+def test_an_image_that_is_not_given_out_is_told_with_the_ways_without(server: ImageServer, cache: Path) -> None:
+    with pytest.raises(applevz.DownloadError, match="404 Not Found") as caught:
+        images.pull(f"{server.url}gone", checksum=sha256(b"x"), cache=cache)
+    tells_of_the_ways_without(caught.value)
+
+
+@pytest.mark.parametrize("hosts", [["no-such-host.invalid"], ["no-such-host.invalid", "nor-this-one.invalid"]])
+def test_a_name_that_nobody_knows_is_told_with_the_ways_without(cache: Path, tmp_path: Path, hosts: list[str]) -> None:
+    catalog = tmp_path / "catalog.json"
+    entry = {
+        "default": "1",
+        "versions": {"1": []},
+        "architectures": {"x86_64": "x86_64", "aarch64": "aarch64"},
+        "boot": "efi",
+        "folders": [f"https://{host}/" for host in hosts],
+        "files": ["disk.qcow2"],
+        "checksums": "SHA256SUMS",
+    }
+    catalog.write_text(json.dumps({"ours": entry}))
+    with pytest.raises(applevz.DownloadError) as caught:
+        images.pull("ours:1", catalog=catalog, cache=cache)
+    assert all(host in (caught.value.failure_reason or "") for host in hosts)
+    tells_of_the_ways_without(caught.value)
 
 
 def test_a_server_s_certificate_is_looked_at(

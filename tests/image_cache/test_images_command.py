@@ -104,6 +104,18 @@ def test_a_time_out_and_an_interruption_say_what_is_kept(server: ImageServer, ca
     assert told == "\napplevz: interrupted; what was downloaded is kept.\n"
 
 
+def test_what_no_server_gives_is_told_with_the_commands_that_do_without(server: ImageServer, cache: Path) -> None:
+    done = command(cache, "pull", f"{server.url}gone", "--checksum", "0" * 64)
+    assert done.returncode == 1
+    what, why, hint = done.stderr.splitlines()
+    assert what.endswith("cannot be downloaded.")
+    assert "404 Not Found" in why
+    for way in ("reaches", "`applevz run ./FILE`", "`applevz image build-debian ", "`applevz image pull ADDRESS "):
+        assert hint.count(way) == 1, hint
+    # A shell calls no functions.
+    assert "images." not in hint
+
+
 def test_a_terminal_is_shown_how_far_it_is(server: ImageServer, cache: Path, qcow2: bytes) -> None:
     server.files["disk.qcow2"] = Served(qcow2)
     ours, theirs = pty.openpty()

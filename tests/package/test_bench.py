@@ -88,6 +88,7 @@ def test_the_benchmark_measures_every_row(guest_files: Path, tmp_path: Path) -> 
     page.write_text("before\n<!-- bench: begin -->\nold\n<!-- bench: end -->\nafter\n")
     sizes = ["--rounds", "1", "--boots", "1", "--machines", "2", "--large", "300"]
     sizes += ["--commands", "10", "--commands-at-once", "4", "--stream", "2", "--file", "1", "--files", "10"]
+    sizes += ["--tests", "3"]
     files: list[str | Path] = ["--kernel", guest_files / "vmlinux", "--packaged-kernel", guest_files / "vmlinuz"]
     files += ["--initrd", guest_files / "initrd.cpio.gz"]
     with benchmark(*files, *sizes, "--json", figures, "--page", page) as process:
@@ -119,6 +120,12 @@ def test_the_benchmark_measures_every_row(guest_files: Path, tmp_path: Path) -> 
         for name in ["10 commands in turn", "4 commands at once", "restore to a command's result, private, 256 MiB"]:
             assert set(rows[name]["medians"]) == {"applevz"}, name
         assert rows["answers of 4 commands at once that were lost"]["medians"] == {"applevz": 0}
+        tests = {"test with a fresh machine of the plugin's": 3, "test that boots its own machine, 1 of them": 1}
+        for name, count in tests.items():
+            assert len(rows[name]["figures"]["applevz"]) == count, name
+        whole = "3 tests with the plugin and their one boot, each"
+        assert set(rows[whole]["medians"]) == {"applevz"}
+        assert any(whole in target["name"] for target in report["targets"])
 
     names = {target["name"] for target in report["targets"]}
     assert {"start to running, ratio to bare QEMU", "state read (µs)", "import (ms)"} <= names

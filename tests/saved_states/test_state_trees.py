@@ -96,7 +96,12 @@ def command(*words: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_configuration_is_held_against_a_state_without_a_machine(
-    configure: Configure, machine: MakeMachine, base: Path, tmp_path: Path, script: Script
+    configure: Configure,
+    machine: MakeMachine,
+    base: Path,
+    tmp_path: Path,
+    script: Script,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     platform, another = (
         applevz.GenericPlatformConfiguration(applevz.GenericMachineIdentifier.random()) for _ in range(2)
@@ -130,6 +135,16 @@ def test_a_configuration_is_held_against_a_state_without_a_machine(
     os.utime(base, ns=(0, states.inspect(state).disks[0].written_ns or 0))
     with pytest.raises(applevz.RestoreError, match="The version of QEMU is 9.9; the saved state was made with"):
         states.check_configuration(state, configure(**fields()))
+    # One that is slow says nothing of its version, and is not to blame for that.
+    monkeypatch.setenv("APPLEVZ_QEMU_TIMEOUT", "1")
+    script(late=3600)
+    with pytest.raises(applevz.RestoreError, match="--version did not end within 3 s") as late:
+        states.check_configuration(state, configure(**fields()))
+    assert str(late.value.recovery_suggestion).startswith("Try again when the host is less busy")
+    script(version=["none", 0])
+    with pytest.raises(applevz.RestoreError, match=r"--version says: QEMU emulator version none\.0") as mute:
+        states.check_configuration(state, configure(**fields()))
+    assert str(mute.value.recovery_suggestion).startswith("Install QEMU again")
     assert children() == before
 
 

@@ -393,6 +393,25 @@ def test_a_state_that_is_damaged_or_was_refused_is_not_found_and_one_in_its_plac
     assert state.found() is None
 
 
+def test_a_folder_in_the_place_of_a_state_is_named_and_is_in_the_way_of_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    put(cache, "a")
+    folder = cache / "states" / "b.state"
+    folder.mkdir()
+    with pytest.raises(applevz.POSIXError, match="cannot be used, because of") as caught:
+        put(cache, "b")
+    assert isinstance(caught.value, IsADirectoryError)
+    assert caught.value.filename == str(folder)
+    assert str(folder) in str(caught.value)
+    assert caught.value.recovery_suggestion == "Move that folder away: a file has its name."
+    monkeypatch.setattr(cached_states, "_MOST_STATES", 1)
+    put(cache, "c")
+    assert names(images.cached_states(cache=cache)) == ["c"]
+    assert folder.is_dir()
+
+
 def needing(image: Path) -> dict[str, Any]:
     """What a state says that needs an image which it does not hold."""
     status = image.stat()

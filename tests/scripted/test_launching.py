@@ -188,6 +188,13 @@ def test_what_is_missing_on_this_host_is_said_before_anything_is_downloaded(
     script()
     with pytest.raises(applevz.NotSupportedError, match="QEMU does not say what it has"):
         applevz.launch("debian:13", cache=cache)
+    # One that is slow is not to blame.
+    monkeypatch.setenv("APPLEVZ_QEMU_TIMEOUT", "1")
+    script(answers={"qom-list-types": ""})
+    with pytest.raises(applevz.NotSupportedError, match="did not answer the command .* within 3 s") as late:
+        applevz.launch("debian:13", cache=cache)
+    assert str(late.value.recovery_suggestion).startswith("Try again when the host is less busy")
+    monkeypatch.delenv("APPLEVZ_QEMU_TIMEOUT")
     monkeypatch.delenv("APPLEVZ_QEMU")
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "pycdlib", None)

@@ -5,6 +5,7 @@
 The environment's APPLEVZ_QEMU_SCRIPT is a JSON object:
 
     version      [7, 2] by default: what it greets with, and what --version says
+    late         how many seconds it takes to say that
     greeting     the raw text it greets with in place of a greeting; "" for none
     die          [status, "last words"]: it ends so before it greets
     words        what it writes to its standard error before it greets
@@ -79,6 +80,7 @@ def main() -> None:
     script: dict[str, Any] = json.loads(os.environ["APPLEVZ_QEMU_SCRIPT"])
     major, minor = script.get("version", [7, 2])
     if sys.argv[1:] == ["--version"]:
+        time.sleep(script.get("late", 0))
         print(f"QEMU emulator version {major}.{minor}.0 (scripted)")
         return
     if "die" in script:

@@ -166,6 +166,48 @@ def test_a_guest_without_agent_and_one_that_ignores_its_power_button(
     machine.shutdown(ShutdownPolicy.HALT, timeout=PATIENCE)
 
 
+# What such a guest's kernel may lack, and how it is heard without that.
+DRIVERS = ("virtio_console", "virtio_mmio", "virtio_pci", "early_console=True")
+
+
+def test_a_guest_that_has_printed_nothing_may_lack_the_drivers_of_a_console(
+    machine: applevz.VirtualMachine, hypervisor: FakeHypervisor
+) -> None:
+    hypervisor.guest = FakeGuest(agent=False)
+    machine.start(timeout=PATIENCE)
+    with pytest.raises(applevz.GuestNotAnsweringError) as silent:
+        machine.guest.wait(timeout=0.1)
+    assert silent.value.failure_reason == "Its console has printed nothing so far."
+    with pytest.raises(applevz.TimeoutError) as unread:
+        machine.console.read(timeout=0)
+    for error in (silent.value, unread.value):
+        assert all(words in (error.recovery_suggestion or "") for words in DRIVERS)
+
+    # One that prints has them: its words are told, and nothing of drivers.
+    hypervisor.machine.print("login: ")
+    machine.console.read_until("login: ", timeout=PATIENCE)
+    with pytest.raises(applevz.GuestNotAnsweringError, match="login: ") as heard:
+        machine.guest.wait(timeout=0.1)
+    with pytest.raises(applevz.TimeoutError) as read:
+        machine.console.read(timeout=0)
+    for error in (heard.value, read.value):
+        assert not any(words in (error.recovery_suggestion or "") for words in DRIVERS)
+
+
+def test_an_awaited_guest_that_has_printed_nothing_may_lack_them_as_well(
+    configuration: applevz.VirtualMachineConfiguration, hypervisor: FakeHypervisor
+) -> None:
+    async def main() -> None:
+        hypervisor.guest = FakeGuest(agent=False)
+        async with applevz.aio.VirtualMachine(configuration) as machine:
+            await machine.start(timeout=PATIENCE)
+            with pytest.raises(applevz.GuestNotAnsweringError) as silent:
+                await machine.guest.wait(timeout=0.1)
+            assert all(words in (silent.value.recovery_suggestion or "") for words in DRIVERS)
+
+    asyncio.run(main())
+
+
 def test_its_display_shows_what_was_given(hypervisor: FakeHypervisor, configure: Configure) -> None:
     graphics = [applevz.VirtioGraphicsDeviceConfiguration()]
     with applevz.VirtualMachine(configure(graphics_devices=graphics)) as machine:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import select
-import signal
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -18,6 +17,8 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from types import FrameType, TracebackType
 from typing import Any, Final
+
+from .signals import SignalHandlers
 
 __all__ = ["Attachment", "Notice"]
 
@@ -49,7 +50,7 @@ class Attachment:
     def __init__(self, signals: Iterable[int]) -> None:
         self.notices: SimpleQueue[Notice] = SimpleQueue()
         self._signals = tuple(signals)
-        self._handlers: dict[int, Any] = {}
+        self._handlers = SignalHandlers()
         self._wake_reading = self._wake_writing = -1
         self._input: threading.Thread | None = None
         self._is_over = False
@@ -59,8 +60,7 @@ class Attachment:
     def __enter__(self) -> Attachment:
         self._wake_reading, self._wake_writing = os.pipe()
         try:
-            for number in self._signals:
-                self._handlers[number] = signal.signal(number, self._signalled)
+            self._handlers.set(dict.fromkeys(self._signals, self._signalled))
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -69,9 +69,7 @@ class Attachment:
     def __exit__(
         self, kind: type[BaseException] | None, exception: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for number, handler in self._handlers.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        self._handlers.clear()
+        self._handlers.put_back()
         # The reader of the input ends at once, and leaves what is typed from here on to the next program. If it waits
         # for a guest that takes nothing, it reads nothing either: it finds this when the guest is gone.
         self._is_over = True

@@ -11,7 +11,7 @@ import sys
 import traceback
 from typing import Final
 
-from ..errors import CFError, Error, TimeoutError
+from ..errors import CFError, DownloadError, Error, TimeoutError
 from .verbosity import is_verbose
 
 __all__ = [
@@ -29,6 +29,12 @@ INTERRUPTED: Final = 130
 BROKEN_PIPE: Final = 141
 
 _DEEPEST: Final = 16
+# What WITHOUT_DOWNLOAD says, for a shell.
+_WITHOUT_DOWNLOAD: Final = (
+    "Without that server: `applevz run ./FILE` takes an image that is here, `applevz image build-debian trixie --boot "
+    "efi` makes a Debian of a mirror's packages and prints its path for `applevz run`, and `applevz image pull ADDRESS "
+    "--checksum SUM` does so with the file of a mirror."
+)
 
 
 class Interrupted(Exception):  # noqa: N818  # no error: somebody wanted it
@@ -46,6 +52,10 @@ class Stopped(Exception):  # noqa: N818  # no error: somebody wanted it
 def show(error: Error, hint: str = "") -> None:
     """Two lines and a hint."""
     suggestion = " ".join(part for part in (error.recovery_suggestion, hint) if part)
+    if isinstance(error, DownloadError):
+        from .._images.transport import WITHOUT_DOWNLOAD
+
+        suggestion = suggestion.replace(WITHOUT_DOWNLOAD, _WITHOUT_DOWNLOAD)
     if isinstance(error, TimeoutError) and not suggestion:
         suggestion = "--timeout allows more."
     show_words(error.localized_description, error.failure_reason or "", suggestion)

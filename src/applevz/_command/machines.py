@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -30,6 +29,7 @@ from .failures import Stopped
 from .machine_options import MachineOptions, Share
 from .progress import progress_bars
 from .restoring import configuration_of_state, lasting_seed, prepare_saving, write_beside
+from .signals import SignalHandlers
 
 __all__ = ["copy_into", "copy_out_of", "ended_by_signals", "prepare_guest", "running", "save"]
 
@@ -46,12 +46,12 @@ def ended_by_signals(numbers: Sequence[int]) -> Iterator[None]:
     def stop(number: int, frame: FrameType | None) -> None:
         raise Stopped(number)
 
-    handlers = {number: signal.signal(number, stop) for number in numbers}
+    handlers = SignalHandlers()
+    handlers.set(dict.fromkeys(numbers, stop))
     try:
         yield
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        handlers.put_back()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from types import FrameType, TracebackType
 from typing import Any, Final
 
 from ..errors import InvalidArgumentError, make
+from .signals import SignalHandlers
 
 __all__ = ["DETACH_KEY", "RawTerminal", "detach_key", "is_terminal", "size_of"]
 
@@ -63,18 +64,15 @@ class RawTerminal:
         self._descriptor = descriptor
         self._resized = resized
         self._saved: list[Any] = []
-        self._handlers: dict[int, Any] = {}
+        self._handlers = SignalHandlers()
 
     def __enter__(self) -> RawTerminal:
         self._saved = termios.tcgetattr(self._descriptor)
         atexit.register(self._put_back)
         try:
-            for number, handler in (
-                (signal.SIGWINCH, self._size_changed),
-                (signal.SIGTSTP, self._stop),
-                (signal.SIGCONT, self._continue),
-            ):
-                self._handlers[number] = signal.signal(number, handler)
+            self._handlers.set(
+                {signal.SIGWINCH: self._size_changed, signal.SIGTSTP: self._stop, signal.SIGCONT: self._continue}
+            )
             self._make_raw()
         except BaseException:
             self.__exit__(None, None, None)
@@ -85,10 +83,7 @@ class RawTerminal:
         self, kind: type[BaseException] | None, exception: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._put_back()
-        for number, handler in self._handlers.items():
-            # One that Python did not set cannot be set by it again.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-        self._handlers.clear()
+        self._handlers.put_back()
         atexit.unregister(self._put_back)
 
     def _make_raw(self) -> None:

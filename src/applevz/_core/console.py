@@ -34,7 +34,7 @@ from .deadline import Deadline
 from .panics import panics_in
 from .states import ENDED
 
-__all__ = ["LONGEST", "BaseConsole", "End", "Waits", "console_of"]
+__all__ = ["LONGEST", "SILENT", "BaseConsole", "End", "Waits", "console_of"]
 
 Result = TypeVar("Result")
 
@@ -49,6 +49,12 @@ _CHUNK: Final = 1 << 16
 LONGEST: Final = 1 << 24
 _TAIL: Final = 1 << 16
 _SHOWN: Final = 200
+# What is said of a guest whose kernel has printed nothing. It reaches the agent's port by the same drivers.
+SILENT: Final = (
+    "Look whether the guest's kernel has the drivers of a console, virtio_console and virtio_mmio or virtio_pci: built "
+    "in, or as modules that its initial RAM disk loads. On Linux hosts LinuxBootLoader(early_console=True) shows what "
+    "a kernel prints without them."
+)
 
 
 class End:
@@ -295,9 +301,10 @@ class BaseConsole(Unique):
             console = other()
             if console is not None:
                 console.catch_up()
-                if last := console.tail[-_SHOWN:]:
-                    reason += f" On {name}: {last!r}"
-        return make(kind, description, reason)
+                if tail := console.tail[-_SHOWN:]:
+                    last = tail
+                    reason += f" On {name}: {tail!r}"
+        return make(kind, description, reason, SILENT if self._is_kernels and not last else "")
 
 
 def console_of(attachment: FileHandleSerialPortAttachment) -> BaseConsole | None:

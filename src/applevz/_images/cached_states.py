@@ -86,7 +86,8 @@ class CachedState:
         self._store.remove_work(task)
         with self._store.errors(self.path.parent):
             _remove_useless(self._store)
-            states = sorted(self.path.parent.glob(f"*{_STATE}"), key=_last_use, reverse=True)
+            files = [path for path in self.path.parent.glob(f"*{_STATE}") if not path.is_dir()]
+            states = sorted(files, key=_last_use, reverse=True)
             for path in states[_MOST_STATES:]:
                 _remove(path)
 

@@ -27,7 +27,7 @@ from .importing import convert_chain, hash_file, limits_argument, name_of_file, 
 from .signatures import Verdict, check_signature
 from .store import Store, image_name
 from .task import Task
-from .transport import check_url
+from .transport import WITHOUT_DOWNLOAD, check_url
 
 __all__ = ["pull"]
 
@@ -195,7 +195,7 @@ class _CatalogPlan(_Plan):
             DownloadError,
             f"No server tells what {self.name!r} is.",
             f"{reasons}.",
-            "Call again later, or give the address of the image and its checksum.",
+            f"Look whether this host reaches a server, or call again later. {WITHOUT_DOWNLOAD}",
         )
 
     def _find_in(self, task: Task, folder: str, folders: list[str], silence: float) -> _Found:

@@ -75,11 +75,17 @@ class Store:
         except Error:
             raise
         except OSError as error:
+            # Of two names the second is what was to be replaced.
+            names = [name for name in (error.filename2, error.filename) if isinstance(name, str)]
+            where = Path(names[0]) if names else path
+            because = "" if where == self.folder else f", because of {str(where)!r}"
             raise make_posix(
                 error,
-                f"The cache {str(self.folder)!r} cannot be used.",
-                "Name a folder that this user may write to as cache, with room on its disk.",
-                os.fsencode(error.filename if isinstance(error.filename, str) else path),
+                f"The cache {str(self.folder)!r} cannot be used{because}.",
+                "Move that folder away: a file has its name."
+                if isinstance(error, IsADirectoryError)
+                else "Name a folder that this user may write to as cache, with room on its disk.",
+                os.fsencode(where),
             ) from error
 
     # ---- Locks ----

@@ -22,12 +22,19 @@ from typing import Any, Final
 from ..errors import DownloadError, Error, InvalidArgumentError, make
 from .task import Task
 
-__all__ = ["Response", "UnreachableError", "check_url", "nobody_gives", "redirected", "request"]
+__all__ = [
+    "WITHOUT_DOWNLOAD", "Response", "UnreachableError", "check_url", "nobody_gives", "redirected", "request",
+]  # fmt: skip
 
 _REDIRECTS: Final = 10
 _CHUNK: Final = 256 << 10
 # A server that sends less than that, over the time that it may be silent, is given up.
 _LEAST_BYTES_A_SECOND: Final = 1024
+# The ways to an image where a server does not give it. The command line says them in its own words.
+WITHOUT_DOWNLOAD: Final = (
+    "Without that server: images.of(file) takes an image that is here, images.build_debian() makes a Debian of a "
+    "mirror's packages, and images.pull(address, checksum=…) takes the file of a mirror."
+)
 
 
 class UnreachableError(Exception):
@@ -279,5 +286,6 @@ def nobody_gives(what: str, words: list[str]) -> Error:
         DownloadError,
         f"{what} cannot be downloaded.",
         "; ".join(words) + ".",
-        "Look whether this host reaches the server. What was downloaded is kept, and gone on with by the next call.",
+        "Look whether this host reaches the server. What was downloaded is kept, and gone on with by the next call. "
+        f"{WITHOUT_DOWNLOAD}",
     )

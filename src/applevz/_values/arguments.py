@@ -7,6 +7,7 @@ error names the field and the value.
 
 from __future__ import annotations
 
+import codecs
 import operator
 import os
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ __all__ = [
     "PathLike",
     "boolean",
     "descriptor",
+    "encoding",
     "instance",
     "integer",
     "items",
@@ -77,6 +79,36 @@ def text(field: str, value: str) -> bytes:
         ) from None
     _refuse_nul(field, value, data)
     return data
+
+
+def encoding(name: str | None, errors: str | None = None) -> None:
+    """Raises for an `encoding` and `errors` that Python does not have for text. None stands for a default."""
+    for field, value in (("encoding", name), ("errors", errors)):
+        if value is not None and not isinstance(value, str):
+            raise wrong_type(field, value, "text (str)")
+    if name is not None:
+        try:
+            # As `bytes.decode` has it, which refuses "hex".
+            is_for_text = getattr(codecs.lookup(name), "_is_text_encoding", True)
+        except (LookupError, ValueError):
+            is_for_text = False
+        if not is_for_text:
+            raise make(
+                InvalidArgumentError,
+                f"encoding is {shown(name)}, which is none of text.",
+                "",
+                'Give one that Python has, as "utf-8" or "latin-1".',
+            )
+    if errors is not None:
+        try:
+            codecs.lookup_error(errors)
+        except (LookupError, ValueError):
+            raise make(
+                InvalidArgumentError,
+                f"errors is {shown(errors)}, which Python does not know.",
+                "",
+                'Give what `bytes.decode` takes, as "strict", "replace" or "surrogateescape".',
+            ) from None
 
 
 def path(field: str, value: PathLike) -> bytes:

@@ -23,6 +23,7 @@ from .._core.guest.streams import ERRORS, INPUT, OUTPUT, Result, Stream, Waits
 from .._core.guest.trees import Progress, copy_in, copy_out
 from .._native import Reference
 from .._values.arguments import PathLike
+from .._values.arguments import encoding as check_encoding
 from ..errors import Error, GuestNotAnsweringError
 from ._pump import Pump
 from .console import Console
@@ -394,6 +395,7 @@ class Guest(BaseGuest):
         self, path: PathLike, encoding: str = "utf-8", errors: str = "strict", timeout: float | None = None
     ) -> str:
         """`read_bytes`, as text. Line ends stay as they are."""
+        check_encoding(encoding, errors)
         return (await self.read_bytes(path, timeout)).decode(encoding, errors)
 
     async def write_text(

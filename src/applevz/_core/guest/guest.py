@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..._native import Reference
 from ..._values.arguments import boolean, instance
+from ..._values.arguments import encoding as check_encoding
 from ..._values.unique import Unique
 from ...errors import Error, GuestNotAnsweringError, InvalidArgumentError, InvalidStateError, TimeoutError, make
-from ..console import BaseConsole
+from ..console import SILENT, BaseConsole
 from ..deadline import Deadline
 from ..panics import PanicWatch
 from .files import path_in_guest, read_file, write_file
@@ -56,11 +57,11 @@ class BaseGuest(Unique):
         """The error, with the last that the consoles printed."""
         last = b" ... ".join(tail[-_SHOWN:] for tail in printed if tail)
         reason = f"The last that its console printed: {last!r}" if last else "Its console has printed nothing so far."
+        suggestion = "Look whether the agent runs in the guest, and allow more time."
+        if self._consoles and not last:
+            suggestion += f" {SILENT}"
         return make(
-            GuestNotAnsweringError,
-            error.localized_description,
-            reason if self._consoles else "",
-            "Look whether the agent runs in the guest, and allow more time.",
+            GuestNotAnsweringError, error.localized_description, reason if self._consoles else "", suggestion
         )
 
     def _run_steps(
@@ -83,6 +84,7 @@ class BaseGuest(Unique):
         user: str | None,
     ) -> Waits[subprocess.CompletedProcess[Any]]:
         boolean("check", check)
+        check_encoding(encoding, errors)
         if boolean("capture_output", capture_output):
             stdout = PIPE if stdout is None else stdout
             stderr = PIPE if stderr is None else stderr
@@ -240,4 +242,5 @@ def no_guest() -> Error:
 def checked_text(value: Any, encoding: str, errors: str) -> bytes:
     """The bytes of a text that is written to a file."""
     instance("data", value, (str,))
+    check_encoding(encoding, errors)
     return str(value).encode(encoding, errors)

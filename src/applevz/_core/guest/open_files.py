@@ -12,6 +12,7 @@ import stat
 import struct
 from typing import Any, Final, NamedTuple
 
+from ..._values.arguments import encoding as check_encoding
 from ..._values.arguments import integer, shown, wrong_type
 from ..._values.unique import Unique
 from ...errors import Error, InvalidArgumentError, InvalidStateError, TimeoutError, make
@@ -32,6 +33,7 @@ _FLAGS: Final = {
     "x": _WRITE | _CREATE | _EXCLUSIVE,
     "a": _WRITE | _CREATE | _APPEND,
 }
+_NEWLINES: Final = (None, "", "\n", "\r", "\r\n")
 _STATUS: Final = struct.Struct("<QI")
 _NOT_SEEKABLE: Final = 29
 # The last position.
@@ -82,6 +84,13 @@ def mode_of(mode: Any, buffering: Any = -1, *, encoding: Any = None, errors: Any
         for field, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
             if value is not None:
                 raise make(InvalidArgumentError, f"{field} is {shown(value)}, and mode is {shown(mode)}.")
+    else:
+        check_encoding(encoding, errors)
+        if newline is not None and not isinstance(newline, str):
+            raise wrong_type("newline", newline, "text (str)")
+        if newline not in _NEWLINES:
+            suggestion = 'Give "\\n", "\\r" or "\\r\\n", "", or None, as to `open`.'
+            raise make(InvalidArgumentError, f"newline is {shown(newline)}.", "", suggestion)
     return Mode(_FLAGS[verbs[0]], "b" in mode, mode)
 
 

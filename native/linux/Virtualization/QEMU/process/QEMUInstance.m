@@ -22,11 +22,9 @@ enum {
     SERVER_KILL_MILLISECONDS = 1000,
 };
 
-/// How long an answer may take before QEMU is given up. Long: a pause waits for the host's disks.
+/// Long: a pause waits for the host's disks.
 static NSTimeInterval answer_seconds(void) {
-    const char *text = getenv("APPLEVZ_QEMU_TIMEOUT");
-    double seconds = text != NULL ? atof(text) : 0;
-    return seconds > 0 ? seconds : 60;
+    return QEMUAnswerSeconds(60);
 }
 
 static NSError *start_error(NSString *reason, NSError *underlying) {

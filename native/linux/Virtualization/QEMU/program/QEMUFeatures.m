@@ -8,13 +8,13 @@
 #import <json_values.h>
 #import <shown_text.h>
 
-// For all questions together. A start takes 50 milliseconds; a host may be busy.
-enum { ANSWER_SECONDS = 20 };
+static NSError *error_with_advice(NSString *reason, NSString *advice, NSError *_Nullable underlying) {
+    return VZErrorWithReason(VZErrorNotSupported, @"QEMU does not say what it has.", reason, advice, underlying);
+}
 
 static NSError *silent_error(NSString *reason, NSError *_Nullable underlying) {
-    return VZErrorWithReason(VZErrorNotSupported, @"QEMU does not say what it has.", reason,
-                             @"Install QEMU again, or name another one in the environment variable APPLEVZ_QEMU.",
-                             underlying);
+    return error_with_advice(
+        reason, @"Install QEMU again, or name another one in the environment variable APPLEVZ_QEMU.", underlying);
 }
 
 /// The texts under a key of an answer, which is a list of objects.
@@ -118,7 +118,10 @@ static NSSet<NSString *> *names_of(id answer, NSString *key) {
                        [weak_process reap];
                    }];
     });
-    error = [self askOver:control onQueue:queue];
+    NSTimeInterval seconds = QEMUQuestionSeconds();
+    dispatch_time_t latest = dispatch_time(DISPATCH_TIME_NOW, (int64_t)(seconds * NSEC_PER_SEC));
+    error = [self askOver:control onQueue:queue seconds:seconds];
+    BOOL isLate = error != nil && dispatch_time(DISPATCH_TIME_NOW, 0) >= latest;
     dispatch_sync(queue, ^{
         [process endNow];
         words = process.lastWords;
@@ -129,11 +132,15 @@ static NSSet<NSString *> *names_of(id answer, NSString *key) {
         error = silent_error([NSString stringWithFormat:@"%@ Its last words: %@", error.localizedFailureReason,
                                                         applevz_shown_words(words)],
                              error);
+    if (isLate)
+        return error_with_advice(error.localizedFailureReason, QEMULateAdvice, error);
     // One that is too old for these questions says so best by its version.
     return QEMUVersionErrorOfProgram(path) ?: error;
 }
 
-- (NSError *)askOver:(HostDescriptor *)socket onQueue:(dispatch_queue_t)queue {
+- (NSError *)askOver:(HostDescriptor *)socket
+             onQueue:(dispatch_queue_t)queue
+             seconds:(NSTimeInterval)seconds {
     dispatch_semaphore_t answered = dispatch_semaphore_create(0);
     QMPConnection *connection = [[QMPConnection alloc] initWithSocket:socket queue:queue name:@"QEMU 0"];
     __block NSDictionary *greeting = nil;
@@ -149,7 +156,7 @@ static NSSet<NSString *> *names_of(id answer, NSString *key) {
             [connection execute:question
                       arguments:nil
                      descriptor:nil
-                        seconds:ANSWER_SECONDS
+                        seconds:seconds
                      completion:^(id result, NSError *error) {
                          [answers addObject:result ?: [NSNull null]];
                          refusal = refusal ?: error;

@@ -10,6 +10,9 @@
 #import <errno.h>
 #import <json_values.h>
 
+// It is asked while a machine starts.
+enum { SERVER_VERSION_SECONDS = 3 };
+
 static NSString *const InstallServerAdvice =
     @"Install virtiofsd (Debian 12: the package qemu-system-common; later ones and Ubuntu: "
     @"virtiofsd), or name the program in the environment variable APPLEVZ_VIRTIOFSD.";
@@ -75,7 +78,7 @@ static NSArray<NSString *> *descriptions(void) {
     // Without privilege that of QEMU says nothing but in a namespace of its own.
     host_user_maps maps = host_maps_of_user();
     host_share_mounts mounts = {.user_map = maps.user, .group_map = maps.group};
-    NSString *version = QEMUVersionTextOfProgram(_path, host_make_share_mounts, &mounts) ?: @"";
+    NSString *version = QEMUVersionTextOfProgram(_path, SERVER_VERSION_SECONDS, host_make_share_mounts, &mounts, NULL) ?: @"";
     // "virtiofsd version 7.2.0 … the QEMU Project developers"; the other one: "virtiofsd 1.10.0".
     BOOL answer = [version rangeOfString:@"virtiofsd version "].location != NSNotFound;
     @synchronized([QEMUFileServerProgram class]) {

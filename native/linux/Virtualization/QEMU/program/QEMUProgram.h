@@ -6,6 +6,16 @@ NS_ASSUME_NONNULL_BEGIN
 /// The oldest QEMU that is supported: what is asked of it was tried with that one.
 enum { QEMUMinimumMajorVersion = 7, QEMUMinimumMinorVersion = 2 };
 
+/// How long an answer of QEMU's may take before it is given up: APPLEVZ_QEMU_TIMEOUT, or `usual` if that is not set.
+NSTimeInterval QEMUAnswerSeconds(NSTimeInterval usual);
+
+/// The same for a QEMU that runs no machine, and is only asked what it is. A start takes 50 milliseconds; a host may be
+/// busy.
+NSTimeInterval QEMUQuestionSeconds(void);
+
+/// What to do about a QEMU that is given up: it may be slow, or it may be broken.
+extern NSString *const QEMULateAdvice;
+
 /// Whether it is the absolute path of a file that may be executed.
 BOOL QEMUIsProgram(NSString *path);
 

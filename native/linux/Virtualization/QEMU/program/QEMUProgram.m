@@ -5,6 +5,7 @@
 #import "support/VZHostFile+Private.h"
 #import <dlfcn.h>
 #import <gnu/libc-version.h>
+#import <math.h>
 #import <stdlib.h>
 #import <sys/stat.h>
 #import <unistd.h>
@@ -29,6 +30,21 @@ static NSString *install_advice(void) {
             command = [NSString stringWithFormat:@"`%s` as root", installations[i].command];
     return [NSString
         stringWithFormat:@"Run %@, or name QEMU 7.2 or later in the environment variable APPLEVZ_QEMU.", command];
+}
+
+NSString *const QEMULateAdvice =
+    @"Try again when the host is less busy, or allow more seconds by the environment variable APPLEVZ_QEMU_TIMEOUT. If "
+    @"QEMU never answers, install it again, or name another one in the environment variable APPLEVZ_QEMU.";
+
+NSTimeInterval QEMUAnswerSeconds(NSTimeInterval usual) {
+    const char *text = getenv("APPLEVZ_QEMU_TIMEOUT");
+    double seconds = text != NULL ? atof(text) : 0;
+    return seconds > 0 ? seconds : usual;
+}
+
+NSTimeInterval QEMUQuestionSeconds(void) {
+    // No fewer than a start may take, and no more than fit into an int of milliseconds.
+    return fmin(fmax(QEMUAnswerSeconds(20), 3), 1000000);
 }
 
 BOOL QEMUIsProgram(NSString *path) {

@@ -13,13 +13,15 @@ NSError *QEMUSoundError(void) {
     NSString *path = [QEMUProgram pathWithError:&error];
     if (path == nil)
         return error;
-    NSString *version = QEMUVersionOfProgram(path);
-    if (version != nil && QEMUVersionIsAtLeast(version, SOUND_MAJOR, SOUND_MINOR))
+    NSString *version = QEMUVersionOfProgram(path, &error);
+    if (version == nil)
+        return error;
+    if (QEMUVersionIsAtLeast(version, SOUND_MAJOR, SOUND_MINOR))
         return nil;
     return VZErrorWithReason(
         VZErrorNotSupported, @"Guests have no sound on this host.",
         [NSString stringWithFormat:@"QEMU %@ has no virtio sound device; %d.%d is the first that has.",
-                                   version ?: @"of an unknown version", SOUND_MAJOR, SOUND_MINOR],
+                                   version, SOUND_MAJOR, SOUND_MINOR],
         @"Install a newer QEMU, name one in the environment variable APPLEVZ_QEMU, or leave audioDevices "
         @"empty.",
         nil);

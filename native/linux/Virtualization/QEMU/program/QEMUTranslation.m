@@ -19,7 +19,7 @@ static BOOL threads_are_safe(void) {
         if (answer != nil)
             return answer.boolValue;
     }
-    NSString *version = QEMUVersionOfProgram(path);
+    NSString *version = QEMUVersionOfProgram(path, NULL);
     BOOL safe = version != nil && QEMUVersionIsAtLeast(version, THREADS_MAJOR, THREADS_MINOR);
     @synchronized([QEMUProgram class]) {
         // One that could not be started at this moment says something else later.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUVersion.h"
 #import "support/VZErrors+Private.h"
+#import "support/VZHostFile+Private.h"
 #import "host/HostProcess.h"
 #import "QEMUProgram.h"
 #import <json_values.h>
 #import <limits.h>
+#import <shown_text.h>
 #import <stdio.h>
-
-enum { VERSION_MILLISECONDS = 3000 };
 
 static BOOL is_at_least(int major, int minor, int wanted_major, int wanted_minor) {
     return major > wanted_major || (major == wanted_major && minor >= wanted_minor);
@@ -48,7 +48,8 @@ BOOL QEMUVersionIsAtLeast(NSString *version, int major, int minor) {
            is_at_least(numbers[0], numbers[1], major, minor);
 }
 
-NSString *QEMUVersionTextOfProgram(NSString *path, host_child_function prepare, void *context) {
+NSString *QEMUVersionTextOfProgram(NSString *path, NSTimeInterval seconds, host_child_function prepare, void *context,
+                                   BOOL *isLate) {
     host_process_failure failure;
     HostProcess *process = [[HostProcess alloc] initWithPath:path
                                                    arguments:@[ @"--version" ]
@@ -59,27 +60,43 @@ NSString *QEMUVersionTextOfProgram(NSString *path, host_child_function prepare, 
                                                  confinement:NULL
                                                 controlGroup:nil
                                                      failure:&failure];
-    if ([process hasEndedWithin:VERSION_MILLISECONDS])
+    BOOL hasEnded = process == nil || [process hasEndedWithin:(int)(seconds * 1000)];
+    if (hasEnded)
         [process reap];
     else
         [process endNow];
+    if (isLate != NULL)
+        *isLate = !hasEnded;
     NSString *words = process.lastWords;
     return words.length > 0 ? words : nil;
 }
 
-static BOOL read_version(NSString *path, int *major, int *minor) {
-    NSString *text = QEMUVersionTextOfProgram(path, NULL, NULL) ?: @"";
+static BOOL read_version(NSString *path, int *major, int *minor, NSError **error) {
+    NSTimeInterval seconds = QEMUQuestionSeconds();
+    BOOL isLate = NO;
+    NSString *text = QEMUVersionTextOfProgram(path, seconds, NULL, NULL, &isLate) ?: @"";
     NSRange place = [text rangeOfString:@"QEMU emulator version "];
-    return place.location != NSNotFound &&
-           sscanf([text substringFromIndex:NSMaxRange(place)].UTF8String, "%d.%d", major, minor) == 2;
+    if (place.location != NSNotFound &&
+        sscanf([text substringFromIndex:NSMaxRange(place)].UTF8String, "%d.%d", major, minor) == 2)
+        return YES;
+    NSString *reason = nil;
+    if (isLate)
+        reason = [NSString stringWithFormat:@"%@ --version did not end within %g s.", VZQuoted(path), seconds];
+    else if (text.length > 0)
+        reason = [NSString stringWithFormat:@"%@ --version says: %@", VZQuoted(path), applevz_shown_words(text)];
+    else
+        reason = [NSString stringWithFormat:@"%@ --version says nothing.", VZQuoted(path)];
+    NSString *advice = @"Install QEMU again, or name another one in the environment variable APPLEVZ_QEMU.";
+    return VZRefuse(error, VZErrorWithReason(VZErrorNotSupported, @"QEMU does not say its version.", reason,
+                                             isLate ? QEMULateAdvice : advice, nil));
 }
 
 NSError *QEMUVersionErrorOfProgram(NSString *path) {
     int major, minor;
-    return read_version(path, &major, &minor) ? version_error(major, minor) : nil;
+    return read_version(path, &major, &minor, NULL) ? version_error(major, minor) : nil;
 }
 
-NSString *QEMUVersionOfProgram(NSString *path) {
+NSString *QEMUVersionOfProgram(NSString *path, NSError **error) {
     int major, minor;
-    return read_version(path, &major, &minor) ? [NSString stringWithFormat:@"%d.%d", major, minor] : nil;
+    return read_version(path, &major, &minor, error) ? [NSString stringWithFormat:@"%d.%d", major, minor] : nil;
 }

@@ -65,8 +65,6 @@ NSError *QEMUErrorOfPrivateRestore(NSString *path, VZVirtualMachineConfiguration
     if (error != nil)
         return QEMURestoreErrorOf(error);
     NSString *program = [QEMUProgram pathWithError:&error];
-    NSString *version = program != nil ? QEMUVersionOfProgram(program) : nil;
-    if (program == nil)
-        return QEMURestoreErrorOf(error);
-    return QEMUErrorOfStateForVersion(state, version ?: @"unknown");
+    NSString *version = program != nil ? QEMUVersionOfProgram(program, &error) : nil;
+    return version != nil ? QEMUErrorOfStateForVersion(state, version) : QEMURestoreErrorOf(error);
 }
