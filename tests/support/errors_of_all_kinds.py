@@ -34,8 +34,8 @@ def kinds(kind: type[Error] = Error) -> Iterator[type[Error]]:
 def errors_of_all_kinds() -> list[Error]:
     own = dict.fromkeys(kind for kind in kinds() if kind not in (POSIXError, GuestProcessTimeoutError))
     found = [make(kind, f"What {kind.__name__} is.", "Why ✓.", "What would do.") for kind in own]
-    for number in errno.errorcode:
-        found.append(make_posix(OSError(number, os.strerror(number)), "What.", "Do.", b"/a/file"))
+    numbers = list(errno.errorcode)
+    found += [make_posix(OSError(number, os.strerror(number)), "What.", "Do.", b"/a/file") for number in numbers]
     found.append(make_posix(OSError(4711, "nobody knows"), "What."))
     found.append(exception_of(_create("elsewhere", -3, "What.", "", "")))
     found.append(timed_out("No end.", ["sleep", "1"], Deadline(2.5), b"out", b"err"))
