@@ -35,9 +35,11 @@ that each class also derives from:
     │   ├── InvalidStateError                           RuntimeError
     │   │   └── EndOfConsoleError                       EOFError
     │   ├── GuestUnreachableError                       ConnectionError
-    │   │   └── GuestNotAnsweringError                  TimeoutError
+    │   │   ├── GuestNotAnsweringError                  TimeoutError
+    │   │   └── NoNodeError                             ConnectionError
     │   └── GuestConnectionLostError                    ConnectionError
-    │       └── GuestPanickedError                      ConnectionError
+    │       ├── GuestPanickedError                      ConnectionError
+    │       └── MachineLostError                        ConnectionError
     └── POSIXError, of NSPOSIXErrorDomain               OSError
 
 An error that the operating system caused is also the builtin that Python has for that condition. A missing kernel is an
@@ -91,9 +93,11 @@ __all__ = [
     "InvalidVirtualMachineConfigurationError",
     "InvalidVirtualMachineStateError",
     "InvalidVirtualMachineStateTransitionError",
+    "MachineLostError",
     "NetworkBlockDeviceDisconnectedError",
     "NetworkBlockDeviceNegotiationFailedError",
     "NetworkError",
+    "NoNodeError",
     "NotSupportedError",
     "OperationCancelledError",
     "OutOfDiskSpaceError",
@@ -500,12 +504,21 @@ class GuestNotAnsweringError(GuestUnreachableError, TimeoutError):
     """No agent answered in the guest within the time that was allowed, and nothing was begun there."""
 
 
+class NoNodeError(GuestUnreachableError):
+    """No node of a cluster has a machine for the call, and nothing was begun: `failure_reason` says why, of each."""
+
+
 class GuestConnectionLostError(Error, ConnectionError):
     """The guest's agent went, or its machine stopped, while something was under way: how that ended is not known."""
 
 
 class GuestPanickedError(GuestConnectionLostError):
     """The guest's kernel panicked. What was under way there ended with it."""
+
+
+class MachineLostError(GuestConnectionLostError):
+    """The node of a cluster on which a machine was is gone, or its process died. What was under way in the machine may
+    have run, in part or as a whole. What had not begun raises `NoNodeError` instead, if no other node takes it."""
 
 
 class _SystemError(Error):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,20 @@ def save_ready_guest(guest_files: Path, path: Path) -> Path:
         machine.guest.write_text(MARK, "saved")
         machine.guest.run(["date", "-s", "@1000000000"], check=True, timeout=PATIENCE)
         machine.suspend(to=path, timeout=PATIENCE)
+    return path
+
+
+def qemu_of_another_version(folder: Path) -> Path:
+    """A program that is this host's QEMU, but for what it says of its version."""
+    program = shutil.which("qemu-system-x86_64")
+    path = folder / "another-qemu"
+    path.write_text(
+        f"""#!/bin/sh
+[ "$1" = --version ] && echo "QEMU emulator version 99.1.0" && exit
+exec {program} "$@"
+"""
+    )
+    path.chmod(0o700)
     return path
 
 
