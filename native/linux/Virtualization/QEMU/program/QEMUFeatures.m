@@ -138,9 +138,7 @@ static NSSet<NSString *> *names_of(id answer, NSString *key) {
     return QEMUVersionErrorOfProgram(path) ?: error;
 }
 
-- (NSError *)askOver:(HostDescriptor *)socket
-             onQueue:(dispatch_queue_t)queue
-             seconds:(NSTimeInterval)seconds {
+- (NSError *)askOver:(HostDescriptor *)socket onQueue:(dispatch_queue_t)queue seconds:(NSTimeInterval)seconds {
     dispatch_semaphore_t answered = dispatch_semaphore_create(0);
     QMPConnection *connection = [[QMPConnection alloc] initWithSocket:socket queue:queue name:@"QEMU 0"];
     __block NSDictionary *greeting = nil;

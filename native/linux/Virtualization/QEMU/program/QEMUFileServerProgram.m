@@ -78,7 +78,8 @@ static NSArray<NSString *> *descriptions(void) {
     // Without privilege that of QEMU says nothing but in a namespace of its own.
     host_user_maps maps = host_maps_of_user();
     host_share_mounts mounts = {.user_map = maps.user, .group_map = maps.group};
-    NSString *version = QEMUVersionTextOfProgram(_path, SERVER_VERSION_SECONDS, host_make_share_mounts, &mounts, NULL) ?: @"";
+    NSString *version =
+        QEMUVersionTextOfProgram(_path, SERVER_VERSION_SECONDS, host_make_share_mounts, &mounts, NULL) ?: @"";
     // "virtiofsd version 7.2.0 … the QEMU Project developers"; the other one: "virtiofsd 1.10.0".
     BOOL answer = [version rangeOfString:@"virtiofsd version "].location != NSNotFound;
     @synchronized([QEMUFileServerProgram class]) {

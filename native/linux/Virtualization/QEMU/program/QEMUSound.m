@@ -20,8 +20,8 @@ NSError *QEMUSoundError(void) {
         return nil;
     return VZErrorWithReason(
         VZErrorNotSupported, @"Guests have no sound on this host.",
-        [NSString stringWithFormat:@"QEMU %@ has no virtio sound device; %d.%d is the first that has.",
-                                   version, SOUND_MAJOR, SOUND_MINOR],
+        [NSString stringWithFormat:@"QEMU %@ has no virtio sound device; %d.%d is the first that has.", version,
+                                   SOUND_MAJOR, SOUND_MINOR],
         @"Install a newer QEMU, name one in the environment variable APPLEVZ_QEMU, or leave audioDevices "
         @"empty.",
         nil);
