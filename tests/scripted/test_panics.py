@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from applevz import EventKind, VirtualMachineState
 from applevz._core.panics import panics_in
 from fixtures import Configure, MakeMachine, Script
 from guest_machine import PATIENCE
+from processes import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no QEMU under Apple's framework")
 
@@ -116,6 +118,22 @@ def test_a_reader_sees_the_words_too(started: Callable[..., applevz.VirtualMachi
     prints(vm.console, WORDS)
     assert vm.console.readline(timeout=PATIENCE) == WORDS
     assert [event.console for event in told(vm)] == [WORDS.decode().replace("\r\n", "\n")]
+
+
+def test_who_waits_for_an_agent_is_told_when_the_last_words_of_a_panic_come(
+    started: Callable[..., applevz.VirtualMachine],
+) -> None:
+    """The first ones were told to somebody before."""
+    vm = started(guest_agent=True)
+    prints(vm.console, WORDS + END[:30])
+    assert vm.console.read_until(END[:30], timeout=PATIENCE) == WORDS + END[:30]
+    assert len(told(vm)) == 1
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(vm.guest.wait, timeout=PATIENCE)
+        assert eventually(lambda: not vm.guest._session.is_idle)
+        prints(vm.console, END[30:])
+        with pytest.raises(applevz.GuestPanickedError, match="end Kernel panic"):
+            waiting.result(PATIENCE)
 
 
 def test_an_event_that_is_waited_for_comes_by_the_console(started: Callable[..., applevz.VirtualMachine]) -> None:

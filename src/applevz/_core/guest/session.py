@@ -29,7 +29,7 @@ from ...errors import Error, GuestNotAnsweringError, GuestUnreachableError, Time
 from ..deadline import Deadline
 from ..operation import DAY
 from ..operation import begin as begin_operation
-from ..panics import PanicWatch, panicked
+from ..panics import Panicked, PanicWatch, panicked
 from ..states import ENDED, ENDED_BITS
 from . import frames
 from .failures import lost, not_supported
@@ -190,7 +190,7 @@ class Session:
             self._changing = False
             self.lose("A signal's handler raised in the middle of what the host's side did.")
             return
-        if self._watch is not None and (panic := self._watch.look()) is not None:
+        if (panic := self._panic()) is not None:
             self._panics += 1
             self.lose(panic)
             return
@@ -349,6 +349,16 @@ class Session:
             if self._refusal is not None:
                 refusal, self._refusal = self._refusal, None
                 raise make(GuestUnreachableError, "The guest's agent cannot be spoken to.", refusal)
+
+    def _panic(self) -> Panicked | None:
+        """What the consoles show of a panic that ends what is under way. The last words, behind which no agent is to be
+        waited for, may come long after the first ones."""
+        if self._watch is None:
+            return None
+        panic = self._watch.look()
+        if panic is None and self._state != _READY and self._machine_runs():
+            return self._watch.lasting()
+        return panic
 
     def _look_for_panic(self) -> None:
         """Raises if the guest is one that panicked, and does nothing more. One that starts anew is waited for."""
