@@ -117,14 +117,20 @@ def test_disks_of_both_kinds_keep_their_order_and_hold_what_the_guest_wrote(boot
         applevz.NVMExpressControllerDeviceConfiguration(image(tmp_path / "third", "3MiB", read_only=True)),
     ]
     guest = boot(storage_devices=devices)
-    sizes = guest.run("cat /sys/block/nvme0n1/size /sys/block/vda/size /sys/block/nvme1n1/size").split()
+    # A kernel that looks for several at once names them as they are found; where they are is what was given.
+    places = guest.run(
+        "for disk in /sys/block/nvme*; do echo $(readlink -f $disk/device/device) ${disk##*/} $(cat $disk/size); done"
+    )
+    nvme = [line.split()[1:] for line in sorted(places.splitlines())]
+    (first, _), (third, _) = nvme
+    sizes = [nvme[0][1], guest.run("cat /sys/block/vda/size"), nvme[1][1]]
     assert [int(size) * 512 // MIB for size in sizes] == [1, 2, 3]
     # QEMU's controller does not tell of a disk that is read-only: it fails what is written.
-    refused = guest.run("echo written | dd of=/dev/nvme1n1 bs=512 conv=sync,fsync 2>&1 >/dev/null; echo $?")
+    refused = guest.run(f"echo written | dd of=/dev/{third} bs=512 conv=sync,fsync 2>&1 >/dev/null; echo $?")
     assert "error" in refused
     assert not any((tmp_path / "third").read_bytes())
     assert guest.run("cat /sys/block/vda/serial") == "serial"
-    assert guest.run("echo written | dd of=/dev/nvme0n1 bs=512 conv=sync,fsync 2>/dev/null; echo done") == "done"
+    assert guest.run(f"echo written | dd of=/dev/{first} bs=512 conv=sync,fsync 2>/dev/null; echo done") == "done"
     # What was synced is the host's, even where QEMU has no time for a last word.
     (qemu,) = children()
     os.kill(qemu, signal.SIGKILL)
