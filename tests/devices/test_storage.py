@@ -109,6 +109,11 @@ def test_a_folder_and_a_folder_that_is_not_there_are_the_system_s_to_refuse(tmp_
 # ---- NVM Express ----
 
 
+def nvme_disks(guest: Guest) -> list[str]:
+    """The names of the disks, in the order of their controllers: Linux gives names to several at once, in any order."""
+    return guest.run("for disk in /sys/bus/pci/devices/*/nvme/nvme*/nvme*n1; do echo ${disk##*/}; done").split()
+
+
 @linux
 def test_disks_of_both_kinds_keep_their_order_and_hold_what_the_guest_wrote(boot: Boot, tmp_path: Path) -> None:
     devices = [
@@ -117,13 +122,8 @@ def test_disks_of_both_kinds_keep_their_order_and_hold_what_the_guest_wrote(boot
         applevz.NVMExpressControllerDeviceConfiguration(image(tmp_path / "third", "3MiB", read_only=True)),
     ]
     guest = boot(storage_devices=devices)
-    # A kernel that looks for several at once names them as they are found; where they are is what was given.
-    places = guest.run(
-        "for disk in /sys/block/nvme*; do echo $(readlink -f $disk/device/device) ${disk##*/} $(cat $disk/size); done"
-    )
-    nvme = [line.split()[1:] for line in sorted(places.splitlines())]
-    (first, _), (third, _) = nvme
-    sizes = [nvme[0][1], guest.run("cat /sys/block/vda/size"), nvme[1][1]]
+    first, third = nvme_disks(guest)
+    sizes = guest.run(f"cat /sys/block/{first}/size /sys/block/vda/size /sys/block/{third}/size").split()
     assert [int(size) * 512 // MIB for size in sizes] == [1, 2, 3]
     # QEMU's controller does not tell of a disk that is read-only: it fails what is written.
     refused = guest.run(f"echo written | dd of=/dev/{third} bs=512 conv=sync,fsync 2>&1 >/dev/null; echo $?")
@@ -159,10 +159,7 @@ def test_disks_of_all_kinds_keep_their_order_and_what_was_synced_is_the_host_s_w
     ]
     guest = boot(kernel="desktop/vmlinux", storage_devices=devices)
     first, third = (usb_disk(guest, port) for port in (1, 2))
-    # By the order of their controllers: Linux gives names to several at once, in any order.
-    fourth, sixth = guest.run(
-        "for disk in /sys/bus/pci/devices/*/nvme/nvme*/nvme*n1; do echo ${disk##*/}; done"
-    ).split()
+    fourth, sixth = nvme_disks(guest)
     found = (first, "vda", third, fourth, "vdb", sixth)
     assert [megabytes(guest, disk) for disk in found] == [1, 2, 3, 4, 5, 6]
     assert guest.run(f"cat /sys/block/{first}/ro /sys/block/{third}/ro").split() == ["0", "1"]
