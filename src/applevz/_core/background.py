@@ -21,7 +21,7 @@ class Worker(Protocol):
 
 
 class Background:
-    """The thread of one worker. It is made when it is needed first."""
+    """The thread of one worker. It is made when it is needed first, and anew if a mistake of ours ended it."""
 
     def __init__(self, worker: Worker, name: str) -> None:
         # Whether there may be work; False is the end. A finalizer or a signal's handler may put something there in the
@@ -33,7 +33,7 @@ class Background:
 
     def look(self) -> None:
         """There may be work. Raises `RuntimeError` if the system has no thread for it."""
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             thread = threading.Thread(target=_serve, args=(self._worker, self._wishes), name=self._name, daemon=True)
             thread.start()
             self._thread = thread

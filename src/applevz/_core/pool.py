@@ -274,7 +274,7 @@ class BasePool(Unique, Generic[Machine, Place]):
             self._look_for_work()
 
     def _look_for_work(self) -> None:
-        if not self._due:
+        if not self._due or self._is_closed:
             return
         try:
             self._background.look()
