@@ -19,6 +19,7 @@ import pytest
 import applevz
 import applevz.aio
 from applevz import EventCause, EventKind, ShutdownPolicy, VirtualMachineState
+from applevz._core.launching import Launch
 from applevz.testing import FakeGuest, FakeHypervisor, FakeResult, _hypervisor
 from fixtures import Configure
 from guest_machine import PATIENCE, with_agent
@@ -164,6 +165,59 @@ def test_a_guest_without_agent_and_one_that_ignores_its_power_button(
         machine.shutdown(timeout=0.1)
     assert machine.state is VirtualMachineState.RUNNING
     machine.shutdown(ShutdownPolicy.HALT, timeout=PATIENCE)
+
+
+@pytest.mark.parametrize("face", ["blocking", "awaited"])
+def test_a_machine_that_stops_by_an_error_says_so_to_whoever_waits_for_its_guest(
+    configuration: applevz.VirtualMachineConfiguration, hypervisor: FakeHypervisor, face: str
+) -> None:
+    hypervisor.guest = FakeGuest(agent=False)
+    ending = threading.Timer(0.5, lambda: hypervisor.machine.stop_with_error("out of luck", 7))
+
+    def blocking() -> None:
+        with applevz.VirtualMachine(configuration) as machine:
+            machine.start(timeout=PATIENCE)
+            ending.start()
+            machine.guest.wait(timeout=PATIENCE)
+
+    async def awaited() -> None:
+        async with applevz.aio.VirtualMachine(configuration) as machine:
+            await machine.start(timeout=PATIENCE)
+            ending.start()
+            await machine.guest.wait(timeout=PATIENCE)
+
+    with pytest.raises(applevz.GuestUnreachableError, match="stopped by an error: .*out of luck") as caught:
+        blocking() if face == "blocking" else asyncio.run(awaited())
+    ending.join()
+    assert caught.value.recovery_suggestion == "Start the machine again."
+
+
+@pytest.mark.parametrize("face", ["blocking", "awaited"])
+def test_a_launched_guest_that_ends_before_its_agent_answers_says_what_it_printed(
+    hypervisor: FakeHypervisor, guest_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, face: str
+) -> None:
+    pytest.importorskip("filelock")
+    hypervisor.guest = FakeGuest(console="no root, no machine\n", agent=False)
+    disk = tmp_path / "disk.img"
+    applevz.create_disk_image(disk, "8MiB")
+    given: dict[str, Any] = {
+        "kernel": guest_files / "vmlinux",
+        "initial_ramdisk": guest_files / "initrd.cpio.gz",
+        "command_line": "console=hvc0",
+        "timeout": PATIENCE,
+        "cache": tmp_path / "cache",
+    }
+
+    ready = Launch.ready
+
+    def turn_off(launch: Launch, guest: Any) -> Any:
+        # The machine runs by now.
+        hypervisor.machine.turn_off()
+        return ready(launch, guest)
+
+    monkeypatch.setattr(Launch, "ready", turn_off)
+    with pytest.raises(applevz.GuestUnreachableError, match=r"ended before its agent answered.*no root, no machine"):
+        applevz.launch(disk, **given) if face == "blocking" else asyncio.run(applevz.aio.launch(disk, **given))
 
 
 # What such a guest's kernel may lack, and how it is heard without that.

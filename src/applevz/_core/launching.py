@@ -34,6 +34,7 @@ from ..configuration.storage import DiskImageStorageDeviceAttachment, VirtioBloc
 from ..errors import (
     Error,
     GuestNotAnsweringError,
+    GuestUnreachableError,
     InvalidArgumentError,
     POSIXError,
     TimeoutError,
@@ -296,7 +297,15 @@ class Launch:
 
     def ready(self, guest: BaseGuest) -> Waits[None]:
         """The steps until the agent answers, and a kernel's root is there."""
-        return until_ready(guest, self._command_line if self._initial_ramdisk is not None else "", self.deadline)
+        try:
+            yield from until_ready(
+                guest, self._command_line if self._initial_ramdisk is not None else "", self.deadline
+            )
+        except GuestUnreachableError:
+            # It was started, and ended by itself.
+            if guest._session.has_turned_off:
+                raise guest._turned_off() from None
+            raise
 
 
 def until_ready(guest: BaseGuest, command_line: str, deadline: Deadline) -> Waits[None]:

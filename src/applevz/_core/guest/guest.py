@@ -11,10 +11,18 @@ from ..._native import Reference
 from ..._values.arguments import boolean, instance
 from ..._values.arguments import encoding as check_encoding
 from ..._values.unique import Unique
-from ...errors import Error, GuestNotAnsweringError, InvalidArgumentError, InvalidStateError, TimeoutError, make
+from ...errors import (
+    Error,
+    GuestNotAnsweringError,
+    GuestUnreachableError,
+    InvalidArgumentError,
+    InvalidStateError,
+    TimeoutError,
+    make,
+)
 from ..console import SILENT, BaseConsole
 from ..deadline import Deadline
-from ..panics import PanicWatch
+from ..panics import PanicWatch, last_words
 from .files import path_in_guest, read_file, write_file
 from .information import GuestInformation, information_of
 from .process import DEVNULL, PIPE, STDOUT, BaseProcess, Start, bytes_of, start, start_of, timed_out
@@ -62,6 +70,16 @@ class BaseGuest(Unique):
             suggestion += f" {SILENT}"
         return make(
             GuestNotAnsweringError, error.localized_description, reason if self._consoles else "", suggestion
+        )
+
+    def _turned_off(self) -> Error:
+        """The error for a guest that ended while it was waited for, with the last that the consoles printed."""
+        last = last_words(self._consoles)[-_SHOWN:]
+        return make(
+            GuestUnreachableError,
+            "The guest ended before its agent answered.",
+            "It turned its machine off, or somebody stopped that. "
+            + (f"The last that its console printed: {last!r}" if last else "Its console has printed nothing."),
         )
 
     def _run_steps(

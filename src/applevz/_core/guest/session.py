@@ -25,7 +25,15 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from ..._native import Reference, ffi, lib
-from ...errors import Error, GuestNotAnsweringError, GuestUnreachableError, TimeoutError, check, make
+from ...errors import (
+    Error,
+    GuestNotAnsweringError,
+    GuestUnreachableError,
+    TimeoutError,
+    check,
+    exception_of,
+    make,
+)
 from ..deadline import Deadline
 from ..operation import DAY
 from ..operation import begin as begin_operation
@@ -371,16 +379,31 @@ class Session:
     def _machine_runs(self) -> bool:
         return self._machine is not None and lib.applevz_machine_state(self._machine) not in ENDED
 
+    @staticmethod
+    def _not_running(machine: Reference) -> Error:
+        error = lib.applevz_machine_copy_stop_error(machine)
+        if error is None:
+            reason, suggestion = "Its machine is not running.", "Start the machine first."
+        else:
+            stopped = exception_of(error)
+            reason = f"Its machine stopped by an error: {stopped.failure_reason or stopped.localized_description}"
+            suggestion = "Start the machine again."
+        return make(GuestUnreachableError, "The guest cannot be reached.", reason, suggestion)
+
+    @property
+    def has_turned_off(self) -> bool:
+        """Whether the machine is stopped, and by no error."""
+        return (
+            self._machine is not None
+            and lib.applevz_machine_state(self._machine) in ENDED
+            and lib.applevz_machine_copy_stop_error(self._machine) is None
+        )
+
     def _begin(self) -> None:
         if self._machine is not None:
             self._life = Life(self._machine)
             if self._life.ended:
-                raise make(
-                    GuestUnreachableError,
-                    "The guest cannot be reached.",
-                    "Its machine is not running.",
-                    "Start the machine first.",
-                )
+                raise self._not_running(self._machine)
         # Nobody waits for an answer to what was never sent.
         self._changing = True
         self._reader.drop()
