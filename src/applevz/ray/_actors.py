@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._machine_server import MachineServer
 from ._node import Node
 from ._orders import Order
 from ._outcomes import failure, outcome_of
 from ._sources import Source
 
-__all__ = ["NodeActor"]
+__all__ = ["MachineActor", "NodeActor"]
 
 
 def _dumps(value: Any) -> bytes:
@@ -43,3 +44,21 @@ class NodeActor:
 
     def kill(self, ticket: int) -> bytes:
         return outcome_of(lambda: self._node.kill(ticket))
+
+
+class MachineActor:
+    """A `MachineServer`, called from elsewhere. Its methods run in threads, as many at once as it was made with."""
+
+    def __init__(self) -> None:
+        self._server = MachineServer()
+
+    def where(self) -> str:
+        """The identifier of its node."""
+        import ray
+
+        found: str = ray.get_runtime_context().get_node_id()
+        return found
+
+    def ask(self, name: str, arguments: tuple[Any, ...]) -> bytes:
+        """Calls a method of the server."""
+        return outcome_of(lambda: getattr(self._server, name)(*arguments), _dumps)

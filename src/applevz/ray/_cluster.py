@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import Any, Final, cast
 
 from ..errors import InvalidStateError, NotSupportedError, make
-from ._actors import NodeActor
+from ._actors import MachineActor, NodeActor
 from ._contents import Content, pieces_of
 from ._node import Ready
 from ._orders import Given, Order
@@ -21,7 +21,10 @@ from ._outcomes import result_of
 from ._scheduling import NodeLostError, RemoteNode
 from ._sources import Source
 
-__all__ = ["RESOURCE", "ObjectStore", "RayNodes", "connected_ray", "dumps"]
+__all__ = [
+    "RESOURCE", "MachineNode", "ObjectStore", "RayNodes", "connected_ray", "dumps", "nodes_with_the_resource",
+    "published",
+]  # fmt: skip
 
 # What a node has of it says how many machines it may have.
 RESOURCE: Final = "applevz"
@@ -111,6 +114,20 @@ class RayNodes:
         return RayNode(node, most, (*self._order, self._spares, most, None))
 
 
+def nodes_with_the_resource() -> dict[str, str]:
+    """The nodes that machines may be on: their names, by their identifiers."""
+    return {
+        node["NodeID"]: name_of(node)
+        for node in connected_ray().nodes()
+        if node["Alive"] and machines_of(node) >= 1
+    }
+
+
+def name_of(node: dict[str, Any]) -> str:
+    """What an error calls a node."""
+    return f"{node['NodeManagerAddress']} ({node['NodeID'][:8]})"
+
+
 def machines_of(node: dict[str, Any]) -> int:
     """How many machines a node of Ray's may have."""
     return math.floor(float(node["Resources"].get(RESOURCE, 0.0)))
@@ -118,22 +135,17 @@ def machines_of(node: dict[str, Any]) -> int:
 
 def actor_on(kind: type, identifier: str, machines: int) -> Any:
     """An actor on a node, which has so much of the resource as long as it lives."""
-    import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    return (
-        ray.remote(kind)
-        .options(
-            num_cpus=0,
-            resources={RESOURCE: machines},
-            scheduling_strategy=NodeAffinitySchedulingStrategy(identifier, soft=False),
-            max_concurrency=machines + _MORE_THREADS,
-            # Nothing is run a second time by Ray.
-            max_restarts=0,
-            max_task_retries=0,
-        )
-        .remote()
-    )
+    return _actor(kind, machines, scheduling_strategy=NodeAffinitySchedulingStrategy(identifier, soft=False))
+
+
+def _actor(kind: type, machines: int, **place: Any) -> Any:
+    import ray
+
+    options = {"num_cpus": 0, "resources": {RESOURCE: machines}, "max_concurrency": machines + _MORE_THREADS, **place}
+    # Nothing is run a second time by Ray.
+    return ray.remote(kind).options(max_restarts=0, max_task_retries=0, **options).remote()
 
 
 def future_of(reference: Any, read: Callable[[Any], Any]) -> Future[Any]:
@@ -167,7 +179,7 @@ class RayNode:
 
     def __init__(self, node: dict[str, Any], machines: int, order: tuple[Any, ...]) -> None:
         self.identifier: str = node["NodeID"]
-        self.name: str = f"{node['NodeManagerAddress']} ({self.identifier[:8]})"
+        self.name = name_of(node)
         self._machines = machines
         self._order = order
         self._actor: Any = None
@@ -192,5 +204,30 @@ class RayNode:
         import ray
 
         # Its machines end with its process. Where the cluster is gone, so is that.
+        with suppress(Exception):
+            ray.kill(self._actor)
+
+
+class MachineNode:
+    """An actor for one machine, on a node of Ray's choice that is none of `but`. It waits there until one has room."""
+
+    def __init__(self, but: Iterable[str]) -> None:
+        connected_ray()
+        excluded = ", ".join(but)
+        place = {"label_selector": {"ray.io/node-id": f"!in({excluded})"}} if excluded else {}
+        self._actor = _actor(MachineActor, 1, scheduling_strategy="SPREAD", **place)
+
+    def where(self) -> Future[str]:
+        """The identifier of its node, once it is on one."""
+        return future_of(self._actor.where.remote(), lambda identifier: identifier)
+
+    def ask(self, name: str, *arguments: Any) -> Future[Any]:
+        """Has a method of the `MachineServer` called."""
+        return future_of(self._actor.ask.remote(name, arguments), result_of)
+
+    def end(self) -> None:
+        """Ends its process, and with that the machine."""
+        import ray
+
         with suppress(Exception):
             ray.kill(self._actor)

@@ -100,6 +100,12 @@ class RayFuture(Future[Any]):
         self._place: tuple[RemoteNode, int] | None = None
         self._is_killed = False
 
+    @property
+    def node(self) -> str | None:
+        """The node that the call is under way on: its address, and the beginning of its identifier. None otherwise."""
+        place = self._place
+        return None if place is None else place[0].name
+
     def cancel(self) -> bool:
         """Cancels the call, if it has not begun. Returns whether it is cancelled. A call that is running goes on:
         `kill` ends that."""
