@@ -758,7 +758,8 @@ enum applevz_event_kind {
     /* by the guest's agent, after a restore; with its error if it refused */
     APPLEVZ_EVENT_KIND_GUEST_CLOCK_SET,
     APPLEVZ_EVENT_KIND_GUEST_PANICKED, /* told by the framework, or seen on a console (applevz_machine_tell_panic) */
-    APPLEVZ_EVENT_KIND_GUEST_RESET     /* told by the framework, if it tells that */
+    APPLEVZ_EVENT_KIND_GUEST_RESET,    /* told by the framework, if it tells that */
+    APPLEVZ_EVENT_KIND_DISK_FULL       /* likewise: what a guest wrote to a disk found no room */
 };
 
 /* The cause of an event: a verb, by its name, or the host or the guest by itself. */
