@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,6 +18,7 @@ from processes import children
 
 PATIENCE = 120.0
 NO_CAPABILITY = 1000
+NOTHING = applevz.Confinement(0)
 
 
 class OurMachine(Machine):
@@ -76,7 +77,12 @@ class Ours(Subject):
 
     @contextmanager
     def machine(
-        self, memory: int, kernel: Path | None = None, memory_folder: Path | None = None, disk: Path | None = None
+        self,
+        memory: int,
+        kernel: Path | None = None,
+        memory_folder: Path | None = None,
+        disk: Path | None = None,
+        waived: applevz.Confinement = NOTHING,
     ) -> Iterator[OurMachine]:
         disks = []
         if disk is not None:
@@ -88,9 +94,13 @@ class Ours(Subject):
             platform=self.platform,
             memory_directory=memory_folder,
             storage_devices=disks,
+            confinement=applevz.ConfinementPolicy(waived=waived),
         )
         with applevz.VirtualMachine(configuration) as vm:
             yield OurMachine(vm)
+
+    def unconfined_machine(self, memory: int) -> AbstractContextManager[OurMachine]:
+        return self.machine(memory, waived=~NOTHING)
 
     def start_all(self, machines: list[Machine]) -> None:
         with ThreadPoolExecutor(len(machines)) as pool:

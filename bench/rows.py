@@ -149,6 +149,10 @@ def starts(rows: Rows, subjects: list[Subject], sizes: Sizes) -> None:
             with subject.machine(SMALL) as machine:
                 rows.row("start to running").add(subject, milliseconds(machine.start))
                 rows.row("stop").add(subject, milliseconds(machine.stop))
+            unconfined = subject.unconfined_machine(SMALL)
+            if unconfined is not None:
+                with unconfined as machine:
+                    rows.row("start to running, unconfined").add(subject, milliseconds(machine.start))
 
 
 def boots(rows: Rows, subjects: list[Subject], sizes: Sizes) -> None:

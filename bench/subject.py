@@ -92,6 +92,10 @@ class Subject(ABC):
     def start_all(self, machines: list[Machine]) -> None:
         """Starts them at once, and returns when all run."""
 
+    def unconfined_machine(self, memory: int) -> AbstractContextManager[Machine] | None:
+        """The same machine with nothing to keep it from the rest of the host, of a subject that has such means."""
+        return None
+
     def failing_call(self) -> Callable[[], object] | None:
         """Something that raises an error of the subject's own."""
         return None

@@ -91,6 +91,7 @@ def judge(rows: dict[str, Row]) -> list[Target]:
         ours, theirs = median(name, OURS), median(name, peer)
         if ours is not None and theirs:
             found.append(Target(f"{name}, ratio to {peer}", ours / theirs, limit))
+    found += confinement(rows)
     found += inside(rows)
     found += tests(rows)
     found += growth(rows)
@@ -107,6 +108,19 @@ def judge(rows: dict[str, Row]) -> list[Target]:
         succeeded = row.median(OURS)
         if boots and succeeded is not None:
             found.append(Target(f"boots of {boots[1]} that did not come to their output", int(boots[1]) - succeeded, 0))
+    return found
+
+
+def confinement(rows: dict[str, Row]) -> list[Target]:
+    """What keeps a machine from the host costs its start nothing to speak of."""
+    if "start to running, unconfined" not in rows:
+        return []
+    confined, unconfined = (rows[f"start to running{which}"].median(OURS) for which in ("", ", unconfined"))
+    bare = rows["start to running"].median(BARE)
+    found = []
+    for words, other in (("without confinement", unconfined), ("with bare QEMU", bare)):
+        if confined is not None and other is not None:
+            found.append(Target(f"start to running, more than {words} (ms)", confined - other, 5))
     return found
 
 

@@ -100,6 +100,8 @@ CFErrorRef applevz_capability_check(enum applevz_capability capability) {
             return virtualization_missing() ?: applevz_disk_overlays_missing();
         case APPLEVZ_CAPABILITY_CONFINEMENT:
             return virtualization_missing() ?: applevz_confinement_missing();
+        case APPLEVZ_CAPABILITY_SEPARATE_USERS:
+            return virtualization_missing() ?: applevz_separate_users_missing();
         case APPLEVZ_CAPABILITY_DISK_LIMITS:
             return virtualization_missing() ?: applevz_disk_limits_missing();
         case APPLEVZ_CAPABILITY_CONTROL_GROUPS:

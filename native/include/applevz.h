@@ -152,6 +152,7 @@ enum applevz_capability {
     APPLEVZ_CAPABILITY_DISK_OVERLAYS,      /* a disk can hold what differs from another, and be gone with its machine */
     APPLEVZ_CAPABILITY_SAVED_STATE_INSPECTION, /* a saved state can be looked into, and checked without a machine */
     APPLEVZ_CAPABILITY_CONFINEMENT,            /* what runs a machine is kept from the rest of the host */
+    APPLEVZ_CAPABILITY_SEPARATE_USERS,         /* … by a user of its own, too */
     APPLEVZ_CAPABILITY_DISK_LIMITS,            /* what a guest writes, and how fast its disks are, can be limited */
     APPLEVZ_CAPABILITY_CONTROL_GROUPS,         /* the processor time and the memory of a machine can be limited */
     APPLEVZ_CAPABILITY_EARLY_CONSOLE, /* what a kernel prints before it has a driver for its console can be read */
@@ -332,6 +333,7 @@ enum applevz_confinement {
     APPLEVZ_CONFINEMENT_SOCKETS = 4,
     APPLEVZ_CONFINEMENT_PRIVILEGES = 8,
     APPLEVZ_CONFINEMENT_HOST_ADDRESSES = 16,
+    APPLEVZ_CONFINEMENT_USER = 32,
 };
 APPLEVZ_EXPORT CFErrorRef applevz_configuration_set_confinement(applevz_configuration *configuration, uint32_t required,
                                                                 uint32_t waived) CF_RETURNS_RETAINED;
@@ -756,7 +758,8 @@ enum applevz_event_kind {
     /* by the guest's agent, after a restore; with its error if it refused */
     APPLEVZ_EVENT_KIND_GUEST_CLOCK_SET,
     APPLEVZ_EVENT_KIND_GUEST_PANICKED, /* told by the framework, or seen on a console (applevz_machine_tell_panic) */
-    APPLEVZ_EVENT_KIND_GUEST_RESET     /* told by the framework, if it tells that */
+    APPLEVZ_EVENT_KIND_GUEST_RESET,    /* told by the framework, if it tells that */
+    APPLEVZ_EVENT_KIND_DISK_FULL       /* likewise: what a guest wrote to a disk found no room */
 };
 
 /* The cause of an event: a verb, by its name, or the host or the guest by itself. */

@@ -81,6 +81,8 @@ typedef NS_OPTIONS(NSUInteger, AppleVZConfinement) {
     AppleVZConfinementPrivileges = 8,
     /// It reaches no address of this host's, and sends nothing that others of its network get unasked.
     AppleVZConfinementHostAddresses = 16,
+    /// It runs as a user that no other process has, and that owns no file.
+    AppleVZConfinementUser = 32,
 };
 
 /// VZVirtualMachineConfiguration.
@@ -118,6 +120,8 @@ typedef struct AppleVZResourceLimits {
 @protocol AppleVZConfinedMachine <NSObject>
 /// Why not all of it can be had on this host; nil where it can.
 + (nullable NSError *)applevzConfinementError;
+/// Why no machine's program runs as a user of its own; nil where it does.
++ (nullable NSError *)applevzSeparateUsersError;
 /// Of the machine's last start or restore.
 @property (readonly) AppleVZConfinement applevzConfinement;
 @end

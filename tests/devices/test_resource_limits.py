@@ -70,6 +70,18 @@ def seconds_to_read(guest: Guest, size: str, count: int, disk: str = "vda") -> f
     return time.monotonic() - begin
 
 
+def told_of_full_disks(machine: applevz.VirtualMachine) -> list[applevz.Event]:
+    """All events are taken."""
+    found = []
+    while True:
+        try:
+            event = machine.events.next(timeout=0.5)
+        except applevz.TimeoutError:
+            return found
+        if event.kind is applevz.EventKind.DISK_FULL:
+            found.append(event)
+
+
 # ---- How much a guest writes ----
 
 
@@ -94,7 +106,17 @@ def test_a_guest_that_writes_more_than_it_may_gets_errors_and_the_host_s_disk_st
         guest.machine.usb_controllers[0].attach(usb, timeout=PATIENCE)
     guest.wait_for_disk(name)
     assert write(guest, 0, 2, name) == "done"
+    assert told_of_full_disks(guest.machine) == []
     assert "error" in write(guest, 8, 16, name)
+    assert "error" in write(guest, 24, 8, name)
+    # Once, though it went on; of a disk of NVM Express QEMU tells nothing.
+    told = told_of_full_disks(guest.machine)
+    assert len(told) == (0 if kind == "NVM Express" else 1)
+    for event in told:
+        assert event.device == (None if name == "sda" else 0)
+        assert (event.usb_device is None) == (name != "sda")
+        assert isinstance(event.error, applevz.OutOfDiskSpaceError)
+        assert f"the {LIMIT} bytes of resourceLimits.overlaySize" in str(event.error)
     found = overlay(folder)
     assert found.st_size == LIMIT
     assert 3 * MIB < found.st_blocks * 512 <= LIMIT

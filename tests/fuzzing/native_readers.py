@@ -49,8 +49,8 @@ WATCHED = {
 # What the programs do in place of the system.
 WRAPPED = (
     "bind", "connect", "dispatch_after", "host_call_allow", "host_call_answer", "host_call_descriptor",
-    "host_call_descriptor_count", "host_call_read", "host_call_waits", "host_call_write", "host_listener_take",
-    "sendto",
+    "host_call_descriptor_count", "host_call_give", "host_call_read", "host_call_waits", "host_call_write",
+    "host_listener_take", "sendto",
 )  # fmt: skip
 WRAPPED_IN_GUEST = ("clock_settime", "frame_path", "launch", "place_read", "sendto")
 

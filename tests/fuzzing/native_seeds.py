@@ -152,6 +152,7 @@ def calls() -> list[bytes]:
         *(call(1, [2, 0, 14, 0, 0, 0], local, flags) for flags in (0, 4, 8)),
         call(3, [3, 16, 5, 0, 0, 16], four + b"hello"),
         call(3, [3, 16, 0xFFFE, 0, 0, 0], four + b"hello"),
+        *(call(6, [0, 0, 2, 0, 0, 0], path, flags) for path in (b"/proc/self/fd/7\0", b"/proc") for flags in (0, 128)),
         *(call(number, [3, 0, 1, 0, 0, 0], message + four + parts + b"abc" * 100) for number in (4, 5)),
     ]
 

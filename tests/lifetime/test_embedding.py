@@ -365,7 +365,7 @@ LACKS = {
     "a writable home": ('mount -t tmpfs -o ro none "$HOME"', "life()"),
     # A bare chroot's: without /dev/urandom, above all.
     "nearly all devices": (
-        """mount --bind /dev /mnt && mount -t tmpfs none /dev && for name in null kvm; do
+        """mount --rbind /dev /mnt && mount -t tmpfs none /dev && for name in null kvm; do
             [ ! -e /mnt/$name ] || { touch /dev/$name && mount --bind /mnt/$name /dev/$name; }
         done && umount -l /mnt""",
         """

@@ -27,7 +27,9 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the machines of
 
 NOTHING = Confinement(0)
 SUPERVISED = Confinement.FILES | Confinement.SYSTEM_CALLS | Confinement.PRIVILEGES | Confinement.HOST_ADDRESSES
-ALL = SUPERVISED | Confinement.SOCKETS
+ALL = SUPERVISED | Confinement.SOCKETS | Confinement.USER
+# What is in force of a machine that has nothing but what each has.
+OF_MACHINE = ALL if applevz.capabilities.separate_users else ALL & ~Confinement.USER
 
 # What a program of this user's can do that nothing keeps from it, and what it gets otherwise: from the rules for files,
 # from the filter of system calls, or from having no rights. The first that refuses is told.
@@ -39,6 +41,7 @@ FILES = {
     "make a file without a name": "EACCES",
     "read the environment of Python": "EACCES",
     "open the memory of Python": "EACCES",
+    "read the environment of another machine": "EACCES",
     "open the kernel for writing": "EACCES",
     "execute a shell": "EACCES",
 }
@@ -54,6 +57,10 @@ SYSTEM_CALLS = {
     "signal Python": "EPERM",
     "signal all": "EPERM",
     "get hold of Python": "EPERM",
+    "read the memory of another machine": "EPERM",
+    "signal another machine": "EPERM",
+    "take a descriptor of another machine": "EPERM",
+    "trace another machine": "EPERM",
     "outlive Python": "EPERM",
     "fork": "EPERM",
     "vfork": "EPERM",
@@ -99,6 +106,28 @@ OF_ROOT = {
     "make a device": "EPERM",
     "program the kernel": "EPERM",
 }
+# What a user of its own keeps it from, though nothing else does.
+USER = {
+    "read /etc/shadow": "EACCES",
+    "write to a file of the user": "EACCES",
+    "make a file": "EACCES",
+    "open the kernel for writing": "EACCES",
+    "read the environment of Python": "EACCES",
+    "open the memory of Python": "EACCES",
+    "make a folder": "EACCES",
+    "remove a file": "EACCES",
+    "rename a file": "EACCES",
+    "change a mode": "EPERM",
+    "change a time": "EACCES",
+    "read the memory of Python": "EPERM",
+    "trace Python": "EPERM",
+    "signal Python": "EPERM",
+    "read the environment of another machine": "EACCES",
+    "read the memory of another machine": "EPERM",
+    "signal another machine": "EPERM",
+    "take a descriptor of another machine": "EPERM",
+    "trace another machine": "EPERM",
+}
 # Whatever is waived.
 ALWAYS = {"signal itself": "done", "open the kernel anew": "done"}
 # What differs from host to host where nothing keeps it: whether there is such a disk, or what the system allows.
@@ -112,26 +141,36 @@ PROGRAM = """
 import ctypes, os, sys
 import applevz
 from applevz import Confinement, ConfinementPolicy
+from processes import children
 
 folder, user, waived, devices = sys.argv[1], int(sys.argv[2]), Confinement(int(sys.argv[3])), sys.argv[4]
+policy = ConfinementPolicy(waived=waived)
 serial = applevz.FileSerialPortAttachment(f"{folder}/outcomes")
 configuration = applevz.VirtualMachineConfiguration(
     applevz.LinuxBootLoader(f"{folder}/kernel"), memory_size="256MiB",
     serial_ports=[applevz.VirtioConsoleDeviceSerialPortConfiguration(serial)],
     network_devices=[applevz.VirtioNetworkDeviceConfiguration(
         applevz.NATNetworkDeviceAttachment(host_access=devices == "host"))] if devices else [],
-    confinement=ConfinementPolicy(waived=waived))
+    confinement=policy)
 configuration.validate()  # loads all that another user may not read
 if user:
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
     ctypes.CDLL(None).prctl(4, 1)  # PR_SET_DUMPABLE: as one that has been this user's from the beginning
+other = applevz.VirtualMachine(applevz.VirtualMachineConfiguration(
+    applevz.LinuxBootLoader(f"{folder}/kernel"), memory_size="256MiB", confinement=policy))
+other.start(timeout=60)
+other.pause(timeout=60)
+(process,) = children()
+os.environ["APPLEVZ_QEMU"] = f"{folder}/qemu-system-x86_64"
+os.environ["APPLEVZ_QEMU_HOSTILE"] += f" {process}"
 machine = applevz.VirtualMachine(configuration)
 try:
     machine.start(timeout=60)
 except applevz.Error as error:
     print(error)
+assert other.state is applevz.VirtualMachineState.PAUSED
 """
 
 
@@ -171,7 +210,6 @@ def attempts(folder: Path, *, user: int = 0, waived: Confinement = NOTHING, devi
     if user:
         for path in (folder, *folder.iterdir()):
             os.chown(path, user, user)
-    program = str(folder / "qemu-system-x86_64")
     with (
         socket.create_server(("", 0)) as listener,
         socket.socket(socket.AF_UNIX) as abstract,
@@ -186,12 +224,19 @@ def attempts(folder: Path, *, user: int = 0, waived: Confinement = NOTHING, devi
             datagrams.bind(("", port))
             abstract.bind(f"\0{folder}/socket")
             abstract.listen()
+            for name in ("socket", "outcomes"):
+                (folder / name).unlink(missing_ok=True)
             named.bind(f"{folder}/socket")
             named.listen()
-            os.chown(folder / "socket", user, user)
+            if user:
+                os.chown(folder / "socket", user, user)
             done = subprocess.run(
                 [sys.executable, "-c", PROGRAM, folder, str(user), str(waived.value), devices],
-                env={**os.environ, "APPLEVZ_QEMU": program, "APPLEVZ_QEMU_HOSTILE": f"{folder} {port} {own_address()}"},
+                env={
+                    **os.environ,
+                    "APPLEVZ_QEMU_HOSTILE": f"{folder} {port} {own_address()}",
+                    "PYTHONPATH": os.fspath(SUPPORT),
+                },
                 capture_output=True,
                 text=True,
                 timeout=PATIENCE,
@@ -247,6 +292,20 @@ def test_each_part_keeps_it_from_its_own(place: Path) -> None:
     assert of(expected := done(["fork", "change a mode", "connect to a socket by its path"]), found) == expected
 
 
+@pytest.mark.skipif(not applevz.capabilities.separate_users, reason=f"{applevz.capabilities.separate_users.reason}")
+def test_a_user_of_its_own_keeps_it_from_root_and_from_other_machines(place: Path) -> None:
+    rights = ALL & ~Confinement.PRIVILEGES
+    found = attempts(place, waived=rights & ~Confinement.USER)
+    assert of(USER, found) == of(USER, USER)
+    # As root without root's rights it may do to root's files and to other machines what it likes.
+    without = attempts(place, waived=rights)
+    expected = done([*(name for name in USER if "Python" not in name), "signal Python"])
+    assert of(expected, without) == expected
+    # What has rights that it has not, as Python, the kernel keeps from it.
+    assert [without[f"{what} Python"] for what in ("trace", "read the memory of")] == ["EPERM", "EPERM"]
+    assert [without[f"{what} Python"] for what in ("read the environment of", "open the memory of")] == ["EACCES"] * 2
+
+
 def test_without_the_rules_for_files_the_filter_keeps_them_as_they_are(place: Path) -> None:
     found = attempts(place, waived=Confinement.FILES)
     assert of(SYSTEM_CALLS, found) == of(SYSTEM_CALLS, SYSTEM_CALLS)
@@ -281,15 +340,15 @@ def test_a_machine_says_what_is_in_force(machine: MakeMachine) -> None:
     vm = machine()
     assert vm.confinement == NOTHING
     vm.start(timeout=PATIENCE)
-    assert vm.confinement == ALL
+    assert vm.confinement == OF_MACHINE
     vm.stop()
-    assert vm.confinement == ALL
+    assert vm.confinement == OF_MACHINE
 
 
 def test_a_network_card_takes_sockets(machine: MakeMachine) -> None:
     vm = machine(network_devices=[applevz.VirtioNetworkDeviceConfiguration()])
     vm.start(timeout=PATIENCE)
-    assert vm.confinement == SUPERVISED
+    assert vm.confinement == OF_MACHINE & ~Confinement.SOCKETS
 
 
 # A program that may not take its children's descriptors, as in many containers, or whose own system calls are listened
@@ -344,7 +403,7 @@ def test_where_connections_cannot_be_supervised_it_is_said_and_can_be_refused(
 
 
 def test_what_is_required_is_there_or_the_start_is_refused(machine: MakeMachine) -> None:
-    required = ConfinementPolicy(required=ALL)
+    required = ConfinementPolicy(required=OF_MACHINE)
     machine(confinement=required).start(timeout=PATIENCE)
     vm = machine(confinement=required, network_devices=[applevz.VirtioNetworkDeviceConfiguration()])
     with pytest.raises(applevz.NotSupportedError, match="has a network card"):

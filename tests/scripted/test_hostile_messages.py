@@ -37,7 +37,7 @@ MEMBERS = {
     "VSERPORT_CHANGE": ("open", "id"),
     "DEVICE_DELETED": ("device", "path"),
     "DEVICE_UNPLUG_GUEST_ERROR": ("device",),
-    "BLOCK_IO_ERROR": ("node-name", "device"),
+    "BLOCK_IO_ERROR": ("node-name", "device", "reason"),
     "BLOCK_JOB_READY": ("device",),
     "BLOCK_JOB_COMPLETED": ("device", "error"),
     "RESUME": ("x",),

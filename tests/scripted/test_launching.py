@@ -133,6 +133,8 @@ def test_both_faces_have_the_same_signature() -> None:
         ({"host_access": "no"}, "host_access is 'no'"),
         ({"host_access": True, "internet": False}, "host_access is True, and internet is False"),
         ({"host_access": True, "internet": None}, "host_access is True, and internet is None"),
+        ({"resource_limits": "1GiB"}, "resource_limits is '1GiB'"),
+        ({"resource_limits": applevz.ResourceLimits(overlay_size=0)}, "resource_limits.overlay_size is 0"),
         ({"seed": {}}, "seed is {}"),
         ({"seed": applevz.CloudInitSeed(), "packages": ["git"]}, r"packages is \['git'\], and seed is given"),
         ({"users": "ada"}, "users is 'ada'"),
@@ -248,6 +250,9 @@ def test_the_machine_is_what_a_cloud_image_wants(image: images.Image, tmp_path: 
     assert configuration_of(image, internet=None).network_devices == []
     (card,) = configuration_of(image, internet=False).network_devices
     assert card.attachment == applevz.NATNetworkDeviceAttachment(internet=False)
+    given = applevz.ResourceLimits(overlay_size="1GiB", processors=1.5)
+    assert configuration_of(image, resource_limits=given).resource_limits == given
+    assert configuration_of(image).resource_limits == applevz.ResourceLimits()
     (card,) = configuration_of(image, host_access=True).network_devices
     assert card.attachment == applevz.NATNetworkDeviceAttachment(host_access=True)
 

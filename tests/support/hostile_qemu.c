@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A program in QEMU's place that its guest has taken over: it tries what it can do to the host, writes what came of
 // each attempt to the file that its machine has for a serial port, as "name: outcome", and ends. APPLEVZ_QEMU_HOSTILE
-// is what it is told: "folder port address", the last an address of this host's own.
+// is what it is told: "folder port address process", an address of this host's own and the program of another machine.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -31,6 +31,7 @@
 static char folder[4096];
 static char own_address[64];
 static int port;
+static pid_t other;
 static FILE *outcomes;
 
 static const char *in_folder(const char *name) {
@@ -228,12 +229,23 @@ static const char *path_of(int number) {
     return path;
 }
 
-static long read_parent(void) {
+static long read_memory(pid_t process) {
     char byte;
     struct iovec ours = {&byte, 1}, theirs = {(void *)0x1000, 1};
-    long result = process_vm_readv(getppid(), &ours, 1, &theirs, 1, 0);
+    long result = process_vm_readv(process, &ours, 1, &theirs, 1, 0);
     // There is nothing at that address; that it is looked at is enough.
     return result < 0 && errno == EFAULT ? 0 : result;
+}
+
+static long taken_descriptor(pid_t process) {
+    int pidfd = (int)syscall(SYS_pidfd_open, process, 0);
+    if (pidfd < 0)
+        return -1;
+    long taken = syscall(SYS_pidfd_getfd, pidfd, 3, 0);
+    int error = errno;
+    close(pidfd);
+    errno = error;
+    return taken;
 }
 
 static long raised_limit(void) {
@@ -262,7 +274,7 @@ static long programmed_kernel(void) {
 
 int main(void) {
     const char *told = getenv("APPLEVZ_QEMU_HOSTILE");
-    if (told == NULL || sscanf(told, "%4095s %d %63s", folder, &port, own_address) != 3)
+    if (told == NULL || sscanf(told, "%4095s %d %63s %d", folder, &port, own_address, &other) != 4)
         return 2;
     outcomes = fdopen(handed(1), "a");
     if (outcomes == NULL)
@@ -270,7 +282,7 @@ int main(void) {
     setlinebuf(outcomes);
     struct sockaddr_in host = internet("127.0.0.1"), unspecified = internet("0.0.0.0"), own = internet(own_address);
     struct sockaddr_in6 host6 = internet6("::1"), mapped = internet6("::ffff:127.0.0.1"), any6 = internet6("::");
-    char of_parent[64];
+    char of_process[64];
 
     tell("read /etc/shadow", opened("/etc/shadow", O_RDONLY));
     tell("read a file of the user", opened(in_folder("secret"), O_RDONLY));
@@ -286,15 +298,21 @@ int main(void) {
     tell("change a time", utimensat(AT_FDCWD, in_folder("secret"), NULL, 0));
     tell("open the kernel anew", opened(path_of(handed(0)), O_RDONLY));
     tell("open the kernel for writing", opened(path_of(handed(0)), O_RDWR));
-    snprintf(of_parent, sizeof of_parent, "/proc/%d/environ", getppid());
-    tell("read the environment of Python", opened(of_parent, O_RDONLY));
-    snprintf(of_parent, sizeof of_parent, "/proc/%d/mem", getppid());
-    tell("open the memory of Python", opened(of_parent, O_RDWR));
-    tell("read the memory of Python", read_parent());
+    snprintf(of_process, sizeof of_process, "/proc/%d/environ", getppid());
+    tell("read the environment of Python", opened(of_process, O_RDONLY));
+    snprintf(of_process, sizeof of_process, "/proc/%d/mem", getppid());
+    tell("open the memory of Python", opened(of_process, O_RDWR));
+    tell("read the memory of Python", read_memory(getppid()));
     tell("trace Python", ptrace(PTRACE_SEIZE, getppid(), NULL, NULL));
     tell("signal Python", kill(getppid(), SIGWINCH));
     tell("signal Python's thread", syscall(SYS_tkill, getppid(), SIGWINCH));
     tell("signal all", kill(-1, 0));
+    snprintf(of_process, sizeof of_process, "/proc/%d/environ", other);
+    tell("read the environment of another machine", opened(of_process, O_RDONLY));
+    tell("read the memory of another machine", read_memory(other));
+    tell("signal another machine", kill(other, SIGWINCH));
+    tell("take a descriptor of another machine", taken_descriptor(other));
+    tell("trace another machine", ptrace(PTRACE_SEIZE, other, NULL, NULL));
     tell("signal itself", kill(getpid(), 0));
     tell("get hold of Python", syscall(SYS_pidfd_open, getppid(), 0));
     tell("outlive Python", prctl(PR_SET_PDEATHSIG, 0));

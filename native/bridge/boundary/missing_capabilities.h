@@ -42,6 +42,9 @@ NSError *_Nullable applevz_saved_state_inspection_missing(void);
 /// All of what keeps the program that runs a machine from the rest of the host.
 NSError *_Nullable applevz_confinement_missing(void);
 
+/// … by a user of its own.
+NSError *_Nullable applevz_separate_users_missing(void);
+
 /// Limits of what a guest writes, and of how fast its disks are.
 NSError *_Nullable applevz_disk_limits_missing(void);
 

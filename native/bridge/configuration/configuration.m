@@ -76,15 +76,25 @@ CFErrorRef applevz_configuration_set_stops_at_reset(applevz_configuration *confi
     });
 }
 
-NSError *applevz_confinement_missing(void) {
-    Class<AppleVZConfinedMachine> machine = (Class)[VZVirtualMachine class];
-    if ([VZVirtualMachine respondsToSelector:@selector(applevzConfinementError)])
-        return [machine applevzConfinementError];
+static NSError *confinement_of_framework(void) {
     return applevz_error(VZErrorDomain, VZErrorNotSupported,
                          @"What a machine is kept from on this host cannot be asked for.",
                          @"The virtualization framework runs each guest in a process that the system confines, and "
                          @"says no more.",
                          @"Require no confinement.");
+}
+
+NSError *applevz_confinement_missing(void) {
+    Class<AppleVZConfinedMachine> machine = (Class)[VZVirtualMachine class];
+    return [VZVirtualMachine respondsToSelector:@selector(applevzConfinementError)] ? [machine applevzConfinementError]
+                                                                                    : confinement_of_framework();
+}
+
+NSError *applevz_separate_users_missing(void) {
+    Class<AppleVZConfinedMachine> machine = (Class)[VZVirtualMachine class];
+    return [VZVirtualMachine respondsToSelector:@selector(applevzSeparateUsersError)]
+               ? [machine applevzSeparateUsersError]
+               : confinement_of_framework();
 }
 
 CFErrorRef applevz_configuration_set_confinement(applevz_configuration *configuration, uint32_t required,

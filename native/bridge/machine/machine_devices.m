@@ -235,4 +235,16 @@ static NSUInteger found(__attribute__((noescape)) NSUInteger (^__unsafe_unretain
     [self addEventOfGuest:APPLEVZ_EVENT_KIND_GUEST_RESET];
 }
 
+- (void)applevzVirtualMachine:(VZVirtualMachine *)virtualMachine
+                storageDevice:(NSUInteger)index
+                    usbDevice:(NSUUID *)uuid
+              isFullWithError:(NSError *)error {
+    if (virtualMachine != _virtualMachine)
+        return;
+    AppleVZEvent *event = [self eventOfKind:APPLEVZ_EVENT_KIND_DISK_FULL cause:APPLEVZ_EVENT_CAUSE_HOST error:error];
+    event.device = index != NSNotFound ? (NSInteger)index : -1;
+    event.usbDevice = uuid;
+    [self.events add:event];
+}
+
 @end

@@ -14,6 +14,7 @@ from .._values.arguments import PathLike
 from .._values.sizes import Size
 from ..configuration.cloud_init import CloudInitSeed
 from ..configuration.machine import VirtualMachineConfiguration
+from ..configuration.resource_limits import ResourceLimits
 from ..errors import Error
 from .machine import VirtualMachine
 
@@ -38,6 +39,7 @@ def launch(
     memory_size: Size = "1GiB",
     internet: bool | None = True,
     host_access: bool = False,
+    resource_limits: ResourceLimits | None = None,
     seed: CloudInitSeed | None = None,
     user_data: str | Mapping[str, Any] | None = None,
     ssh_authorized_keys: Sequence[str] = (),
@@ -65,10 +67,11 @@ def launch(
 
     The guest has `cpu_count` processors (2, or what the host allows), `memory_size`, and a network card with NAT:
     `internet=False` lets it out to nothing, and with `internet=None` it has no card. It does not reach this host
-    without `host_access=True`. `seed` sets it up, or one that is made of `user_data`, `ssh_authorized_keys`, `users`
-    and `packages`, as `CloudInitSeed` has them; the agent is added. With an initial RAM disk the agent comes with that,
-    and there is a seed only if one of these is given. `configure` is called with the configuration before the machine
-    is made of it, and can change all else.
+    without `host_access=True`, and takes of it what `resource_limits` let it: without them, what it wants. `seed` sets
+    it up, or one that is made of `user_data`, `ssh_authorized_keys`, `users` and `packages`, as `CloudInitSeed` has
+    them; the agent is added. With an initial RAM disk the agent comes with that, and there is a seed only if one of
+    these is given. `configure` is called with the configuration before the machine is made of it, and can change all
+    else.
 
     With `cached` it boots, is saved once it is ready, and later calls for the same guest go on from there, each with a
     memory and a disk of its own. `prepare` is called with the machine's `guest` when that is ready: with `cached` once,
@@ -99,6 +102,7 @@ def launch(
         memory_size=memory_size,
         internet=internet,
         host_access=host_access,
+        resource_limits=resource_limits,
         seed=seed,
         user_data=user_data,
         ssh_authorized_keys=ssh_authorized_keys,

@@ -12,10 +12,19 @@ from .._values.sizes import size
 from ..configuration.resource_limits import ResourceLimits
 from ..errors import InvalidArgumentError, check_in, make
 
-__all__ = ["set_resource_limits"]
+__all__ = ["native_limits", "set_resource_limits"]
 
 
 def set_resource_limits(configuration: Reference, limits: ResourceLimits) -> None:
+    values, group = native_limits(limits)
+    if group or any(values.values()):
+        native = ffi.new("applevz_resource_limits *", values)
+        error = lib.applevz_configuration_set_resource_limits(configuration, native, group, len(group))
+        check_in("resource_limits", error)
+
+
+def native_limits(limits: ResourceLimits) -> tuple[dict[str, float], bytes]:
+    """As the native library has them: numbers, of which 0 is no limit, and the group's folder, or nothing."""
     instance("resource_limits", limits, (ResourceLimits,))
     values = {
         "processors": _limit("processors", limits.processors, _processors),
@@ -25,10 +34,7 @@ def set_resource_limits(configuration: Reference, limits: ResourceLimits) -> Non
         "disk_operations_per_second": _limit("disk_operations_per_second", limits.disk_operations_per_second, integer),
     }
     group = b"" if limits.control_group is None else path("resource_limits.control_group", limits.control_group)
-    if group or any(values.values()):
-        native = ffi.new("applevz_resource_limits *", values)
-        error = lib.applevz_configuration_set_resource_limits(configuration, native, group, len(group))
-        check_in("resource_limits", error)
+    return values, group
 
 
 def _processors(field: str, value: Any) -> float:

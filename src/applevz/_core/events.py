@@ -61,6 +61,11 @@ class EventKind(enum.Enum):
     GUEST_RESET = lib.APPLEVZ_EVENT_KIND_GUEST_RESET
     """The guest was reset, and starts anew, or stops the machine: `VirtualMachineConfiguration.stop_at_reset`. It needs
     `capabilities.guest_resets`."""
+    DISK_FULL = lib.APPLEVZ_EVENT_KIND_DISK_FULL
+    """What the guest wrote to a disk found no room on this host, and failed: the disk's overlay has
+    `ResourceLimits.overlay_size`, or the file system that it is in is full. `Event.error` is an `OutOfDiskSpaceError`.
+    It is told once for each disk until the machine is started again. QEMU tells it of virtio and USB disks, not of NVM
+    Express; Apple's framework does not."""
     GUEST_CLOCK_SET = lib.APPLEVZ_EVENT_KIND_GUEST_CLOCK_SET
     """The guest's agent set the clock after the machine was restored, or refused to, with `Event.error`
     (`VirtualMachineConfiguration.guest_agent`)."""

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from .._builder.resource_limits import native_limits
 from .._host.capabilities import capabilities
 from .._host.disk_images import create_disk_image
 from .._host.limits import limits
@@ -30,6 +31,7 @@ from ..configuration.entropy import VirtioEntropyDeviceConfiguration
 from ..configuration.machine import VirtualMachineConfiguration
 from ..configuration.network import MACAddress, NATNetworkDeviceAttachment, VirtioNetworkDeviceConfiguration
 from ..configuration.platforms import GenericMachineIdentifier, GenericPlatformConfiguration
+from ..configuration.resource_limits import ResourceLimits
 from ..configuration.storage import DiskImageStorageDeviceAttachment, VirtioBlockDeviceConfiguration
 from ..errors import (
     Error,
@@ -77,6 +79,7 @@ class Launch:
         memory_size: Size,
         internet: bool | None,
         host_access: bool,
+        resource_limits: ResourceLimits | None,
         seed: CloudInitSeed | None,
         user_data: str | Mapping[str, Any] | None,
         ssh_authorized_keys: Sequence[str],
@@ -113,6 +116,8 @@ class Launch:
         self._cpu_count = cpu_count
         self._memory_size = size_argument("memory_size", memory_size)
         self._network = _network_argument(internet, host_access)
+        self._resource_limits = ResourceLimits() if resource_limits is None else resource_limits
+        native_limits(self._resource_limits)  # refuses what is none, before anything is done
         if configure is not None and not callable(configure):
             raise wrong_type("configure", configure, "a function, or None")
         self._configure = configure
@@ -269,6 +274,7 @@ class Launch:
             network_devices=cards,
             entropy_devices=[VirtioEntropyDeviceConfiguration()],
             guest_agent=True,
+            resource_limits=self._resource_limits,
         )
         if self._configure is not None:
             self._configure(configuration)

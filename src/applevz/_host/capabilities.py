@@ -225,6 +225,16 @@ class Capabilities:
         return _capability("confinement", lib.APPLEVZ_CAPABILITY_CONFINEMENT)
 
     @property
+    def separate_users(self) -> Capability:
+        """What runs a machine has a user of its own, whom no other process has: `Confinement.USER`.
+
+        On Linux: for root, whose process has the kernel's capabilities SETUID, SETGID, KILL and SYS_PTRACE, and a QEMU
+        that everybody may run.
+        On a Mac: never.
+        """
+        return _capability("separate_users", lib.APPLEVZ_CAPABILITY_SEPARATE_USERS)
+
+    @property
     def disk_limits(self) -> Capability:
         """What a guest writes, and how fast its disks are, can be limited: `ResourceLimits`.
 

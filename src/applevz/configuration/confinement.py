@@ -32,6 +32,10 @@ class Confinement(Flag):
     that for it. Its disks' servers, and the name server that the host asks, are reached wherever they are. A machine
     has this that has SOCKETS, or no `NATNetworkDeviceAttachment` with `host_access` and no sound.
     (`capabilities.host_isolation`; https://man7.org/linux/man-pages/man2/seccomp_unotify.2.html)"""
+    USER = 32
+    """It runs as a user of its own, whom no other process has and who owns no file. Only of a program that is root. A
+    machine without sound has this; with a network card, a disk of a server, a USB controller or a private restore it
+    takes the capability SYS_PTRACE. (`capabilities.separate_users`)"""
 
 
 NOTHING: Final = Confinement(0)

@@ -95,6 +95,7 @@ _OF_LAUNCH: Final[Mapping[str, Any]] = {
     "memory_size": "1GiB",
     "internet": True,
     "host_access": False,
+    "resource_limits": None,
     "seed": None,
     "user_data": None,
     "ssh_authorized_keys": (),

@@ -30,10 +30,12 @@ enum {
     OF_FIRST_THREAD = 16,
     OF_STREAM = 32,
     IS_GONE = 64,
+    HAS_FILE = 128,
     SERVER_PORT = 10809,
 };
 
 static const char server_path[] = "/run/server";
+static const char file_path[] = "/proc/self/fd/7";
 
 /// What is made up: the program's memory, and what became of its call.
 static struct {
@@ -45,6 +47,8 @@ static struct {
 
 // Of the socket that the call is about; -1 while there is none.
 static _Atomic(int) used_socket = -1;
+// What it is given for its path.
+static HostDescriptor *file;
 
 #pragma mark In place of the kernel
 
@@ -56,6 +60,7 @@ int __wrap_host_call_descriptor(int pidfd, int number);
 long __wrap_host_call_descriptor_count(const host_call *call);
 void __wrap_host_call_answer(int listener, const host_call *call, int64_t value, int error);
 void __wrap_host_call_allow(int listener, const host_call *call);
+void __wrap_host_call_give(int listener, const host_call *call, int descriptor);
 int __real_connect(int socket, const struct sockaddr *address, socklen_t length);
 int __wrap_connect(int socket, const struct sockaddr *address, socklen_t length);
 int __real_bind(int socket, const struct sockaddr *address, socklen_t length);
@@ -124,8 +129,17 @@ void __wrap_host_call_answer(int listener, const host_call *call, int64_t value,
 
 void __wrap_host_call_allow(int listener, const host_call *call) {
     (void)listener;
-    // Nothing whose arguments lie in memory, which could change after it was looked at.
-    HOLD(call->number == SYS_socket);
+    // Nothing whose arguments lie in memory, which could change after it was looked at, but what it may do by itself.
+    HOLD(call->number == SYS_socket || call->number == SYS_openat);
+    answered();
+}
+
+void __wrap_host_call_give(int listener, const host_call *call, int descriptor) {
+    (void)listener;
+    uint64_t address = call->arguments[1];
+    HOLD((program.flags & HAS_FILE) != 0 && call->number == SYS_openat && descriptor == file.number);
+    HOLD(address <= program.length && program.length - address >= sizeof file_path &&
+         memcmp(program.memory + address, file_path, sizeof file_path) == 0);
     answered();
 }
 
@@ -232,6 +246,7 @@ static HostSupervisor *supervisor_with(uint8_t settings) {
                                                                   error:&error];
     HOLD(supervisor != nil);
     close(nothing);
+    [supervisor begin];
     [supervisor setReachesInternet:(settings & REACHES_INTERNET) != 0 host:(settings & REACHES_HOST) != 0 ofNetwork:0];
     if ((settings & HAS_SERVER) != 0) {
         [supervisor allowServerAtPort:SERVER_PORT];
@@ -263,7 +278,14 @@ void read_calls(const uint8_t *bytes, size_t length) {
     // That of a program that is none has the number -1.
     call.thread = (program.flags & OF_FIRST_THREAD) != 0 ? -1 : 1;
     used_socket = -1;
-    [supervisor_with(bytes[0] % SETTINGS) take:&call];
+    HostSupervisor *supervisor = supervisor_with(bytes[0] % SETTINGS);
+    // Once; what is left of the call before is nobody's.
+    if (file == nil)
+        file = [HostDescriptor openPath:@"/dev/null" flags:O_RDONLY error:NULL];
+    HOLD(file != nil);
+    BOOL has_file = (program.flags & HAS_FILE) != 0;
+    [supervisor giveDescriptor:has_file ? file : nil forPath:[NSString stringWithUTF8String:file_path]];
+    [supervisor take:&call];
     if ((program.flags & IS_GONE) != 0)
         return;
     // A connection that is waited for is answered by a queue.

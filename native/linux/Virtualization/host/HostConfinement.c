@@ -484,6 +484,26 @@ static void ask_for_connections(host_filter *filter, const host_filter_options *
     end_of(filter, start);
 }
 
+/// What is opened so is so seldom: the path of each is read.
+static void ask_for_openings(host_filter *filter) {
+    static const struct {
+        unsigned int number, argument;
+    } calls[] = {{SYS_openat, 2},
+#ifdef SYS_open
+                 {SYS_open, 1}
+#endif
+    };
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++) {
+        size_t start = only_within(filter, calls[i].number);
+        load_argument(filter, calls[i].argument, false);
+        add(filter, (struct sock_filter)BPF_STMT(BPF_ALU | BPF_AND | BPF_K, O_ACCMODE));
+        only_if(filter, O_RDWR, 1);
+        ask(filter);
+        give(filter, SECCOMP_RET_ALLOW);
+        end_of(filter, start);
+    }
+}
+
 #pragma mark The whole of it
 
 host_filter host_filter_make(host_filter_options options) {
@@ -494,8 +514,8 @@ host_filter host_filter_make(host_filter_options options) {
     add(&filter, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0));
     give(&filter, SECCOMP_RET_KILL_PROCESS); // 32-bit calls, whose numbers are others
     load(&filter, offsetof(struct seccomp_data, nr));
+    filter.has_listener = options.is_supervised || options.asks_for_openings;
     if (options.is_supervised) {
-        filter.has_listener = true;
         // First, since a processor's thread does little else than that call.
         size_t start = only_within(&filter, SYS_ioctl);
         load_argument(&filter, 1, false);
@@ -534,6 +554,8 @@ host_filter host_filter_make(host_filter_options options) {
     allow_call_with(&filter, SYS_prlimit64, 0, itself_or_zero, 2, EPERM);
     const uint32_t question_or_standard[] = {UINT32_MAX, 0};
     allow_call_with(&filter, SYS_personality, 0, question_or_standard, 2, EPERM);
+    if (options.asks_for_openings)
+        ask_for_openings(&filter);
     if (options.is_supervised) {
         keep_descriptors(&filter, &options);
         ask_for_connections(&filter, &options);
@@ -573,6 +595,26 @@ RUNS_IN_CHILD static int limit(int resource, unsigned long value) {
     return syscall(SYS_prlimit64, 0, resource, &limits, NULL) != 0 ? errno : 0;
 }
 
+/// What is kept of capabilities is so with the change of the user only if it is said before, and with the execution of
+/// a program only as ambient ones.
+RUNS_IN_CHILD static int become_user(const struct host_confinement *confinement) {
+    const uid_t user = confinement->user;
+    if (confinement->kept_capabilities != 0 && syscall(SYS_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
+        return errno;
+    if (syscall(SYS_setgroups, confinement->group != 0 ? 1 : 0, &confinement->group) != 0 ||
+        syscall(SYS_setresgid, user, user, user) != 0 || syscall(SYS_setresuid, user, user, user) != 0)
+        return errno;
+    return 0;
+}
+
+RUNS_IN_CHILD static int make_ambient(uint64_t capabilities) {
+    for (int capability = 0; capability < 64; capability++)
+        if ((capabilities >> capability & 1) != 0 &&
+            syscall(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0)
+            return errno;
+    return 0;
+}
+
 RUNS_IN_CHILD int host_confine(const struct host_confinement *confinement, const char **step) {
     *step = "limiting file descriptors";
     int error = limit(RLIMIT_NOFILE, confinement->descriptors);
@@ -585,6 +627,13 @@ RUNS_IN_CHILD int host_confine(const struct host_confinement *confinement, const
             syscall(SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno == EINVAL)
             break;
     syscall(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    if (confinement->user != 0) {
+        *step = "becoming a user of its own";
+        error = become_user(confinement);
+        if (error != 0)
+            return error;
+        *step = "giving up capabilities";
+    }
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct has[2], keeps[2];
     if (syscall(SYS_capget, &header, has) != 0)
@@ -592,10 +641,15 @@ RUNS_IN_CHILD int host_confine(const struct host_confinement *confinement, const
     for (int half = 0; half < 2; half++) {
         keeps[half].permitted = has[half].permitted & (uint32_t)(confinement->kept_capabilities >> 32 * half);
         keeps[half].effective = keeps[half].permitted;
-        keeps[half].inheritable = 0;
+        keeps[half].inheritable = confinement->user != 0 ? keeps[half].permitted : 0;
     }
     if (syscall(SYS_capset, &header, keeps) != 0)
         return errno;
+    if (confinement->user != 0) {
+        error = make_ambient(keeps[0].permitted | (uint64_t)keeps[1].permitted << 32);
+        if (error != 0)
+            return error;
+    }
     *step = "keeping it from files (Landlock)";
     if (confinement->rules >= 0 && syscall(LANDLOCK_RESTRICT_SELF, confinement->rules, 0) != 0)
         return errno;

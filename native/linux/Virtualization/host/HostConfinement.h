@@ -47,7 +47,8 @@ typedef struct {
     bool internet_sockets; // of the families AF_INET and AF_INET6
     bool local_sockets;    // AF_UNIX
     bool is_supervised; // making those of the Internet's, and connecting, binding and sending any (HostSupervision.h)
-    bool any_messages;  // but for what is sent by sendmsg
+    bool asks_for_openings;   // of files, for reading and writing at once
+    bool any_messages;        // but for what is sent by sendmsg
     const unsigned int *kept; // numbers of sockets that it has from the start, and sends by what it likes
     size_t kept_count;
     bool shared_memory;  // System V's, by which ALSA mixes what programs play
@@ -67,6 +68,8 @@ struct host_confinement {
     uint64_t kept_capabilities; // all others go
     unsigned long descriptors;  // that it may have open
     int listener_socket;        // for a filter with a listener: the kept socket in the child that it is sent by
+    uid_t user;                 // that it becomes, and the group of that number; 0 for who it is
+    gid_t group;                // beside that; 0 for none
 };
 
 /// In the child, after no_new_privs: all but the filter. 0, or the errno of the step that failed.

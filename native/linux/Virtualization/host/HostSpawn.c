@@ -56,6 +56,15 @@ RUNS_IN_CHILD static void close_from(unsigned int first) {
         syscall(SYS_close, descriptor);
 }
 
+/// The parent may have died before that call.
+RUNS_IN_CHILD static bool dies_with_parent(const child_context *context) {
+    if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+        return false;
+    if (syscall(SYS_getppid) != context->parent)
+        syscall(SYS_exit_group, 127);
+    return true;
+}
+
 /// Only system calls from here on, and none through the C library: the parent's other threads run on, with locks held
 /// that this process will never see released, and a sanitizer would take what is done here for the parent's doing.
 RUNS_IN_CHILD static int child_main(void *argument) {
@@ -67,11 +76,8 @@ RUNS_IN_CHILD static int child_main(void *argument) {
     context->step = "preparing the process";
     // A terminal's Ctrl-C is for the host program, which decides what becomes of its machines.
     syscall(SYS_setsid);
-    if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
+    if (!dies_with_parent(context))
         goto failed;
-    // The parent may have died before that call.
-    if (syscall(SYS_getppid) != context->parent)
-        syscall(SYS_exit_group, 127);
     const kernel_sigaction standard = {.handler = SIG_DFL};
     for (int signal = 1; signal < NSIG; signal++)
         syscall(SYS_rt_sigaction, signal, &standard, NULL,
@@ -93,6 +99,9 @@ RUNS_IN_CHILD static int child_main(void *argument) {
     const struct host_confinement *confinement = plan->confinement;
     if (confinement != NULL && (context->error = host_confine(confinement, &context->step)) != 0)
         syscall(SYS_exit_group, 127);
+    // With another user the kernel forgets the signal.
+    if (confinement != NULL && confinement->user != 0 && !dies_with_parent(context))
+        goto failed;
 
     context->step = "handing over file descriptors";
     // First out of the way, all of them, so that none is overwritten before it was moved.
@@ -156,7 +165,13 @@ static pid_t make_child(int (*function)(void *), void *context, int signal, int 
 int host_spawn(const host_spawn_plan *plan, int *pidfd, const char **step) {
     child_context context = {.plan = plan, .parent = getpid(), .step = "preparing the process"};
     int descriptor = -1;
+    // With another user in the child the kernel takes the memory, which is this process's, for one that nobody may look
+    // into, and leaves it at that: this process would leave no core file any more.
+    bool changes_user = plan->confinement != NULL && plan->confinement->user != 0;
+    bool may_be_dumped = changes_user && prctl(PR_GET_DUMPABLE) == 1;
     pid_t child = make_child(child_main, &context, SIGCHLD, &descriptor);
+    if (may_be_dumped)
+        prctl(PR_SET_DUMPABLE, 1);
     int error = child < 0 ? -child : context.error;
     *step = child < 0 ? "creating the process" : context.step;
     if (child < 0)

@@ -34,6 +34,17 @@ enum {
 
 #define SET_FLAGS _IOW('!', 4, uint64_t)
 
+/// Of linux/seccomp.h, which older systems lack (Linux 5.9).
+struct notice_of_descriptor {
+    uint64_t identifier;
+    uint32_t flags;
+    uint32_t source;
+    uint32_t number; // there; 0 for any
+    uint32_t flags_there;
+};
+
+#define ADD_DESCRIPTOR _IOW('!', 3, struct notice_of_descriptor)
+
 #pragma mark Whether there is such a thing
 
 typedef struct {
@@ -196,6 +207,13 @@ void host_call_answer(int listener, const host_call *call, int64_t value, int er
 
 void host_call_allow(int listener, const host_call *call) {
     respond(listener, (struct seccomp_notif_resp){.id = call->identifier, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE});
+}
+
+void host_call_give(int listener, const host_call *call, int descriptor) {
+    struct notice_of_descriptor given = {
+        .identifier = call->identifier, .source = (uint32_t)descriptor, .flags_there = O_CLOEXEC};
+    int number = ioctl(listener, ADD_DESCRIPTOR, &given);
+    host_call_answer(listener, call, number, number < 0 ? errno : 0);
 }
 
 int host_listener_take(int socket) {

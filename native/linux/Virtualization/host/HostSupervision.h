@@ -41,8 +41,12 @@ long host_call_descriptor_count(const host_call *call);
 /// Ends the call: with a value, or with an errno.
 void host_call_answer(int listener, const host_call *call, int64_t value, int error);
 
-/// Has the kernel carry it out: only for a call whose arguments lie in no memory.
+/// Has the kernel carry it out: only for a call whose arguments lie in no memory, or that the program may make whatever
+/// they say.
 void host_call_allow(int listener, const host_call *call);
+
+/// Ends the call with a descriptor of this process's, which the program has from then on.
+void host_call_give(int listener, const host_call *call, int descriptor);
 
 /// Takes the listener that a child has sent, as host_confine_calls does; -1 with errno.
 int host_listener_take(int socket);

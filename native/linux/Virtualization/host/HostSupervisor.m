@@ -8,6 +8,7 @@
 #import <dispatch/dispatch.h>
 #import <errno.h>
 #import <fcntl.h>
+#import <limits.h>
 #import <poll.h>
 #import <pthread.h>
 #import <stddef.h>
@@ -90,6 +91,7 @@ static int option_of(int descriptor, int option) {
 @implementation HostSupervisor {
     dispatch_queue_t _queue;
     dispatch_source_t _source;
+    BOOL _begun;
     HostDescriptor *_listener;
     HostDescriptor *_process; // a pidfd
     HostDescriptor *_routes;
@@ -103,6 +105,8 @@ static int option_of(int descriptor, int option) {
     // What the program says, and with what this process says it: a folder and a name, or nothing else than it does.
     NSMutableDictionary<NSString *, NSArray *> *_paths;
     BOOL _reachesLocalSockets;
+    HostDescriptor *_given; // for the path; nil once it was
+    NSString *_givenPath;
 }
 
 enum { REACHES_INTERNET = 1, REACHES_HOST = 2 };
@@ -150,11 +154,17 @@ enum { REACHES_INTERNET = 1, REACHES_HOST = 2 };
     dispatch_source_set_cancel_handler(_source, ^{
         (void)kept;
     });
-    dispatch_resume(_source);
     return self;
 }
 
+- (void)begin {
+    if (!_begun && _source != nil)
+        dispatch_resume(_source);
+    _begun = YES;
+}
+
 - (void)dealloc {
+    [self begin]; // a source that waits is not cancelled
     [self end];
     for (dispatch_source_t source in _connecting)
         dispatch_source_cancel(source);
@@ -189,6 +199,13 @@ enum { REACHES_INTERNET = 1, REACHES_HOST = 2 };
 - (void)allowServerAtPath:(NSString *)path inFolder:(HostDescriptor *)folder name:(NSString *)name {
     pthread_mutex_lock(&_lock);
     _paths[path] = folder != nil && name != nil ? @[ folder, name ] : @[];
+    pthread_mutex_unlock(&_lock);
+}
+
+- (void)giveDescriptor:(HostDescriptor *)descriptor forPath:(NSString *)path {
+    pthread_mutex_lock(&_lock);
+    _given = descriptor;
+    _givenPath = path;
     pthread_mutex_unlock(&_lock);
 }
 
@@ -293,6 +310,14 @@ enum { REACHES_INTERNET = 1, REACHES_HOST = 2 };
         else
             [self takeMessage:call at:call->arguments[1] countAt:call->arguments[1] + sizeof(struct msghdr)];
         return;
+    case SYS_openat:
+        [self takeOpening:call path:call->arguments[1]];
+        return;
+#ifdef SYS_open
+    case SYS_open:
+        [self takeOpening:call path:call->arguments[0]];
+        return;
+#endif
     default:
         [self answer:call value:0 error:ENOSYS];
     }
@@ -309,6 +334,25 @@ enum { REACHES_INTERNET = 1, REACHES_HOST = 2 };
         host_call_allow(_listener.number, call);
     else
         [self answer:call value:0 error:EMFILE];
+}
+
+/// Whatever the path is by the time that the kernel reads it: the program has no rights to open by it but its own.
+- (void)takeOpening:(const host_call *)call path:(uint64_t)address {
+    pthread_mutex_lock(&_lock);
+    HostDescriptor *given = _given;
+    const char *path = given != nil ? VZBytesOfPath(_givenPath) : "";
+    pthread_mutex_unlock(&_lock);
+    size_t size = strlen(path) + 1;
+    char there[PATH_MAX];
+    if (given == nil || size > sizeof there || !host_call_read(call, address, there, size) ||
+        memcmp(there, path, size) != 0) {
+        host_call_allow(_listener.number, call);
+        return;
+    }
+    host_call_give(_listener.number, call, given.number);
+    pthread_mutex_lock(&_lock);
+    _given = nil;
+    pthread_mutex_unlock(&_lock);
 }
 
 /// The address in the program's memory, once. 0, or an errno.

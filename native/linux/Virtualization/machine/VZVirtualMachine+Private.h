@@ -40,8 +40,9 @@ NS_ASSUME_NONNULL_BEGIN
     QEMUNetworkCardExchange *_exchange; // of the cards of a machine that was restored with other addresses
     HostDescriptor *_formerMemory;      // of a machine that was stopped a moment ago: restoring overwrites it
     NSString *_lastState; // the identifier of the saved state that it was restored from or saved as last, in this run
-    AppleVZConfinement _confinement; // of the last that was started
-    BOOL _isHandedOver;              // its memory may be a saved state's: it can be stopped, and nothing else
+    AppleVZConfinement _confinement;      // of the last that was started
+    NSMutableSet<NSString *> *_fullDisks; // QEMU's names of those of which it was told, in this run
+    BOOL _isHandedOver;                   // its memory may be a saved state's: it can be stopped, and nothing else
 }
 
 // What the categories share with the verbs in VZVirtualMachine.m.
@@ -176,6 +177,11 @@ NSError *VZInvalidStateError(VZVirtualMachineState state, NSString *purpose, NSS
 
 @interface VZVirtioTraditionalMemoryBalloonDevice () <VZRuntimeDevice>
 - (instancetype)initWithMemorySize:(uint64_t)memorySize;
+@end
+
+@interface VZVirtualMachine (FullDisks)
+/// QEMU said that a guest's request failed.
+- (void)takeBlockError:(NSDictionary *)data;
 @end
 
 NS_ASSUME_NONNULL_END

@@ -265,7 +265,7 @@ typedef void (^Completion)(NSError *_Nullable error);
             [strong_self receive:state];
     };
     // First what takes longer.
-    HostDescriptor *memory = state.isMapped ? nil : commandLine.memory;
+    HostDescriptor *memory = commandLine.memory;
     if (state.hasMemory)
         [self
             doOffQueue:^(NSError **failure) {

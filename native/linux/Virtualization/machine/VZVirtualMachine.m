@@ -320,6 +320,7 @@ static void raise_without_thread(int number) {
 - (void)startInstance:(QEMUCommandLine *)commandLine completion:(Completion)completion {
     _guestStopped = NO;
     _shutdownReason = nil;
+    _fullDisks = [NSMutableSet set];
     _instance = [[QEMUInstance alloc] initWithCommandLine:commandLine queue:_queue];
     for (id<VZRuntimeDevice> device in _devices)
         if ([device respondsToSelector:@selector(instanceBegins:)])
@@ -461,6 +462,8 @@ static void raise_without_thread(int number) {
         [self tellGuestReport:@selector(applevzGuestDidPanicInVirtualMachine:)];
     } else if ([name isEqualToString:@"RESET"] && applevz_json_is_true(data, @"guest")) {
         [self tellGuestReport:@selector(applevzGuestDidResetInVirtualMachine:)];
+    } else if ([name isEqualToString:@"BLOCK_IO_ERROR"]) {
+        [self takeBlockError:data];
     } else if ([name isEqualToString:@"STOP"] && _state == VZVirtualMachineStateRunning && _shutdownReason == nil) {
         [self askWhyItStopped];
     }

@@ -124,7 +124,7 @@ BOOL QEMUExpandsKernelForSavedState(QEMUSavedState *savedState) {
     VZHostFile *variables = code != nil ? [bootLoader.variableStore openFreeAs:property error:error] : nil;
     NSString *codePath =
         variables != nil ? [self pathToReopenFile:code as:@"The host's EFI firmware" error:error] : nil;
-    NSString *variablesPath = codePath != nil ? [self pathToReopenFile:variables as:property error:error] : nil;
+    NSString *variablesPath = codePath != nil ? [self pathToUseFile:variables as:property error:error] : nil;
     if (variablesPath == nil)
         return NO;
     _hasFirmware = YES;

@@ -45,6 +45,9 @@ NS_ASSUME_NONNULL_BEGIN
     NSMutableArray<QEMUDiskServer *> *_diskServers;
     BOOL _playsSound;
     HostDescriptor *_privateMemory;
+    NSString *_privateMemoryPath;
+    NSMutableArray<HostDescriptor *> *_reopenedDescriptors;
+    QEMUUser *_user;
     AppleVZResourceLimits _limits;
 }
 
@@ -72,7 +75,12 @@ NS_ASSUME_NONNULL_BEGIN
 /// then.
 - (NSString *)pathToReopen:(HostDescriptor *)descriptor;
 
-/// The same of a file that was looked at. nil, with an error of a start's.
+/// What pathOfDescriptor: gives, with a position and locks of QEMU's own, where the user that it runs as may not open
+/// the file anew; otherwise what pathToReopen: gives. nil where this process may not, either.
+- (nullable NSString *)pathToUse:(HostDescriptor *)descriptor error:(NSError **)error;
+
+/// What these give of a file that was looked at. nil, with an error of a start's.
+- (nullable NSString *)pathToUseFile:(VZHostFile *)file as:(NSString *)property error:(NSError **)error;
 - (nullable NSString *)pathToReopenFile:(VZHostFile *)file as:(NSString *)property error:(NSError **)error;
 
 @end

@@ -36,7 +36,15 @@ NSString *QEMUNameOfDisk(NSUInteger index) {
     NSMutableArray<NSString *> *paths = [NSMutableArray array];
     NSMutableArray<NSNumber *> *made = [NSMutableArray array];
     for (HostDescriptor *descriptor in node.descriptors) {
-        [paths addObject:isUsed ? [self pathOfDescriptor:descriptor] : [self pathToReopen:descriptor]];
+        NSError *cause = nil;
+        NSString *path = isUsed           ? [self pathOfDescriptor:descriptor]
+                         : node.canBeUsed ? [self pathToUse:descriptor error:&cause]
+                                          : [self pathToReopen:descriptor];
+        if (path == nil) {
+            QEMUCannotOpen(error, [NSString stringWithFormat:@"%@.%@", property, attachment.propertyOfData], cause);
+            return NO;
+        }
+        [paths addObject:path];
         if (isUsed)
             [made addObject:@(QEMUFirstConfigurationDescriptor + _descriptors.count - 1)];
     }

@@ -14,6 +14,7 @@ NS_ASSUME_NONNULL_BEGIN
 @class QEMUSavedState;
 @class QEMUUSBDisk;
 @class QEMUDiskServer;
+@class QEMUUser;
 
 /// A QMP command that is sent before the guest runs.
 @interface QEMUPreparation : NSObject
@@ -93,6 +94,9 @@ NS_ASSUME_NONNULL_BEGIN
 /// QEMU's descriptor for the saved state's stream, which it reads from there on; 0 where it waits for none.
 @property (readonly) NSUInteger incomingDescriptor;
 @property (readonly) uint64_t incomingPosition;
+/// Its file once more, where the user that QEMU runs as may not open it anew; nil where that user may.
+@property (readonly, nullable) HostDescriptor *incomingFile;
+- (void)forgetIncomingFile;
 
 /// What the preparations say to QEMU's migration of memory that is a file: it is not in the stream. NO where they say
 /// nothing.
@@ -115,8 +119,15 @@ NS_ASSUME_NONNULL_BEGIN
 @property (readonly) NSArray<QEMUDiskServer *> *diskServers;
 /// Whether it plays sound.
 @property (readonly) BOOL playsSound;
-/// Of the descriptors: the one that QEMU opens anew for reading and writing, though it writes nothing. nil for none.
+/// Of the descriptors: the one that QEMU opens anew for reading and writing, though it writes nothing, and the path by
+/// which it does. nil for none.
 @property (readonly, nullable) HostDescriptor *privateMemory;
+@property (readonly, nullable) NSString *privateMemoryPath;
+/// Of the descriptors: those that QEMU opens anew.
+@property (readonly) NSArray<HostDescriptor *> *reopenedDescriptors;
+/// Whom QEMU is to run as. nil for the user of this process, and then why.
+@property (readonly, nullable) QEMUUser *user;
+@property (readonly, nullable) NSError *userError;
 /// What the configuration asks of the confinement.
 @property (readonly) AppleVZConfinement requiredConfinement;
 @property (readonly) AppleVZConfinement waivedConfinement;

@@ -6,11 +6,15 @@
 #import "support/VZHostFile+Private.h"
 #import "support/VZNewFile+Private.h"
 #import "QEMU/program/QEMUAccelerator.h"
+#import "QEMU/process/QEMUConfinement.h"
 #import "QEMU/process/QEMUEnd.h"
+#import "QEMU/process/QEMUUser.h"
 #import "QEMU/saved_states/QEMUMigration.h"
 #import "QEMU/saved_states/QEMUSavedState.h"
 #import "QEMU/program/QEMUSound.h"
 #import "QEMU/program/QEMUTranslation.h"
+#import <fcntl.h>
+#import <sys/stat.h>
 
 @implementation QEMUPreparation
 
@@ -37,6 +41,7 @@
         return nil;
     _arguments = [NSMutableArray array];
     _descriptors = [NSMutableArray array];
+    _reopenedDescriptors = [NSMutableArray array];
     _preparations = [NSMutableArray array];
     _networkCards = [NSMutableArray array];
     _networkInterfaces = [NSMutableDictionary dictionary];
@@ -64,6 +69,11 @@
     _waivedConfinement = configuration.applevzWaivedConfinement;
     _limits = configuration.applevzResourceLimits;
     _controlGroupPath = configuration.controlGroupPath;
+    NSError *reason = nil;
+    _user = [QEMUUser userForConfiguration:configuration
+                             privateMemory:savedState.hasMemory && savedState.isMapped
+                                    reason:&reason];
+    _userError = reason;
     if (![self addBootLoader:configuration kernel:kernel error:error])
         return nil;
     _characterBackends = [NSMutableArray array];
@@ -187,15 +197,19 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
 /// the state of the devices. The file is a memfd: one on a disk is written back all the time while the guest runs, so
 /// it is there only where the configuration asks for it, to become a saved state as it is. Or it is that of a saved
 /// state, mapped privately: what this guest writes stays with it, and what it only reads is shared with every other
-/// machine that runs from the same state.
+/// machine that runs from the same state. A guest that has a balloon can have QEMU take pages out of the file, for
+/// which a private mapping is no hindrance, but that the file is open for reading alone: where QEMU cannot be kept to
+/// that, such a guest has a copy.
 - (BOOL)addMemory:(VZVirtualMachineConfiguration *)configuration
        savedState:(QEMUSavedState *)savedState
             error:(NSError **)error {
     NSError *cause = nil;
-    BOOL mapped = savedState.hasMemory && savedState.isMapped;
+    BOOL mapped = savedState.hasMemory && savedState.isMapped &&
+                  (configuration.memoryBalloonDevices.count == 0 || QEMUGivesMemory(_waivedConfinement));
     uint64_t size = configuration.memorySize;
     NSString *folder = configuration.memoryDirectoryPath;
-    HostDescriptor *file = mapped          ? savedState.file
+    // It is other machines' memory, too: this one's program has it for reading alone.
+    HostDescriptor *file = mapped          ? [savedState.file reopenedWithFlags:O_RDONLY error:&cause]
                            : folder != nil ? [HostDescriptor namelessFileIn:folder size:size error:&cause]
                                            : savedState.formerMemory ?: [HostDescriptor memoryOfSize:size error:&cause];
     if (file == nil)
@@ -204,15 +218,21 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
                                           [NSString stringWithFormat:@"There is no file for the guest's memory: %@.",
                                                                      VZSystemCallErrorText((int)cause.code)],
                                           nil, cause));
-    if (mapped)
+    // Its name, which it gets once it is a saved state, is for this user alone again.
+    if (!mapped && folder != nil && _user != nil)
+        fchmod(file.number, 0666);
+    NSString *path = [self pathToReopen:file];
+    if (mapped) {
         _privateMemory = file;
-    else
+        _privateMemoryPath = path;
+    } else {
         _memory = file;
+    }
     [self add:@"-object"
         value:QEMUOptionOfObject(@{
             @"qom-type" : @"memory-backend-file",
             @"id" : @"memory",
-            @"mem-path" : [self pathToReopen:file],
+            @"mem-path" : path,
             @"size" : @(size),
             @"share" : [NSNumber numberWithBool:!mapped],
             @"dump" : @NO,
@@ -228,6 +248,8 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
     if (stream == nil)
         return NO;
     _incomingDescriptor = [self inherit:stream];
+    if (_user != nil && QEMUNeedsRights(stream, _user, NO))
+        _incomingFile = stream;
     _incomingPosition = savedState.streamPosition;
     _ignoresSharedMemory = savedState.hasMemory;
     [self add:@"-incoming" value:@"defer"];
@@ -288,6 +310,11 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
 
 - (void)forgetDescriptors {
     [_descriptors removeAllObjects];
+    [_reopenedDescriptors removeAllObjects];
+}
+
+- (void)forgetIncomingFile {
+    _incomingFile = nil;
 }
 
 - (NSString *)pathOfDescriptor:(HostDescriptor *)descriptor {
@@ -297,15 +324,38 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
 }
 
 - (NSString *)pathToReopen:(HostDescriptor *)descriptor {
+    [_reopenedDescriptors addObject:descriptor];
     return [NSString stringWithFormat:@"/proc/self/fd/%lu", (unsigned long)[self inherit:descriptor]];
 }
 
-- (NSString *)pathToReopenFile:(VZHostFile *)file as:(NSString *)property error:(NSError **)error {
+- (NSString *)pathToUse:(HostDescriptor *)descriptor error:(NSError **)error {
+    if (_user == nil || !QEMUNeedsRights(descriptor, _user, NO))
+        return [self pathToReopen:descriptor];
+    int mode = fcntl(descriptor.number, F_GETFL) & O_ACCMODE;
+    HostDescriptor *reopened = [descriptor reopenedWithFlags:mode error:error];
+    return reopened != nil ? [self pathOfDescriptor:reopened] : nil;
+}
+
+static HostDescriptor *duplicate_of_file(VZHostFile *file, NSString *property, NSError **error) {
     NSError *cause = nil;
     HostDescriptor *descriptor = [HostDescriptor duplicateOf:file.fileDescriptor error:&cause];
     if (descriptor == nil)
         QEMUCannotOpen(error, property, cause);
+    return descriptor;
+}
+
+- (NSString *)pathToReopenFile:(VZHostFile *)file as:(NSString *)property error:(NSError **)error {
+    HostDescriptor *descriptor = duplicate_of_file(file, property, error);
     return descriptor != nil ? [self pathToReopen:descriptor] : nil;
+}
+
+- (NSString *)pathToUseFile:(VZHostFile *)file as:(NSString *)property error:(NSError **)error {
+    HostDescriptor *descriptor = duplicate_of_file(file, property, error);
+    NSError *cause = nil;
+    NSString *path = descriptor != nil ? [self pathToUse:descriptor error:&cause] : nil;
+    if (descriptor != nil && path == nil)
+        QEMUCannotOpen(error, property, cause);
+    return path;
 }
 
 void QEMUCannotOpen(NSError **error, NSString *property, NSError *cause) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUPortConnection.h"
 #import "support/VZErrors+Private.h"
+#import "QEMU/process/QEMUUser.h"
 #import "host/HostForwardedPeers.h"
 #import <arpa/inet.h>
 #import <dispatch/descriptor.h>
@@ -287,7 +288,8 @@ static uint32_t next_address(void) {
     host_forwarded_peers peers;
     if (![self findPeers:&peers])
         return;
-    if (peers.has_ours && peers.accepting != geteuid())
+    QEMUUser *user = _instance.commandLine.user;
+    if (peers.has_ours && peers.accepting != (user != nil ? user.number : geteuid()))
         [self failWithReason:[NSString stringWithFormat:@"A process of the user %u answered in place of QEMU.",
                                                         (unsigned)peers.accepting]
                       number:ECONNABORTED];

@@ -36,6 +36,10 @@ NS_ASSUME_NONNULL_BEGIN
 
 @end
 
+/// Whether a QEMU of which that is waived is given the memory of a saved state for reading, where it asks for writing,
+/// too.
+BOOL QEMUGivesMemory(AppleVZConfinement waived);
+
 /// What the network with that index may reach from now on: what its attachment says.
 void QEMUReachOfNetwork(HostSupervisor *_Nullable supervisor, NSUInteger index,
                         VZNetworkDeviceAttachment *_Nullable attachment);

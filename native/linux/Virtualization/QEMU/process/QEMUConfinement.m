@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMUConfinement.h"
 #import "QEMU/command_line/QEMUBlockNode.h"
+#import "QEMUUser.h"
 #import "configuration/VZConfiguration+Private.h"
 #import "host/HostProgramFile.h"
 #import "host/HostSupervision.h"
@@ -11,7 +12,6 @@
 #import <linux/capability.h>
 #import <stdlib.h>
 #import <sys/socket.h>
-#import <sys/stat.h>
 #import <unistd.h>
 
 enum {
@@ -99,37 +99,12 @@ static NSError *landlock_missing(void) {
                    number);
 }
 
-/// What of it QEMU may do once it opened it anew; 0 for what cannot be opened, as a pipe or a folder.
-static host_access access_of(HostDescriptor *descriptor, struct stat *status, BOOL writing) {
-    int flags = fcntl(descriptor.number, F_GETFL);
-    if (flags < 0 || (flags & O_PATH) != 0 || fstat(descriptor.number, status) != 0)
-        return 0;
-    BOOL isDevice = S_ISBLK(status->st_mode) || S_ISCHR(status->st_mode);
-    if (!isDevice && !S_ISREG(status->st_mode))
-        return 0;
-    int mode = flags & O_ACCMODE;
-    return (mode != O_WRONLY ? HOST_READ : 0) | (mode != O_RDONLY || writing ? HOST_WRITE : 0) |
-           (isDevice ? HOST_CONTROL : 0);
-}
-
-/// Whether this user, without rights that only root has, could not open it anew: root opened a file of another user's.
-static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
-    struct stat status;
-    host_access access = access_of(descriptor, &status, writing);
-    mode_t wanted = (access & HOST_READ ? 04 : 0) | (access & HOST_WRITE ? 02 : 0);
-    if (wanted == 0 || descriptor.isMemory)
-        return NO;
-    mode_t mode = status.st_uid == geteuid()   ? status.st_mode >> 6
-                  : status.st_gid == getegid() ? status.st_mode >> 3
-                                               : status.st_mode;
-    return (mode & wanted) != wanted;
-}
-
 @implementation QEMUConfinement {
     HostDescriptor *_rules;
     host_filter _filter;
     struct host_confinement _native;
     BOOL _isKnown;
+    BOOL _isGivenMemory; // that of a saved state, which it opens for writing and is given for reading
     unsigned int _kept[KEPT_SOCKETS];
     NSUInteger _descriptorLimit; // for sockets
 }
@@ -153,7 +128,7 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
     AppleVZConfinement lacking = commandLine.requiredConfinement & ~_confinement;
     if (lacking == 0)
         return self;
-    VZRefuse(error, [self errorOfLacking:lacking waived:waived program:path]);
+    VZRefuse(error, [self errorOfLacking:lacking waived:waived program:path commandLine:commandLine]);
     return nil;
 }
 
@@ -177,6 +152,14 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
         .kept_capabilities = keepsRights ? UINT64_MAX : 0,
         .descriptors = DESCRIPTORS + commandLine.descriptors.count,
     };
+    _isGivenMemory = commandLine.privateMemory != nil && QEMUGivesMemory(waived);
+    for (HostDescriptor *descriptor in commandLine.reopenedDescriptors)
+        [self keepRightsFor:descriptor commandLine:commandLine];
+    if (commandLine.user != nil) {
+        _native.user = commandLine.user.number;
+        _native.group = commandLine.user.deviceGroup;
+        _confinement |= AppleVZConfinementUser;
+    }
     if ((waived & AppleVZConfinementFiles) == 0 && host_landlock_version() > 0) {
         int number = [self makeRules:commandLine program:path interpreter:interpreter sockets:hasInternet];
         if (number != 0)
@@ -187,9 +170,6 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
         _native.rules = _rules.number;
         _confinement |= AppleVZConfinementFiles;
     }
-    for (HostDescriptor *descriptor in commandLine.descriptors)
-        if (needs_rights(descriptor, descriptor == commandLine.privateMemory))
-            _native.kept_capabilities |= UINT64_C(1) << CAP_DAC_OVERRIDE;
     _descriptorLimit = DESCRIPTORS_WITH_SOCKETS + commandLine.descriptors.count;
     if ((waived & AppleVZConfinementSystemCalls) == 0) {
         // What was waived for is not known.
@@ -197,6 +177,7 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
                             [VZNATNetworkDeviceAttachment applevzHostIsolationError] == nil;
         _filter = host_filter_make((host_filter_options){
             .is_supervised = isSupervised,
+            .asks_for_openings = _isGivenMemory,
             .any_messages = commandLine.playsSound,
             .kept = _kept,
             .kept_count = isSupervised ? [self keepSocketsOf:commandLine] : 0,
@@ -218,6 +199,15 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
     if (!keepsRights)
         _confinement |= AppleVZConfinementPrivileges;
     return YES;
+}
+
+/// One that only reads what it opens anew needs less.
+- (void)keepRightsFor:(HostDescriptor *)descriptor commandLine:(QEMUCommandLine *)commandLine {
+    BOOL isPrivateMemory = descriptor == commandLine.privateMemory;
+    if ((isPrivateMemory && _isGivenMemory) || !QEMUNeedsRights(descriptor, commandLine.user, isPrivateMemory))
+        return;
+    BOOL writes = (QEMUAccessOfDescriptor(descriptor, isPrivateMemory) & HOST_WRITE) != 0;
+    _native.kept_capabilities |= UINT64_C(1) << (writes ? CAP_DAC_OVERRIDE : CAP_DAC_READ_SEARCH);
 }
 
 #pragma mark Connections
@@ -257,7 +247,16 @@ static BOOL needs_rights(HostDescriptor *descriptor, BOOL writing) {
         QEMUAllowDiskServer(supervisor, server);
     if (commandLine.playsSound)
         [supervisor allowLocalSockets];
-    return supervisor;
+    HostDescriptor *memory = _isGivenMemory ? [commandLine.privateMemory reopenedWithFlags:O_RDONLY error:error] : nil;
+    if (memory != nil)
+        [supervisor giveDescriptor:memory forPath:commandLine.privateMemoryPath];
+    [supervisor begin];
+    return memory != nil || !_isGivenMemory ? supervisor : nil;
+}
+
+BOOL QEMUGivesMemory(AppleVZConfinement waived) {
+    return (waived & AppleVZConfinementSystemCalls) == 0 &&
+           [VZNATNetworkDeviceAttachment applevzHostIsolationError] == nil;
 }
 
 void QEMUReachOfNetwork(HostSupervisor *supervisor, NSUInteger index, VZNetworkDeviceAttachment *attachment) {
@@ -287,11 +286,13 @@ void QEMUAllowDiskServer(HostSupervisor *supervisor, QEMUDiskServer *server) {
     int error = [self allow:libraries count:sizeof libraries / sizeof *libraries];
     error = error ?: [self allowProgram:path interpreter:interpreter];
     if (error == 0 && commandLine.makesInternetSockets)
-        error = [self allow:names count:sizeof names / sizeof *names] ?: [self allowConfigurationOfUser];
+        error = [self allow:names count:sizeof names / sizeof *names] ?: [self allowConfiguration:commandLine];
     if (error == 0 && commandLine.playsSound)
         error = [self allow:sound count:sizeof sound / sizeof *sound] ?: [self allowSoundOfUser];
     for (HostDescriptor *descriptor in commandLine.descriptors)
-        error = error ?: [self allowDescriptor:descriptor writing:descriptor == commandLine.privateMemory];
+        error = error
+                    ?: [self allowDescriptor:descriptor
+                                     writing:descriptor == commandLine.privateMemory && !_isGivenMemory];
     return error;
 }
 
@@ -326,8 +327,9 @@ void QEMUAllowDiskServer(HostSupervisor *supervisor, QEMUDiskServer *server) {
 
 /// The file with the servers for names may be replaced by another one at any time, which no rule for the file covers.
 /// Without rights of its own QEMU reads there what everybody may; root owns what nobody else may.
-- (int)allowConfigurationOfUser {
-    return geteuid() != 0 ? host_landlock_allow_path(_rules.number, "/etc", HOST_READ) : 0;
+- (int)allowConfiguration:(QEMUCommandLine *)commandLine {
+    BOOL hasRights = commandLine.user != nil ? _native.kept_capabilities != 0 : geteuid() == 0;
+    return !hasRights ? host_landlock_allow_path(_rules.number, "/etc", HOST_READ) : 0;
 }
 
 - (int)allowSoundOfUser {
@@ -343,8 +345,7 @@ void QEMUAllowDiskServer(HostSupervisor *supervisor, QEMUDiskServer *server) {
 
 /// What QEMU may open anew it opens as it was opened here.
 - (int)allowDescriptor:(HostDescriptor *)descriptor writing:(BOOL)writing {
-    struct stat status;
-    host_access access = access_of(descriptor, &status, writing);
+    host_access access = QEMUAccessOfDescriptor(descriptor, writing);
     return access != 0 ? host_landlock_allow(_rules.number, descriptor.number, access) : 0;
 }
 
@@ -361,7 +362,10 @@ void QEMUAllowDiskServer(HostSupervisor *supervisor, QEMUDiskServer *server) {
                           @"Make it without, or do not require that it reaches no address of this host's.", 0);
 }
 
-- (NSError *)errorOfLacking:(AppleVZConfinement)lacking waived:(AppleVZConfinement)waived program:(NSString *)path {
+- (NSError *)errorOfLacking:(AppleVZConfinement)lacking
+                     waived:(AppleVZConfinement)waived
+                    program:(NSString *)path
+                commandLine:(QEMUCommandLine *)commandLine {
     if ((lacking & waived) != 0)
         return missing(@"The same part of the confinement is required and waived.", @"Leave one of the two out.", 0);
     if (!_isKnown)
@@ -369,6 +373,8 @@ void QEMUAllowDiskServer(HostSupervisor *supervisor, QEMUDiskServer *server) {
                                                   @"executes is not known.",
                                                   VZQuoted(path)],
                        @"Name QEMU itself in the environment variable APPLEVZ_QEMU.", 0);
+    if ((lacking & AppleVZConfinementUser) != 0)
+        return commandLine.userError;
     NSError *landlock = (lacking & AppleVZConfinementFiles) != 0 ? landlock_missing() : nil;
     if (landlock != nil)
         return landlock;

@@ -130,9 +130,8 @@ static void execute(QEMUInstance *instance, NSArray<NSArray *> *commands, HostDe
            }];
 }
 
-static void migrate(QEMUInstance *instance, NSArray<NSArray *> *commands, HostDescriptor *_Nullable file,
+static void migrate(QEMUInstance *instance, NSArray<NSArray *> *commands, HostDescriptor *_Nullable file, BOOL sends,
                     Completion completion) {
-    BOOL sends = file != nil;
     __block BOOL isOver = NO;
     __weak QEMUInstance *weak_instance = instance;
     instance.migrationHandler = ^(NSString *status) {
@@ -200,19 +199,29 @@ void QEMUMigrationSend(QEMUInstance *instance, HostDescriptor *file, BOOL withMe
         [commands addObject:@[ @"add-fd", set ]];
         [commands addObject:@[ @"migrate", @{@"uri" : [NSString stringWithFormat:@"file:/dev/fdset/%d", STREAM_SET]} ]];
         [commands addObject:@[ @"remove-fd", set ]];
-        migrate(instance, commands, written, completion);
+        migrate(instance, commands, written, YES, completion);
         return;
     }
     [commands addObject:@[ @"getfd", @{@"fdname" : DescriptorName} ]];
     [commands addObject:@[ @"migrate", @{@"uri" : [@"fd:" stringByAppendingString:DescriptorName]} ]];
-    migrate(instance, commands, file, completion);
+    migrate(instance, commands, file, YES, completion);
 }
 
 void QEMUMigrationReceive(QEMUInstance *instance, Completion completion) {
     unsigned long descriptor = instance.commandLine.incomingDescriptor;
     unsigned long long position = instance.commandLine.incomingPosition;
-    NSString *uri = takes_files(instance)
-                        ? [NSString stringWithFormat:@"file:/proc/self/fd/%lu,offset=%llu", descriptor, position]
-                        : [NSString stringWithFormat:@"fd:%lu", descriptor];
-    migrate(instance, @[ @[ @"migrate-incoming", @{@"uri" : uri} ] ], nil, completion);
+    HostDescriptor *file = instance.commandLine.incomingFile;
+    [instance.commandLine forgetIncomingFile];
+    if (!takes_files(instance)) {
+        NSString *uri = [NSString stringWithFormat:@"fd:%lu", descriptor];
+        migrate(instance, @[ @[ @"migrate-incoming", @{@"uri" : uri} ] ], nil, NO, completion);
+        return;
+    }
+    NSString *path = file != nil ? [NSString stringWithFormat:@"/dev/fdset/%d", STREAM_SET]
+                                 : [NSString stringWithFormat:@"/proc/self/fd/%lu", descriptor];
+    NSString *uri = [NSString stringWithFormat:@"file:%@,offset=%llu", path, position];
+    NSArray *receiving = @[ @"migrate-incoming", @{@"uri" : uri} ];
+    NSDictionary *set = @{@"fdset-id" : @(STREAM_SET)};
+    migrate(instance, file != nil ? @[ @[ @"add-fd", set ], receiving, @[ @"remove-fd", set ] ] : @[ receiving ], file,
+            NO, completion);
 }

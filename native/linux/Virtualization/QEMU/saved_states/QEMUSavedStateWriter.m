@@ -197,6 +197,9 @@ static NSError *writing_error(int number, NSString *path, BOOL overwriting) {
 
 - (int)checkMemory {
     [_file adopt:_memory];
+    // As long as it had no name it was QEMU's to open, whoever QEMU runs as.
+    if (fchmod(_memory.number, 0600) != 0)
+        return errno;
     return qemu_check_memory(_memory.number, (off_t)_memoryLength, QEMU_MEMORY_ALONE, &_memoryChecksum);
 }
 

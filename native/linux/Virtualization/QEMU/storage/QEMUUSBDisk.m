@@ -110,7 +110,9 @@ static NSError *detach_error(NSString *reason, NSError *underlying) {
                self.descriptorSets = [self.descriptorSets arrayByAddingObject:@(set)];
                NSString *path = [NSString stringWithFormat:@"/dev/fdset/%llu", (unsigned long long)set];
                // One that came later is in no rule of the confinement, so that it is used as it is.
-               BOOL isConfined = (instance.confinement & AppleVZConfinementFiles) != 0 && node.canBeUsed;
+               // Nor may a user of QEMU's own open it anew.
+               AppleVZConfinement keeping = AppleVZConfinementFiles | AppleVZConfinementUser;
+               BOOL isConfined = (instance.confinement & keeping) != 0 && node.canBeUsed;
                if (node.canBeReopened && !isConfined && applevz_json_unsigned(result, @"fd", &number))
                    path = [NSString stringWithFormat:@"/proc/self/fd/%llu", (unsigned long long)number];
                [self hand:node paths:[paths arrayByAddingObject:path] to:instance completion:completion];
