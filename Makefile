@@ -89,7 +89,7 @@ test-arm64: $(STAMPS)/packages-for-arm64 $(STAMPS)/installed-for-arm64
 
 # Kernels are among what is read: the default guest's is begun with.
 fuzz: $(STAMPS)/packages-for-tests $(STAMPS)/installed-for-tests guest
-	PYTHONPATH=tests/support $(VENV)/bin/python tests/fuzzing/fuzz.py --seconds $(SECONDS) $(if $(JOBS),--jobs $(JOBS)) \
+	PYTHONPATH=tests/support:tests/support/agents $(VENV)/bin/python tests/fuzzing/fuzz.py --seconds $(SECONDS) $(if $(JOBS),--jobs $(JOBS)) \
 	    $(FUZZ_ARGUMENTS)
 
 wheel: $(STAMPS)/packages-for-wheel $(STAMPS)/wheel-tools

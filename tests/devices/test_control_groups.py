@@ -43,7 +43,7 @@ def told(words: str) -> dict[str, int]:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    maker = NATIVE / "linux" / "Virtualization" / "host" / "HostControlGroupFiles.c"
+    maker = NATIVE / "linux" / "Virtualization" / "host" / "confinement" / "HostControlGroupFiles.c"
     return compiled("control_groups.c", tmp_path / "program", maker, "-static")
 
 

@@ -72,7 +72,7 @@ def seconds_to_read(guest: Guest, size: str, count: int, disk: str = "vda") -> f
 
 def told_of_full_disks(machine: applevz.VirtualMachine) -> list[applevz.Event]:
     """All events are taken."""
-    found = []
+    found: list[applevz.Event] = []
     while True:
         try:
             event = machine.events.next(timeout=0.5)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """All readers of what others send or leave, fuzzed for a bounded time each, several at a time: what `make fuzz` runs.
 
-    PYTHONPATH=tests/support python tests/fuzzing/fuzz.py --seconds 600
-    PYTHONPATH=tests/support python tests/fuzzing/fuzz.py state tree --seconds 60 --seed 7
+    export PYTHONPATH=tests/support:tests/support/agents
+    python tests/fuzzing/fuzz.py --seconds 600
+    python tests/fuzzing/fuzz.py state tree --seconds 60 --seed 7
 
 What is found interesting is kept in build/fuzzing/<reader>, and begun with the next time; so is what fails. The table
 at the end says how many inputs each reader read, in how many seconds, and what must not be as it is.
@@ -60,7 +61,7 @@ def fuzz_python(reader: str, seconds: int, seed: int, folder: Path | None = None
     begin = time.monotonic()
     command = [sys.executable, str(Path(python_readers.__file__)), reader, "--seconds", str(seconds)]
     command += ["--seed", str(seed), "--folder", str(folder or FOUND / reader)]
-    paths = os.pathsep.join(filter(None, [str(SUPPORT), os.environ.get("PYTHONPATH")]))
+    paths = os.pathsep.join(filter(None, [str(SUPPORT), str(SUPPORT / "agents"), os.environ.get("PYTHONPATH")]))
     # Its own process: it takes limits, and the time of signals.
     done = subprocess.run(
         command, capture_output=True, text=True, errors="replace", env={**os.environ, "PYTHONPATH": paths}, check=False

@@ -2,7 +2,8 @@
 """The native readers of what others send or leave, under libFuzzer and the sanitizers: those of the library in
 programs/parsers.m and the files beside it, and the agent in the guest in programs/guest.c.
 
-    PYTHONPATH=tests/support python tests/fuzzing/native_readers.py state --input crash-1234    one input again
+    export PYTHONPATH=tests/support:tests/support/agents
+    python tests/fuzzing/native_readers.py state --input crash-1234    # one input again
 """
 
 from __future__ import annotations

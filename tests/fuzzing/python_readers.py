@@ -2,7 +2,8 @@
 """The readers in Python of what others send or leave: a guest's agents, trees of files, consoles, disk images, servers
 and files of the cache.
 
-    PYTHONPATH=tests/support python tests/fuzzing/python_readers.py tree --input crash-1234     one input again
+    export PYTHONPATH=tests/support:tests/support/agents
+    python tests/fuzzing/python_readers.py tree --input crash-1234    # one input again
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@
 //     control_groups delegate FOLDER                   marks it as systemd marks what it delegates
 //     control_groups run FOLDER PROCESSORS BYTES COMMAND…   runs it in a group of its own, and says how it ended
 //     control_groups leave FOLDER                      makes one and ends
-#include "Virtualization/host/HostControlGroupFiles.h"
+#include "Virtualization/host/confinement/HostControlGroupFiles.h"
 
 #include <errno.h>
 #include <fcntl.h>

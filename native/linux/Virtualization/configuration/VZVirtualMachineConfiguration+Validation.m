@@ -2,7 +2,7 @@
 #import "VZConfiguration+Private.h"
 #import "support/VZErrors+Private.h"
 #import "configuration/storage/VZNamedStorageDeviceAttachment+Private.h"
-#import "host/HostControlGroup.h"
+#import "host/confinement/HostControlGroup.h"
 #import "QEMU/program/VZVirtualMachine+Host.h"
 #import "support/VZHostFile+Private.h"
 #import <dispatch/descriptor.h>

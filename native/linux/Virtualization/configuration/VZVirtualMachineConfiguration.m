@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "VZConfiguration+Private.h"
-#import "host/HostControlGroup.h"
+#import "host/confinement/HostControlGroup.h"
 #import "support/VZHostFile+Private.h"
 
 // Copies of the parts, but one copy for a part that is there twice: that is an error, and stays one in the copy.

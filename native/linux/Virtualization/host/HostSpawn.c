@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "HostSpawn.h"
-#include "HostConfinement.h"
+#include "host/confinement/HostConfinement.h"
 #include <dispatch/descriptor.h>
 #include <errno.h>
 #include <fcntl.h>

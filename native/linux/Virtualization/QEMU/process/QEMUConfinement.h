@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "QEMU/command_line/QEMUCommandLine.h"
-#import "host/HostConfinement.h"
+#import "host/confinement/HostConfinement.h"
 #import "host/HostSupervisor.h"
 #import <applevz_extensions.h>
 

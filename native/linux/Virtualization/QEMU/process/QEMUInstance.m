@@ -7,7 +7,7 @@
 #import "QEMU/program/QEMUProgram.h"
 #import "QEMU/program/QEMUVersion.h"
 #import "QEMUConfinement.h"
-#import "host/HostControlGroup.h"
+#import "host/confinement/HostControlGroup.h"
 #import <json_values.h>
 #import <stdatomic.h>
 #import <stdlib.h>

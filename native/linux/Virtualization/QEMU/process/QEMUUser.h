@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "support/HostDescriptor.h"
 #import <Virtualization/Virtualization.h>
-#import "host/HostConfinement.h"
+#import "host/confinement/HostConfinement.h"
 #import <sys/types.h>
 
 NS_ASSUME_NONNULL_BEGIN

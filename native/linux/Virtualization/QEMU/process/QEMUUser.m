@@ -4,7 +4,7 @@
 #import "QEMU/program/QEMUProgram.h"
 #import "configuration/VZConfiguration+Private.h"
 #import "host/HostProgramFile.h"
-#import "host/HostUser.h"
+#import "host/confinement/HostUser.h"
 #import "support/VZErrors+Private.h"
 #import "support/VZHostFile+Private.h"
 #import <errno.h>

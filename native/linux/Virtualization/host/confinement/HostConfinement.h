@@ -2,7 +2,7 @@
 #ifndef HOST_CONFINEMENT_H
 #define HOST_CONFINEMENT_H
 
-#include "HostSpawn.h"
+#include "host/HostSpawn.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
