@@ -4,6 +4,7 @@
 #   make run KERNEL=… INITRD=…   … another guest; ARGUMENTS='--memory 1GiB' gives `applevz demo` more to do
 #   make test                installs, builds, and runs everything that continuous integration runs
 #   make test-long           runs the tests that take long and that `make test` leaves out
+#   make test-ray            tests machines on a cluster of Ray's with 2,000 commands, and prints figures; takes long
 #   make test-images         tests whole systems, of images that it makes or installs; takes long, and needs root
 #   make fuzz                feeds made-up bytes to all that reads what others send or leave, SECONDS=60 for each reader,
 #                            JOBS of them at a time; FUZZ_ARGUMENTS='state tree' chooses readers
@@ -66,7 +67,7 @@ CHECK_PYTHON = @$(PYTHON) native/oldest_python.py
 
 # An environment that is made by halves is none.
 .DELETE_ON_ERROR:
-.PHONY: run test test-long test-images test-arm64 fuzz wheel sign lint format typecheck-macos frameworks bench setup guest \
+.PHONY: run test test-long test-ray test-images test-arm64 fuzz wheel sign lint format typecheck-macos frameworks bench setup guest \
     clean test-wheel docs
 
 run: $(if $(KERNEL),,guest) $(STAMPS)/installed-with-cli
@@ -78,6 +79,9 @@ test: $(STAMPS)/packages-for-tests $(STAMPS)/installed-for-tests lint $(GUEST_OF
 
 test-long: TESTS = long
 test-long: test
+
+test-ray: $(STAMPS)/packages-for-tests $(STAMPS)/installed-for-tests guest
+	$(VENV)/bin/python -m pytest -m '' --capture no --durations 10 tests/many_hosts
 
 # One at a time: each keeps a processor busy for minutes.
 test-images: $(STAMPS)/packages-for-images $(STAMPS)/installed-for-tests

@@ -28,6 +28,7 @@ GROUPS: dict[str, list[str]] = {
         "saved-states",
         "pools",
         "executors",
+        "ray",
         "command-line",
     ],
     "How to: the guest": [
@@ -68,6 +69,7 @@ GROUPS: dict[str, list[str]] = {
         "reference/errors",
         "reference/images",
         "reference/states",
+        "reference/ray",
         "reference/testing",
         "reference/aio",
     ],

@@ -79,6 +79,7 @@ TOPICS = {
 MODULES = {
     "images": ("applevz.images", "applevz.images", "`applevz.aio.images` has the same functions, which are awaited."),
     "states": ("applevz.states", "applevz.states", "`applevz.aio.states` has the same functions, which are awaited."),
+    "ray": ("applevz.ray", "applevz.ray", "[Many hosts](../ray.md) tells of clusters, states and nodes that die."),
     "testing": ("applevz.testing", "applevz.testing", "[Testing](../testing.md) tells of the fixtures of pytest."),
 }
 FOLDER = "reference"

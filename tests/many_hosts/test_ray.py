@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from applevz import VirtualMachine, states
 from applevz.ray import RayExecutor, RayFuture, RemoteMachine, remote_machine
 from applevz.ray._contents import content_of
 from guest_machine import PATIENCE
+from places import ROOT
 from pool_guests import MARK, UUID, configuration_of, of_a_pool, qemu_of_another_version
 from processes import children, eventually
 from ray_cluster import ClusterOfNodes, cluster_of_nodes, connect
@@ -54,8 +56,11 @@ def no_process_is_left() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def executor(cluster: ClusterOfNodes, guest_files: Path, ready_state: Path) -> Iterator[RayExecutor]:
     # One machine of each node is left for others.
-    with RayExecutor(configuration_of(guest_files), ready_state, machines_per_node=2) as executor:
+    executor = RayExecutor(configuration_of(guest_files), ready_state, machines_per_node=2)
+    try:
         yield executor
+    finally:
+        executor.shutdown(cancel_futures=True)
 
 
 def use(machine: VirtualMachine, number: int) -> tuple[str, str, int]:
@@ -138,6 +143,33 @@ def test_calls_are_cancelled_until_they_are_sent_and_killed_from_then_on(executo
         assert not isinstance(error, applevz.MachineLostError)
         assert not future.kill()
     assert executor.run(["echo", "on"], text=True, timeout=LONG).result(LONG).stdout == "on\n"
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+import ray
+from applevz.ray import RayExecutor
+from pool_guests import MARK, configuration_of
+
+def read(machine, number):
+    return number, machine.guest.read_text(MARK, timeout=120)
+
+ray.init(address=sys.argv[1], log_to_driver=False, logging_level="ERROR")
+executor = RayExecutor(configuration_of(Path(sys.argv[2])), sys.argv[3], machines_per_node=1)
+for number in range(3):
+    executor.submit(read, number).add_done_callback(lambda done: print(*done.result(), flush=True))
+"""
+
+
+def test_a_program_that_ends_waits_for_its_calls(
+    cluster: ClusterOfNodes, guest_files: Path, ready_state: Path
+) -> None:
+    words = [sys.executable, "-W", "ignore", "-c", PROGRAM, cluster.address, str(guest_files), str(ready_state)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests" / "support")}
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=LONG)
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == ["0 saved", "1 saved", "2 saved"]
 
 
 # ---- One machine ----

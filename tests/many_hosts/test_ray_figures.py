@@ -28,9 +28,9 @@ from ray_cluster import ClusterOfNodes, cluster_of_nodes, connect
 
 pytest.importorskip("ray", reason="there is no Ray for this Python")
 pytestmark = [
+    pytest.mark.timeout(5400),  # the first one counts
     *of_a_pool,
     pytest.mark.long,
-    pytest.mark.timeout(5400),
     pytest.mark.filterwarnings("ignore"),  # Ray's own
     pytest.mark.skipif(sys.platform != "linux", reason="the nodes of a host are told apart by /proc"),
 ]
@@ -61,8 +61,10 @@ def test_two_thousand_commands_have_their_results_though_a_node_is_killed_in_the
         began = time.monotonic()
         futures = [executor.run(["echo", str(n)], text=True, timeout=LONG) for n in range(COMMANDS)]
         done = concurrent.futures.as_completed(futures, LONG)
-        for _ in range(COMMANDS // 2):
+        for count in range(COMMANDS // 2):
             next(done)
+            if count % 100 == 99:
+                shown(f"{count + 1} after {time.monotonic() - began:.0f} s")
         halfway = time.monotonic()
         identifier = cluster.identifier("third")[:8]
         cluster.kill("third")

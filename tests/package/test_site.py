@@ -36,7 +36,7 @@ def test_every_public_name_is_on_one_page_of_the_reference() -> None:
     directives = re.findall(r"^\.\. auto\w+:: (\S+)$", "\n".join(reference.pages().values()), re.MULTILINE)
     assert len(directives) == len(set(directives))
     own = [name.removeprefix("applevz.") for name in directives if name.count(".") == 1]
-    modules = ["images", "states", "testing"]
+    modules = ["images", "ray", "states", "testing"]
     names = [name for name in applevz.__all__ if name != "__version__"]  # type: ignore[attr-defined]
     assert sorted(own) == sorted([*names, *modules])
 

@@ -28,7 +28,7 @@ SETTINGS = {
 }
 
 
-# Ray waits no longer than 15 s until its agents have told which ports they have, unless they are told.
+# Ray ends a node whose agents have not told within 15 s which ports they have. They are told which.
 AGENTS = ("dashboard_agent_listen_port", "metrics_agent_port", "metrics_export_port", "runtime_env_agent_port")
 
 
@@ -53,7 +53,7 @@ class ClusterOfNodes:
 
     def add(self, name: str, machines: int, **environment: str) -> None:
         """Adds a node. The first one is that which this process is connected to."""
-        for last in (False, False, True):
+        for last in (*[False] * 5, True):
             try:
                 self._nodes[name] = self._cluster.add_node(
                     num_cpus=0,
@@ -61,6 +61,7 @@ class ClusterOfNodes:
                     env_vars={"XDG_CACHE_HOME": str(self.cache(name).parent.parent), **environment},
                     include_dashboard=False,
                     include_log_monitor=False,
+                    no_monitor=True,
                     **dict(zip(AGENTS, free_ports(len(AGENTS)))),
                     object_store_memory=200 << 20,
                 )

@@ -104,8 +104,11 @@ class RayNodes:
 
     def look(self, known: Iterable[str]) -> tuple[list[RemoteNode], set[str]]:
         ray = connected_ray()
-        there = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
         known = set(known)
+        try:
+            there = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+        except ray.exceptions.RayError:
+            return [], set()  # whoever keeps the list may be busy, or begin anew: it is asked again soon
         found = [self._node(one) for key, one in there.items() if key not in known and machines_of(one) >= 1]
         return found, known - set(there)
 
