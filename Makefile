@@ -4,7 +4,7 @@
 #   make run KERNEL=… INITRD=…   … another guest; ARGUMENTS='--memory 1GiB' gives `applevz demo` more to do
 #   make test                installs, builds, and runs everything that continuous integration runs
 #   make test-long           runs the tests that take long and that `make test` leaves out
-#   make test-ray            tests machines on a cluster of Ray's with 2,000 commands, and prints figures; takes long
+#   make test-ray            tests machines on clusters of Ray's, and 2,000 commands on one, and prints figures; takes long
 #   make test-images         tests whole systems, of images that it makes or installs; takes long, and needs root
 #   make fuzz                feeds made-up bytes to all that reads what others send or leave, SECONDS=60 for each reader,
 #                            JOBS of them at a time; FUZZ_ARGUMENTS='state tree' chooses readers
