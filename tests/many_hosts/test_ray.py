@@ -26,7 +26,7 @@ from ray_cluster import ClusterOfNodes, cluster_of_nodes, connect
 
 pytest.importorskip("ray", reason="there is no Ray for this Python")
 pytestmark = [
-    pytest.mark.long,  # a cluster is a dozen processes of Python, and each test has one: `make test-ray` runs them
+    pytest.mark.long,  # a cluster is a dozen processes of Python: `make test-ray` makes it
     *of_a_pool,
     pytest.mark.filterwarnings("ignore"),  # Ray's own
     pytest.mark.skipif(sys.platform != "linux", reason="the nodes of a host are told apart by /proc"),
