@@ -235,7 +235,7 @@ def attempts(folder: Path, *, user: int = 0, waived: Confinement = NOTHING, devi
                 env={
                     **os.environ,
                     "APPLEVZ_QEMU_HOSTILE": f"{folder} {port} {own_address()}",
-                    "PYTHONPATH": os.fspath(SUPPORT),
+                    "PYTHONPATH": os.pathsep.join([os.fspath(SUPPORT), os.environ.get("PYTHONPATH", "")]),
                 },
                 capture_output=True,
                 text=True,
