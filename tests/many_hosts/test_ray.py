@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ray_cluster import ClusterOfNodes, cluster_of_nodes, connect
 
 import applevz
 from applevz import VirtualMachine, states
@@ -22,7 +23,6 @@ from guest_machine import PATIENCE
 from places import ROOT
 from pool_guests import MARK, UUID, configuration_of, of_a_pool, qemu_of_another_version
 from processes import children, eventually
-from ray_cluster import ClusterOfNodes, cluster_of_nodes, connect
 
 pytest.importorskip("ray", reason="there is no Ray for this Python")
 pytestmark = [

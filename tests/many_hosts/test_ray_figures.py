@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from played_nodes import PlayedNode, PlayedNodes
+from ray_cluster import ClusterOfNodes, cluster_of_nodes, connect
 
 import applevz
 from applevz import MachineExecutor, Pool, VirtualMachine
 from applevz.ray import RayExecutor
 from applevz.ray._scheduling import Scheduler
 from guest_machine import PATIENCE
-from played_nodes import PlayedNode, PlayedNodes
 from pool_guests import configuration_of, of_a_pool, restored
-from ray_cluster import ClusterOfNodes, cluster_of_nodes, connect
 
 pytest.importorskip("ray", reason="there is no Ray for this Python")
 pytestmark = [
