@@ -307,7 +307,7 @@ def test_a_configuration_goes_without_its_paths_and_comes_with_those_of_the_host
     sent = pickle.dumps(pathless(configuration))
     assert os.fsencode(tmp_path) not in sent
     places = {file.place: f"/elsewhere/{os.path.basename(os.fsdecode(name))}" for file, name in carried}
-    there = with_files(pickle.loads(sent), places)
+    there: Any = with_files(pickle.loads(sent), places)
     assert there.boot_loader == applevz.LinuxBootLoader("/elsewhere/kernel", "/elsewhere/ramdisk", "console=hvc0")
     assert there.storage_devices[0].attachment == network
     assert there.storage_devices[1].attachment.path == "/elsewhere/disk"
