@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from played_nodes import PlayedNode, PlayedNodes
 
 import applevz
 from applevz.errors import make
 from applevz.ray._outcomes import outcome_of
 from applevz.ray._scheduling import RayFuture, Scheduler
-from played_nodes import PlayedNode, PlayedNodes
 from processes import eventually
 
 PATIENCE = 30.0
