@@ -24,6 +24,7 @@ SETTINGS = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # otherwise it warns
     "RAY_AUTH_MODE": "disabled",
     "RAY_agent_register_timeout_ms": "120000",
+    "RAY_worker_niceness": "0",  # machines inherit it
     "RAY_DISABLE_MEMORY_MONITOR": "1",  # other tests use this host's memory, too
 }
 
