@@ -235,7 +235,7 @@ def server(boot: Boot) -> Guest:
     script = r'#!/bin/sh\nwhile read line; do echo "you said: $line"; done; echo bye\n'
     guest.run(f"printf '{script}' > /server; chmod +x /server")
     guest.run("nc -ll -p 7 -e /server > /dev/null 2>&1 &")
-    guest.run("until grep -q ':0007 ' /proc/net/tcp /proc/net/tcp6; do :; done")
+    guest.run("until grep -q ':0007 0*:0000 0A' /proc/net/tcp /proc/net/tcp6; do :; done")
     return guest
 
 
@@ -492,7 +492,7 @@ def test_a_guest_without_internet_reaches_nothing(boot: Boot, listeners: dict[st
     assert reached(guest, listeners) == []
     assert "default" not in guest.run("ip -6 route")
     guest.run("nc -ll -p 7 -e /bin/cat > /dev/null 2>&1 &")
-    guest.run("until grep -q ':0007 ' /proc/net/tcp /proc/net/tcp6; do :; done")
+    guest.run("until grep -q ':0007 0*:0000 0A' /proc/net/tcp /proc/net/tcp6; do :; done")
     with guest.machine.connect(7, timeout=PATIENCE) as connection:
         connection.settimeout(PATIENCE)
         connection.sendall(b"hello")
