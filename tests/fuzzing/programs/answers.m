@@ -39,6 +39,7 @@ void __wrap_dispatch_after(dispatch_time_t when, dispatch_queue_t queue, dispatc
 @interface AnsweringCommandLine : NSObject
 @property HostDescriptor *screenshotFile;
 @property (readonly) NSString *screenshotPath;
+@property (readonly) HostDescriptor *incomingFile;
 @property (readonly) unsigned long incomingDescriptor;
 @property (readonly) unsigned long long incomingPosition;
 @property (readonly) BOOL isFresh, ignoresSharedMemory;
@@ -48,6 +49,11 @@ void __wrap_dispatch_after(dispatch_time_t when, dispatch_queue_t queue, dispatc
 @implementation AnsweringCommandLine
 - (NSString *)screenshotPath {
     return @"/proc/self/fd/9";
+}
+- (HostDescriptor *)incomingFile {
+    return nil;
+}
+- (void)forgetIncomingFile {
 }
 - (unsigned long)incomingDescriptor {
     return 8;
