@@ -16,13 +16,13 @@ more. Others see that when they look again.
 from __future__ import annotations
 
 import os
-import select
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from .._core.deadline import Deadline
+from .._core.guest.driving import sleep_in_poll
 from .._core.guest.session import Session
 from .._core.guest.streams import Result, Subject, Waits
 from ..errors import ForkedError, InvalidStateError, make
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Pump"]
 
-# The end of a machine is announced by no descriptor: the leader looks once in so many seconds.
-_LOOK_AGAIN: Final = 0.05
 # A leader that was ended by a signal's handler wakes nobody: so many seconds may pass before another one leads.
 _LOOK_FOR_LEADER: Final = 0.25
 
@@ -153,7 +151,7 @@ class Pump:
         try:
             while subject.changes == changes and not deadline.passed:
                 if self._leads(place):
-                    self._sleep_in_poll(deadline)
+                    sleep_in_poll(self._session, deadline)
                     with self._steps:
                         self._session.pump()
                 else:
@@ -169,13 +167,3 @@ class Pump:
             if leader is None or leader.over:
                 self._leader = leader = place
             return leader is place
-
-    def _sleep_in_poll(self, deadline: Deadline) -> None:
-        with ExitStack() as stack:
-            number = stack.enter_context(self._session.port)
-            poll = select.poll()
-            poll.register(number, select.POLLIN | (select.POLLOUT if self._session.has_to_send else 0))
-            if (second := self._session.second_port) is not None:
-                poll.register(stack.enter_context(second), select.POLLIN)
-            # Rounded up: a wait of less than a millisecond is not a loop without one.
-            poll.poll(deadline.remaining(_LOOK_AGAIN) * 1000 + 1)
