@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -105,6 +106,27 @@ print(json.dumps([outcome, attempt(whole_life)]))
     few, plenty = run(program, tmp_path, guest_files)
     assert few == 24  # EMFILE
     assert plenty == "done"
+
+
+def test_a_program_with_thousands_of_descriptors_makes_machines(guest_files: Path, tmp_path: Path) -> None:
+    # As one with a hundred machines has. QEMU may have 2,048, from then on: its own are moved over the program's.
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4096:
+        pytest.skip("this process may not have 4,096 descriptors")
+    program = """
+resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
+fillers = [os.dup(0) for _ in range(3000)]
+device = applevz.VirtioNetworkDeviceConfiguration(applevz.NATNetworkDeviceAttachment())
+outcome = attempt(whole_life, network_devices=[device])
+with applevz.VirtualMachine(configuration()) as machine:
+    machine.start(timeout=60)
+    (qemu,) = "".join(path.read_text() for path in Path("/proc/self/task").glob("*/children")).split()
+    limits = Path(f"/proc/{qemu}/limits").read_text()
+print(json.dumps([outcome, next(line.split()[3:5] for line in limits.splitlines() if "open files" in line)]))
+"""
+    outcome, limits = run(program, tmp_path, guest_files)
+    assert outcome == "done"
+    assert all(2048 <= int(limit) < 2148 for limit in limits), limits
 
 
 def test_a_machine_s_whole_life_with_any_number_of_descriptors_left(guest_files: Path, tmp_path: Path) -> None:

@@ -616,10 +616,7 @@ RUNS_IN_CHILD static int make_ambient(uint64_t capabilities) {
 }
 
 RUNS_IN_CHILD int host_confine(const struct host_confinement *confinement, const char **step) {
-    *step = "limiting file descriptors";
-    int error = limit(RLIMIT_NOFILE, confinement->descriptors);
-    if (error != 0)
-        return error;
+    int error = 0;
     *step = "giving up capabilities";
     // Who lacks CAP_SETPCAP cannot lower what it could get at most; with no_new_privs it gets nothing of it.
     for (int capability = 0; capability < 64; capability++)
@@ -671,9 +668,11 @@ RUNS_IN_CHILD static int send_listener(int listener, int socket) {
 }
 
 RUNS_IN_CHILD int host_confine_calls(const struct host_confinement *confinement, const char **step) {
+    *step = "limiting file descriptors";
+    int error = limit(RLIMIT_NOFILE, confinement->descriptors);
     const host_filter *filter = confinement->filter;
-    if (filter == NULL)
-        return 0;
+    if (error != 0 || filter == NULL)
+        return error;
     *step = "keeping it from system calls (seccomp)";
     for (size_t i = 0; i < filter->process_place_count; i++)
         filter->instructions[filter->process_places[i]].k = (uint32_t)syscall(SYS_getpid);

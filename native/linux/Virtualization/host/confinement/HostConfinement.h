@@ -72,10 +72,12 @@ struct host_confinement {
     gid_t group;                // beside that; 0 for none
 };
 
-/// In the child, after no_new_privs: all but the filter. 0, or the errno of the step that failed.
+/// In the child, after no_new_privs: all but the number of descriptors and the filter. 0, or the errno of the step that
+/// failed.
 int host_confine(const struct host_confinement *confinement, const char **step);
-/// … and the filter, last of all: a child that makes no other call than execve after it. What listens to the calls of
-/// one that is supervised is sent by its socket (host_listener_take).
+/// … and these, last of all: a child that makes no other call than execve after it. The number of descriptors counts
+/// from when the program's are where it will find them, and the host program's are closed: of those there may be more.
+/// What listens to the calls of one that is supervised is sent by its socket (host_listener_take).
 int host_confine_calls(const struct host_confinement *confinement, const char **step);
 
 #endif
