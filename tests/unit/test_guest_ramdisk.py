@@ -6,6 +6,8 @@ from __future__ import annotations
 import gzip
 import os
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,62 @@ def test_the_agent_is_an_archive_behind_the_user_s(
     path = Path(os.fsdecode(ramdisk.path))
     del ramdisk
     assert not path.exists()
+
+
+def test_machines_with_the_same_ramdisk_have_one_file_that_nobody_writes_to(agent: bytes, tmp_path: Path) -> None:
+    source = tmp_path / "initrd"
+    source.write_bytes(b"archive")
+    fresh = ramdisk_with_agent(bytes(source))
+    # It was written just now: it may be again, in the same step of the file system's clock.
+    assert ramdisk_with_agent(bytes(source)) is not fresh
+    _wait_until_settled(source)
+    one = ramdisk_with_agent(bytes(source))
+    assert ramdisk_with_agent(bytes(source)) is one
+    with pytest.raises(PermissionError), open(one, "r+b") as file:
+        file.write(b"A")
+    assert Path(os.fsdecode(one)).read_bytes().startswith(b"archive")
+    # With others the user's file, or the agent, is another.
+    for changed in (source, guest_agent._PROGRAM):
+        changed.write_bytes(b"another")
+        other = ramdisk_with_agent(bytes(source))
+        assert other is not one
+        assert b"another" in Path(os.fsdecode(other)).read_bytes()
+    path = os.fsdecode(one)
+    target = os.readlink(path)
+    del one
+    assert not os.path.lexists(path) or os.readlink(path) != target
+
+
+CHILD = """
+import os, sys, warnings
+from pathlib import Path
+from applevz._host import guest_agent
+
+guest_agent._PROGRAM, source = Path(sys.argv[1]), os.fsencode(sys.argv[2])
+one = guest_agent.ramdisk_with_agent(source)
+assert guest_agent.ramdisk_with_agent(source) is one
+warnings.simplefilter("ignore")
+child = os.fork()
+if child == 0:
+    # As a daemon does.
+    os.closerange(3, 1000)
+    made = guest_agent.ramdisk_with_agent(source)
+    right = made is not one and Path(os.fsdecode(made)).read_bytes().startswith(b"archive")
+    os._exit(0 if right else 1)
+sys.exit(os.waitpid(child, 0)[1])
+"""
+
+
+def test_a_child_that_was_forked_has_a_file_of_its_own(agent: bytes, tmp_path: Path) -> None:
+    source = tmp_path / "initrd"
+    source.write_bytes(b"archive")
+    _wait_until_settled(source)
+    subprocess.run([sys.executable, "-c", CHILD, guest_agent._PROGRAM, source], check=True)
+
+
+def _wait_until_settled(path: Path) -> None:
+    while time.time_ns() - path.stat().st_ctime_ns <= guest_agent._STEP:
+        time.sleep(0.05)
 
 
 def test_an_agent_without_an_initial_ramdisk_is_refused_by_name(agent: bytes) -> None:

@@ -23,15 +23,19 @@ class NamelessFile:
 
     __slots__ = ("__weakref__", "_descriptor", "path")
 
-    def __init__(self, what: str, fill: Callable[[BinaryIO], object]) -> None:
-        """`what` is what the system lists it as. `fill` writes what is in it. Raises `OSError`."""
+    def __init__(self, what: str, fill: Callable[[BinaryIO], object], *, sealed: bool = False) -> None:
+        """`what` is what the system lists it as. `fill` writes what is in it. With `sealed` it stays so: nobody who has
+        the file can open it for writing, whatever it may do otherwise. Raises `OSError`."""
         self._descriptor: Reference | None = None
         if hasattr(os, "memfd_create"):
-            (self._descriptor,) = descriptors(lambda: (os.memfd_create(f"applevz {what}"),))
+            flags = os.MFD_CLOEXEC | (os.MFD_ALLOW_SEALING if sealed else 0)
+            (self._descriptor,) = descriptors(lambda: (os.memfd_create(f"applevz {what}", flags),))
             with self._descriptor as number:
                 self.path = b"/proc/self/fd/%d" % number
                 with open(number, "wb", closefd=False) as file:
                     fill(file)
+                if sealed:
+                    _seal(number)
             return
         number, name = tempfile.mkstemp(prefix=f".applevz-{what.replace(' ', '-')}-")
         weakref.finalize(self, _remove, name)
@@ -44,6 +48,14 @@ class NamelessFile:
 
     def __repr__(self) -> str:
         return f"<NamelessFile {os.fsdecode(self.path)}>"
+
+
+def _seal(number: int) -> None:
+    import fcntl
+
+    fcntl.fcntl(
+        number, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL
+    )
 
 
 def _remove(name: str) -> None:
