@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "HostSpawn.h"
+#include "HostChild.h"
 #include "host/confinement/HostConfinement.h"
 #include <dispatch/descriptor.h>
 #include <errno.h>
@@ -11,17 +12,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum { CHILD_STACK_SIZE = 128 * 1024 };
 
-// The kernel has these from 5.9 and 5.4 on; glibc 2.31, which wheels are built for, has no name for them.
-#ifndef SYS_close_range
-#define SYS_close_range 436
-#endif
+// The kernel has it from 5.4 on; glibc 2.31, which wheels are built for, has no name for it.
 #ifndef P_PIDFD
 #define P_PIDFD 3
 #endif
@@ -45,86 +42,21 @@ typedef struct {
     uint64_t mask;
 } kernel_sigaction;
 
-RUNS_IN_CHILD static void close_from(unsigned int first) {
-    if (syscall(SYS_close_range, first, ~0U, 0) == 0)
-        return;
-    struct rlimit limit;
-    unsigned int end = 65536;
-    if (syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, &limit) == 0 && limit.rlim_cur < end)
-        end = (unsigned int)limit.rlim_cur;
-    for (unsigned int descriptor = first; descriptor < end; descriptor++)
-        syscall(SYS_close, descriptor);
-}
-
-/// The parent may have died before that call.
-RUNS_IN_CHILD static bool dies_with_parent(const child_context *context) {
-    if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0)
-        return false;
-    if (syscall(SYS_getppid) != context->parent)
-        syscall(SYS_exit_group, 127);
-    return true;
-}
-
 /// Only system calls from here on, and none through the C library: the parent's other threads run on, with locks held
 /// that this process will never see released, and a sanitizer would take what is done here for the parent's doing.
 RUNS_IN_CHILD static int child_main(void *argument) {
     child_context *context = argument;
     const host_spawn_plan *plan = context->plan;
-    int count = (int)plan->descriptor_count;
-    int moved[count];
-
-    context->step = "preparing the process";
-    // A terminal's Ctrl-C is for the host program, which decides what becomes of its machines.
-    syscall(SYS_setsid);
-    if (!dies_with_parent(context))
-        goto failed;
     const kernel_sigaction standard = {.handler = SIG_DFL};
     for (int signal = 1; signal < NSIG; signal++)
         syscall(SYS_rt_sigaction, signal, &standard, NULL,
                 sizeof standard.mask); // refuses those that have no disposition
-    if (syscall(SYS_chdir, "/") != 0)
-        goto failed;
-    // What it would leave in a file at a crash has the guest's memory in it.
-    const struct rlimit no_core = {0};
-    if (syscall(SYS_prlimit64, 0, RLIMIT_CORE, &no_core, NULL) != 0)
-        goto failed;
-    // While it has the rights for that, and before it has taken anything.
-    context->step = "joining the control group";
-    if (plan->control_group > 0 && syscall(SYS_write, plan->control_group, "0", 1) != 1)
-        goto failed;
-    context->step = "preparing the process";
-    if (!plan->may_gain_privileges && syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-        goto failed;
-    // Before the descriptors are handed over: its own is not one of them.
-    const struct host_confinement *confinement = plan->confinement;
-    if (confinement != NULL && (context->error = host_confine(confinement, &context->step)) != 0)
-        syscall(SYS_exit_group, 127);
-    // With another user the kernel forgets the signal.
-    if (confinement != NULL && confinement->user != 0 && !dies_with_parent(context))
-        goto failed;
-
-    context->step = "handing over file descriptors";
-    // First out of the way, all of them, so that none is overwritten before it was moved.
-    for (int i = 0; i < count; i++) {
-        moved[i] = (int)syscall(SYS_fcntl, plan->descriptors[i], F_DUPFD, count);
-        if (moved[i] < 0)
-            goto failed;
+    context->error = host_child_become(plan, context->parent, &context->step);
+    if (context->error == 0) {
+        context->step = "executing the program";
+        syscall(SYS_execve, plan->path, plan->arguments, plan->environment);
+        context->error = errno;
     }
-    for (int i = 0; i < count; i++)
-        if (syscall(SYS_dup3, moved[i], i, 0) < 0)
-            goto failed;
-    close_from((unsigned int)count);
-
-    if (plan->prepare != NULL && (context->error = plan->prepare(plan->context, &context->step)) != 0)
-        syscall(SYS_exit_group, 127);
-    const uint64_t no_signal = 0;
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &no_signal, NULL, sizeof no_signal);
-    if (confinement != NULL && (context->error = host_confine_calls(confinement, &context->step)) != 0)
-        syscall(SYS_exit_group, 127);
-    context->step = "executing the program";
-    syscall(SYS_execve, plan->path, plan->arguments, plan->environment);
-failed:
-    context->error = errno;
     syscall(SYS_exit_group, 127);
     __builtin_unreachable();
 }

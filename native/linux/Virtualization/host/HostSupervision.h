@@ -48,7 +48,7 @@ void host_call_allow(int listener, const host_call *call);
 /// Ends the call with a descriptor of this process's, which the program has from then on.
 void host_call_give(int listener, const host_call *call, int descriptor);
 
-/// Takes the listener that a child has sent, as host_confine_calls does; -1 with errno.
+/// Takes the listener that a child has sent, as host_child_become does; -1 with errno.
 int host_listener_take(int socket);
 
 #endif

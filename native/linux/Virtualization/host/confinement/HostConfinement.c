@@ -25,7 +25,6 @@
 enum {
     LANDLOCK_CREATE_RULESET = 444,
     LANDLOCK_ADD_RULE = 445,
-    LANDLOCK_RESTRICT_SELF = 446,
     CREATE_RULESET_VERSION = 1,
     RULE_PATH_BENEATH = 1,
 };
@@ -126,8 +125,6 @@ enum {
     FIRST_UNKNOWN_CALL = 453,
     X32_CALLS = 0x40000000,
     ROOM = 2048,
-    // Of linux/seccomp.h, which older systems lack (Linux 5.19).
-    LISTENER_WAITS_KILLABLE = 1 << 5,
 };
 
 /// Calls of the kernel, with numbers that are the same on every architecture, that older headers do not name.
@@ -580,111 +577,4 @@ host_filter host_filter_make(host_filter_options options) {
     give(&filter, SECCOMP_RET_ALLOW);
     give(&filter, SECCOMP_RET_ALLOW);
     return filter;
-}
-
-#pragma mark In the child
-
-RUNS_IN_CHILD static int limit(int resource, unsigned long value) {
-    struct rlimit limits;
-    if (syscall(SYS_prlimit64, 0, resource, NULL, &limits) != 0)
-        return errno;
-    if (limits.rlim_cur > value)
-        limits.rlim_cur = value;
-    if (limits.rlim_max > value)
-        limits.rlim_max = value;
-    return syscall(SYS_prlimit64, 0, resource, &limits, NULL) != 0 ? errno : 0;
-}
-
-/// What is kept of capabilities is so with the change of the user only if it is said before, and with the execution of
-/// a program only as ambient ones.
-RUNS_IN_CHILD static int become_user(const struct host_confinement *confinement) {
-    const uid_t user = confinement->user;
-    if (confinement->kept_capabilities != 0 && syscall(SYS_prctl, PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0)
-        return errno;
-    if (syscall(SYS_setgroups, confinement->group != 0 ? 1 : 0, &confinement->group) != 0 ||
-        syscall(SYS_setresgid, user, user, user) != 0 || syscall(SYS_setresuid, user, user, user) != 0)
-        return errno;
-    return 0;
-}
-
-RUNS_IN_CHILD static int make_ambient(uint64_t capabilities) {
-    for (int capability = 0; capability < 64; capability++)
-        if ((capabilities >> capability & 1) != 0 &&
-            syscall(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) != 0)
-            return errno;
-    return 0;
-}
-
-RUNS_IN_CHILD int host_confine(const struct host_confinement *confinement, const char **step) {
-    int error = 0;
-    *step = "giving up capabilities";
-    // Who lacks CAP_SETPCAP cannot lower what it could get at most; with no_new_privs it gets nothing of it.
-    for (int capability = 0; capability < 64; capability++)
-        if ((confinement->kept_capabilities >> capability & 1) == 0 &&
-            syscall(SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno == EINVAL)
-            break;
-    syscall(SYS_prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    if (confinement->user != 0) {
-        *step = "becoming a user of its own";
-        error = become_user(confinement);
-        if (error != 0)
-            return error;
-        *step = "giving up capabilities";
-    }
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct has[2], keeps[2];
-    if (syscall(SYS_capget, &header, has) != 0)
-        return errno;
-    for (int half = 0; half < 2; half++) {
-        keeps[half].permitted = has[half].permitted & (uint32_t)(confinement->kept_capabilities >> 32 * half);
-        keeps[half].effective = keeps[half].permitted;
-        keeps[half].inheritable = confinement->user != 0 ? keeps[half].permitted : 0;
-    }
-    if (syscall(SYS_capset, &header, keeps) != 0)
-        return errno;
-    if (confinement->user != 0) {
-        error = make_ambient(keeps[0].permitted | (uint64_t)keeps[1].permitted << 32);
-        if (error != 0)
-            return error;
-    }
-    *step = "keeping it from files (Landlock)";
-    if (confinement->rules >= 0 && syscall(LANDLOCK_RESTRICT_SELF, confinement->rules, 0) != 0)
-        return errno;
-    return 0;
-}
-
-/// To the other end of a kept socket, with which the filter lets everything be sent. The listener itself goes with the
-/// execution of the program.
-RUNS_IN_CHILD static int send_listener(int listener, int socket) {
-    char byte = 0;
-    struct iovec text = {&byte, 1};
-    _Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
-    struct cmsghdr *header = (struct cmsghdr *)control;
-    *header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-    *(int *)CMSG_DATA(header) = listener;
-    const struct msghdr message = {
-        .msg_iov = &text, .msg_iovlen = 1, .msg_control = control, .msg_controllen = CMSG_LEN(sizeof(int))};
-    return syscall(SYS_sendmsg, socket, &message, MSG_NOSIGNAL) != 1 ? errno : 0;
-}
-
-RUNS_IN_CHILD int host_confine_calls(const struct host_confinement *confinement, const char **step) {
-    *step = "limiting file descriptors";
-    int error = limit(RLIMIT_NOFILE, confinement->descriptors);
-    const host_filter *filter = confinement->filter;
-    if (error != 0 || filter == NULL)
-        return error;
-    *step = "keeping it from system calls (seccomp)";
-    for (size_t i = 0; i < filter->process_place_count; i++)
-        filter->instructions[filter->process_places[i]].k = (uint32_t)syscall(SYS_getpid);
-    const struct sock_fprog program = {.len = (unsigned short)filter->count, .filter = filter->instructions};
-    // SECCOMP_FILTER_FLAG_SPEC_ALLOW would be needed on kernels before 5.16, which slow a filtered program down
-    // otherwise; a guest must not read what is QEMU's, so it is not asked for.
-    if (!filter->has_listener)
-        return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) != 0 ? errno : 0;
-    // A call that was taken is not begun anew because of a signal: what was sent would be sent twice.
-    const unsigned int flags = SECCOMP_FILTER_FLAG_NEW_LISTENER;
-    long listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags | LISTENER_WAITS_KILLABLE, &program);
-    if (listener < 0 && errno == EINVAL)
-        listener = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
-    return listener < 0 ? errno : send_listener((int)listener, confinement->listener_socket);
 }

@@ -2,10 +2,10 @@
 #ifndef HOST_CONFINEMENT_H
 #define HOST_CONFINEMENT_H
 
-#include "host/HostSpawn.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 // What a program that may have been taken over can do: the kernel's means that need no right, no folder and no other
 // process. Landlock says which files it opens; a filter, which system calls it makes.
@@ -71,13 +71,5 @@ struct host_confinement {
     uid_t user;                 // that it becomes, and the group of that number; 0 for who it is
     gid_t group;                // beside that; 0 for none
 };
-
-/// In the child, after no_new_privs: all but the number of descriptors and the filter. 0, or the errno of the step that
-/// failed.
-int host_confine(const struct host_confinement *confinement, const char **step);
-/// … and these, last of all: a child that makes no other call than execve after it. The number of descriptors counts
-/// from when the program's are where it will find them, and the host program's are closed: of those there may be more.
-/// What listens to the calls of one that is supervised is sent by its socket (host_listener_take).
-int host_confine_calls(const struct host_confinement *confinement, const char **step);
 
 #endif
