@@ -50,6 +50,7 @@ EXTENSION = "applevz._applevz"
 REFERENCES = "applevz._references"
 LIBRARY = "libapplevz.dylib" if sys.platform == "darwin" else "libapplevz.so"
 AGENT = "guest-agent"
+FORK_SERVER = "fork-server.so"
 # Not in setuptools' temporary folder, which some builds make anew: so only what changed is compiled.
 OBJECTS = ROOT / "build" / "native"
 # A free-threaded Python has no stable ABI.
@@ -89,7 +90,7 @@ class BuildNative(build_ext):
             os.environ.setdefault("CC", toolchain.clang)
         super().run()
         self.put(library, LIBRARY)
-        self.others = self.bundled_files(toolchain) | self.build_agents(toolchain)
+        self.others = self.bundled_files(toolchain) | self.build_agents(toolchain) | self.build_fork_server(toolchain)
         for name, file in self.others.items():
             self.put(file, name)
 
@@ -167,6 +168,23 @@ class BuildNative(build_ext):
         except subprocess.CalledProcessError as error:
             raise CompileError(f"{error}\n{error.stderr}".rstrip()) from None
         return program
+
+    @staticmethod
+    def build_fork_server(toolchain: Toolchain) -> dict[str, Path]:
+        """What is loaded into a QEMU that others are copied from. Only here programs run machines."""
+        if toolchain.macos:
+            return {}
+        target = OBJECTS / FORK_SERVER
+        target.parent.mkdir(parents=True, exist_ok=True)
+        host = ROOT / "native" / "linux" / "Virtualization"
+        sources = [ROOT / "native" / "fork_server" / "fork_server.c", host / "host" / "HostChild.c"]
+        flags = ["-std=gnu11", "-D_GNU_SOURCE", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra"]
+        link = ["-shared", "-Wl,-s", "-Wl,-z,now", "-o", str(target), *map(str, sources), "-ldl"]
+        try:
+            subprocess.run([toolchain.clang, *toolchain.platform_flags, *flags, "-I", str(host), *link], check=True)
+        except subprocess.CalledProcessError as error:
+            raise CompileError(str(error)) from None
+        return {FORK_SERVER: target}
 
     def prepare_binding(self, extension: Extension, toolchain: Toolchain, library: Path, debug: bool) -> None:
         source = Path(self.build_temp, "_applevz.c")

@@ -191,6 +191,18 @@ APPLEVZ_EXPORT void applevz_log_keep(bool keep);
    The oldest are lost of more than some thousand. */
 APPLEVZ_EXPORT CFErrorRef applevz_log_take(char **text, size_t *length) CF_RETURNS_RETAINED;
 
+/* ---- Starts of many machines -------------------------------------------------------------------------------- */
+
+typedef struct applevz_fork_server applevz_fork_server;
+
+/* As long as there is one, programs that run machines are copies of one that has loaded its libraries and waits: a
+   start takes half the time, and what is common to all is in memory once. All that there are at a time are one and the
+   same. `path` is that of the package's file for it. Fails where the framework has no such programs, and where it
+   cannot be begun. */
+APPLEVZ_EXPORT CFErrorRef applevz_fork_server_create(const char *path, size_t path_length,
+                                                     applevz_fork_server **server) CF_RETURNS_RETAINED;
+APPLEVZ_EXPORT void applevz_fork_server_release(applevz_fork_server *server);
+
 /* ---- Configuration ------------------------------------------------------------------------------------------- */
 
 typedef struct applevz_configuration applevz_configuration;

@@ -39,6 +39,14 @@ NS_ASSUME_NONNULL_BEGIN
 + (NSArray<NSArray *> *)applevzTakeLog;
 @end
 
+/// VZVirtualMachine, the class.
+@protocol AppleVZForkServers <NSObject>
+/// As long as somebody has what this gives, programs that run machines are copies of one that has loaded its libraries
+/// and waits, where that can be. It is begun, if nobody has it, by loading the file at the URL before them. nil, with
+/// an error, where it cannot be begun.
++ (nullable id)applevzForkServerWithLibraryURL:(NSURL *)url error:(NSError **)error;
+@end
+
 /// VZVirtioSocketDeviceConfiguration, the class.
 @protocol AppleVZSockets <NSObject>
 /// Why no guest can have sockets to this host; nil where one can.

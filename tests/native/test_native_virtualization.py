@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import applevz
 from native_programs import Programs, extensions, load_toolchain, programs_of_virtualization
-from places import NATIVE
+from places import NATIVE, PROGRAM_SOURCES
 
 if sys.platform == "darwin":
     pytest.skip("macOS brings its own Virtualization framework", allow_module_level=True)
@@ -44,6 +46,25 @@ def test_what_a_qemu_says_or_leaves_that_a_guest_took_over_ends_no_process(
     programs: Programs, flavour: str, tmp_path: Path
 ) -> None:
     result = programs.run("messages", flavour, str(tmp_path), timeout=200)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("flavour", [*FLAVOURS, "thread"])
+def test_a_fork_server_s_copies_are_what_the_program_would_be(programs: Programs, flavour: str, tmp_path: Path) -> None:
+    clang = load_toolchain().Toolchain.find().clang
+    sources = PROGRAM_SOURCES / "forked"
+    # A colon or a blank in its path would end what the dynamic linker is told to load.
+    folder = tmp_path / "a b:c"
+    folder.mkdir()
+    library, program, server = folder / "library.so", folder / "program", folder / "fork-server.so"
+    compiler = [clang, "-D_GNU_SOURCE", "-Wall", "-Werror", "-pthread"]
+    subprocess.run([*compiler, "-shared", "-fPIC", "-o", library, sources / "library.c"], check=True)
+    subprocess.run([*compiler, "-o", program, sources / "program.c", library], check=True)
+    shutil.copy2(Path(applevz.__file__).parent / "fork-server.so", server)
+    script = folder / "script"
+    script.write_text("#!/bin/sh\n")
+    script.chmod(0o755)
+    result = programs.run("fork_server", flavour, *map(str, (program, server, script)), timeout=200)
     assert (result.returncode, result.stdout + result.stderr) == (0, "")
 
 

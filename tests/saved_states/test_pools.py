@@ -20,7 +20,17 @@ import applevz
 import applevz.aio
 from applevz import VirtualMachineState
 from guest_machine import PATIENCE
-from pool_guests import MARK, UUID, configuration_of, counted, of_a_pool, of_a_process, restored, save_ready_guest
+from pool_guests import (
+    MARK,
+    UUID,
+    configuration_of,
+    counted,
+    is_fork_server,
+    of_a_pool,
+    of_a_process,
+    restored,
+    save_ready_guest,
+)
 from processes import alive, children, eventually
 
 pytestmark = of_a_pool
@@ -47,7 +57,7 @@ def nothing_is_left() -> Iterator[None]:
 
 def new_qemu(known: set[int]) -> int:
     """The process of the one machine that came."""
-    (process,) = children() - known
+    (process,) = (process for process in children() - known if not is_fork_server(process))
     return process
 
 

@@ -64,6 +64,11 @@ exec {program} "$@"
     return path
 
 
+def is_fork_server(process: int) -> bool:
+    """Whether it is the QEMU that others are copied from."""
+    return b"-version" in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")
+
+
 def restored(pool: Any) -> None:
     """Waits until all spares are restored."""
     assert eventually(lambda: pool.statistics().ready == pool.statistics().spares, PATIENCE)

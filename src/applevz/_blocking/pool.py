@@ -56,6 +56,10 @@ class Pool(BasePool[VirtualMachine, _PoolPlace]):
     again. Where guests are emulated the first program in a restored guest takes ten times as long as the next one. None
     is: where they are emulated (`capabilities.hardware_acceleration`).
 
+    `fork_server` is whether, from the third machine on, the programs that run them are copies of one that has loaded
+    its libraries and waits, which takes half the time. All of them have it at the same addresses then. On a Mac
+    machines start as the framework does it.
+
     Any thread may use it. Nothing begins before it is entered, or asked for a machine. At the end of the `with` block
     all of its machines are ended, also those that are in use.
 

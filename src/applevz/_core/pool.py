@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from .._host.capabilities import capabilities
+from .._host.fork_server import fork_server
+from .._native import Reference
 from .._values.arguments import PathLike, boolean, instance, integer, shown
 from .._values.arguments import path as path_argument
 from .._values.sizes import Size
@@ -56,6 +58,7 @@ __all__ = ["BasePool", "PoolStatistics", "machine_count"]
 
 # More than anybody could mean.
 _MOST: Final = 100_000
+_MACHINES_WITHOUT_SERVER: Final = 2
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class BasePool(Unique, Generic[Machine, Place]):
         maximum: int | None = None,
         maximum_memory: Size | None = None,
         warm_up: bool | None = None,
+        fork_server: bool = True,
     ) -> None:
         if not callable(configuration):
             instance("configuration", configuration, (VirtualMachineConfiguration,))
@@ -100,6 +104,7 @@ class BasePool(Unique, Generic[Machine, Place]):
         self._spares_wanted = machine_count("spares", spares, 0)
         self._maximum = _MOST if maximum is None else machine_count("maximum", maximum, 1)
         self._warms_up = None if warm_up is None else boolean("warm_up", warm_up)
+        self._has_fork_server = boolean("fork_server", fork_server)
         memory = None if maximum_memory is None else size_argument("maximum_memory", maximum_memory)
         made = self._made()
         if memory is not None:
@@ -124,7 +129,8 @@ class BasePool(Unique, Generic[Machine, Place]):
         # With the machine, once it is handed out; with the one that is made for it until then; None before that.
         self._places: dict[Place, Machine | Spare[Machine] | None] = {}
         self._waiting: list[Place] = []
-        self._handed_out = self._lost = 0
+        self._handed_out = self._lost = self._begun = 0
+        self._fork_server: Reference | None = None
         self._is_closed = False
 
     @property
@@ -166,7 +172,21 @@ class BasePool(Unique, Generic[Machine, Place]):
 
     def _begin(self) -> Spare[Machine]:
         """A machine whose restore begins."""
-        return Spare(self._machine_kind(self._fitted(self._made())), self._path)
+        spare = Spare(self._machine_kind(self._fitted(self._made())), self._path)
+        self._prepare_starts()
+        return spare
+
+    def _prepare_starts(self) -> None:
+        """From the third machine on those to come are copied from what waits for that. It takes one start to make,
+        which is too much for a machine or two."""
+        with self._turn:
+            self._begun += 1
+            if self._begun != _MACHINES_WITHOUT_SERVER or not self._has_fork_server:
+                return
+        server = fork_server()
+        with self._turn:
+            if not self._is_closed:
+                self._fork_server = server
 
     # ---- What is there ----
 
@@ -381,6 +401,7 @@ class BasePool(Unique, Generic[Machine, Place]):
         """Closes the pool. Returns what has to be ended: the spares, and the machines that are in use, or are made for
         somebody, who hears of it."""
         self._is_closed = True
+        self._fork_server = None
         self._background.end()
         spares = list(self._shelf)
         self._shelf.clear()

@@ -36,19 +36,19 @@ static void tell_modules(const char *program, char variable[PATH_MAX]) {
         variable[0] = '\0';
 }
 
-char **host_environment_of_child(const char *program) {
+char **host_environment_of_child(const char *program, size_t room) {
     size_t count = 0;
     while (environ != NULL && environ[count] != NULL)
         count++;
     // One block: the list, and behind it the one text that is not the environment's own.
-    char **list = calloc(1, (count + 2) * sizeof *list + PATH_MAX);
+    char **list = calloc(1, (count + 2 + room) * sizeof *list + PATH_MAX);
     if (list == NULL)
         return NULL;
     size_t taken = 0;
     for (size_t i = 0; i < count && environ[i] != NULL; i++)
         if (is_handed_on(environ[i]))
             list[taken++] = environ[i];
-    char *modules = (char *)(list + count + 2);
+    char *modules = (char *)(list + count + 2 + room);
     tell_modules(program, modules);
     if (modules[0] != '\0')
         list[taken] = modules;

@@ -5,6 +5,8 @@
 
 NS_ASSUME_NONNULL_BEGIN
 
+@class HostForkServer;
+
 /// Why a process could not be started.
 typedef struct {
     int number;       // an errno
@@ -15,9 +17,23 @@ typedef struct {
 /// It has nothing to read, and the last of what it writes is kept. One that is watched is used on that queue alone.
 @interface HostProcess : NSObject
 
-/// Starts the program. `descriptors` are its 3 and those that follow; `prepare` is called last before it is executed.
-/// It is in the control group with that file of processes from the start. Unless it may gain privileges no program that
-/// it executes has more than it has (no_new_privs). nil where that fails.
+/// Starts the program, or has a fork server that loaded it make a copy, where that can be. `environment` are variables
+/// beside those that every program is given. `descriptors` are its 3 and those that follow; `prepare` is called last
+/// before it is executed. It is in the control group with that file of processes from the start. Unless it may gain
+/// privileges no program that it executes has more than it has (no_new_privs). nil where that fails.
+- (nullable instancetype)initWithPath:(NSString *)path
+                            arguments:(NSArray<NSString *> *)arguments
+                          environment:(nullable NSArray<NSString *> *)environment
+                          descriptors:(NSArray<HostDescriptor *> *)descriptors
+                              prepare:(nullable host_child_function)prepare
+                              context:(nullable void *)context
+                    mayGainPrivileges:(BOOL)mayGainPrivileges
+                          confinement:(nullable const struct host_confinement *)confinement
+                         controlGroup:(nullable HostDescriptor *)controlGroup
+                           forkServer:(nullable HostForkServer *)forkServer
+                              failure:(host_process_failure *)failure NS_DESIGNATED_INITIALIZER;
+
+/// … without further variables, and without a fork server.
 - (nullable instancetype)initWithPath:(NSString *)path
                             arguments:(NSArray<NSString *> *)arguments
                           descriptors:(NSArray<HostDescriptor *> *)descriptors
@@ -26,7 +42,7 @@ typedef struct {
                     mayGainPrivileges:(BOOL)mayGainPrivileges
                           confinement:(nullable const struct host_confinement *)confinement
                          controlGroup:(nullable HostDescriptor *)controlGroup
-                              failure:(host_process_failure *)failure NS_DESIGNATED_INITIALIZER;
+                              failure:(host_process_failure *)failure;
 - (instancetype)init NS_UNAVAILABLE;
 
 /// Its pidfd.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #import "HostProcess.h"
 #import "HostEnvironment.h"
+#import "HostForkServer.h"
 #import "support/VZFilePath+Private.h"
 #import <dispatch/poller.h>
 #import <errno.h>
@@ -27,6 +28,14 @@ static void reap_later(HostDescriptor *process) {
     dispatch_resume(source);
 }
 
+/// Puts them behind what is in the list, which has room for them.
+static void add_variables(char **list, NSArray<NSString *> *variables) {
+    while (*list != NULL)
+        list++;
+    for (NSString *variable in variables)
+        *list++ = (char *)VZBytesOfPath(variable);
+}
+
 @implementation HostProcess {
     HostDescriptor *_process; // a pidfd
     HostDescriptor *_output;
@@ -44,6 +53,30 @@ static void reap_later(HostDescriptor *process) {
            mayGainPrivileges:(BOOL)mayGainPrivileges
                  confinement:(const struct host_confinement *)confinement
                 controlGroup:(HostDescriptor *)controlGroup
+                     failure:(host_process_failure *)failure {
+    return [self initWithPath:path
+                    arguments:arguments
+                  environment:nil
+                  descriptors:descriptors
+                      prepare:prepare
+                      context:context
+            mayGainPrivileges:mayGainPrivileges
+                  confinement:confinement
+                 controlGroup:controlGroup
+                   forkServer:nil
+                      failure:failure];
+}
+
+- (instancetype)initWithPath:(NSString *)path
+                   arguments:(NSArray<NSString *> *)arguments
+                 environment:(NSArray<NSString *> *)variables
+                 descriptors:(NSArray<HostDescriptor *> *)descriptors
+                     prepare:(host_child_function)prepare
+                     context:(void *)context
+           mayGainPrivileges:(BOOL)mayGainPrivileges
+                 confinement:(const struct host_confinement *)confinement
+                controlGroup:(HostDescriptor *)controlGroup
+                  forkServer:(HostForkServer *)forkServer
                      failure:(host_process_failure *)failure {
     self = [super init];
     if (self == nil)
@@ -68,9 +101,10 @@ static void reap_later(HostDescriptor *process) {
     char **texts = calloc(strings.count + 1, sizeof *texts);
     // Resolved here: a path through /proc/self leads elsewhere in the process that is made.
     char *resolved = realpath(VZBytesOfPath(path), NULL);
-    char **environment = host_environment_of_child(resolved != NULL ? resolved : VZBytesOfPath(path));
+    char **environment = host_environment_of_child(resolved != NULL ? resolved : VZBytesOfPath(path), variables.count);
     if (numbers == NULL || texts == NULL || environment == NULL)
         abort();
+    add_variables(environment, variables);
     for (NSUInteger i = 0; i < inherited.count; i++)
         numbers[i] = inherited[i].number;
     for (NSUInteger i = 0; i < strings.count; i++)
@@ -90,7 +124,9 @@ static void reap_later(HostDescriptor *process) {
     __block host_process_failure failed = {0};
     // The process dies with the thread that starts it; a worker of a queue may retire.
     dispatch_poller_perform_sync(^{
-        failed.number = host_spawn(plan_pointer, &pidfd, &failed.step);
+        pidfd = forkServer != nil ? [forkServer spawn:plan_pointer] : -1;
+        if (pidfd < 0)
+            failed.number = host_spawn(plan_pointer, &pidfd, &failed.step);
     });
     free(numbers);
     free(texts);

@@ -96,6 +96,9 @@ NSError *VZInvalidStateError(VZVirtualMachineState state, NSString *purpose, NSS
 - (void)restoringEnded:(QEMUEnd *)end;
 @end
 
+@interface VZVirtualMachine (ForkServer) <AppleVZForkServers>
+@end
+
 @interface VZVirtualMachine (Confinement) <AppleVZConfinedMachine>
 @end
 

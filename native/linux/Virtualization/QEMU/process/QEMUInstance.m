@@ -3,6 +3,7 @@
 #import "support/VZErrors+Private.h"
 #import "support/VZLog+Private.h"
 #import "QEMU/sharing/QEMUFileServer.h"
+#import "QEMUForkServer.h"
 #import "host/HostProcess.h"
 #import "QEMU/program/QEMUProgram.h"
 #import "QEMU/program/QEMUVersion.h"
@@ -165,12 +166,14 @@ static NSString *new_name_for_log(void) {
     _process =
         [[HostProcess alloc] initWithPath:_path
                                 arguments:arguments
+                              environment:nil
                               descriptors:[@[ control[1] ] arrayByAddingObjectsFromArray:_commandLine.descriptors]
                                   prepare:NULL
                                   context:NULL
                         mayGainPrivileges:NO
                               confinement:confinement.native
                              controlGroup:_controlGroup.joined
+                               forkServer:QEMUForkServer(_path)
                                   failure:&failure];
     [_commandLine forgetDescriptors];
     if (_process == nil)
