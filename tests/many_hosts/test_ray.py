@@ -262,6 +262,8 @@ def test_what_was_under_way_on_a_node_that_dies_is_lost_and_nothing_runs_twice(
         while not machines or identifier not in machines[-1].node:
             assert len(machines) < 3
             machines.append(stack.enter_context(remote_machine(configuration, ready_state, timeout=LONG)))
+        for machine in machines[:-1]:
+            machine.stop()  # the executor needs the room that these took on the other nodes
         executor = stack.enter_context(RayExecutor(configuration, ready_state, machines_per_node=1))
         futures = [executor.submit(logged, number, str(log)) for number in range(12)]
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import pickle
 import threading
@@ -262,6 +263,26 @@ def test_a_machine_for_which_there_is_no_call_any_more_is_given_back(make_schedu
         take.set_result(number)
     assert kept.result(PATIENCE) == ("a", "a")
     assert eventually(lambda: node.given_back == 1, PATIENCE)
+
+
+def test_a_task_of_asyncio_waits_for_a_call_and_cancels_what_was_not_sent(make_scheduler: Make) -> None:
+    node = PlayedNode("a", 1)
+    node.at_once = False
+    sent, waiting = added(make_scheduler(node), *"ab")
+    assert eventually(lambda: node.calls, PATIENCE)
+
+    async def wait_for_both() -> None:
+        tasks = [asyncio.ensure_future(asyncio.wrap_future(future)) for future in (waiting, sent)]
+        assert tasks[0].cancel()
+        # Cancelling comes to the call in a later turn of the loop.
+        assert (await asyncio.wait(tasks[:1], timeout=PATIENCE))[0] == {tasks[0]}
+        await asyncio.sleep(0)
+        assert waiting.cancelled()
+        node.finish_all()
+        assert await asyncio.wait_for(tasks[1], PATIENCE) == ("a", "a")
+
+    asyncio.run(wait_for_both())
+    assert node.seen == [b"a"]
 
 
 def test_shutting_down_waits_for_all_calls_or_cancels_what_has_not_begun(make_scheduler: Make) -> None:

@@ -15,7 +15,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from .._core.deadline import Deadline
 from .._core.pool import machine_count
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
     Parameters = ParamSpec("Parameters")
 
-__all__ = ["MachineExecutor", "MachineFuture"]
+__all__ = ["CommandExecutor", "MachineExecutor", "MachineFuture"]
 
 Result = TypeVar("Result")
+CommandFuture = TypeVar("CommandFuture")
 
 # As many threads as a ThreadPoolExecutor has if nobody says how many.
 _MORE_THAN_PROCESSORS: Final = 4
@@ -83,7 +84,62 @@ class MachineFuture(Future[Result]):
         return True
 
 
-class MachineExecutor(Executor):
+class CommandExecutor(Executor, Generic[CommandFuture]):
+    """What each executor of machines has beside `submit`."""
+
+    if TYPE_CHECKING:
+
+        def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+            """Of each executor: calls `fn(machine, *args, **kwargs)`."""
+
+    def run(
+        self,
+        args: Arguments,
+        *,
+        stdin: int | None = None,
+        input: bytes | bytearray | memoryview | str | None = None,  # noqa: A002  # as subprocess calls it
+        stdout: int | None = None,
+        stderr: int | None = None,
+        capture_output: bool = True,
+        shell: bool = False,
+        cwd: PathLike | None = None,
+        timeout: float | None = None,
+        check: bool = False,
+        encoding: str | None = None,
+        errors: str | None = None,
+        text: bool | None = None,
+        env: Environment | None = None,
+        user: str | None = None,
+    ) -> CommandFuture:
+        """Has a program run in the guest of a fresh machine, as `Guest.run` does it. Returns its future.
+
+        The arguments are those of `Guest.run`, and so are the errors, which are the future's. `timeout` is for the
+        program and for the guest's agent, in seconds from the moment when the machine runs: waiting for a machine takes
+        nothing of it. When it is over the program is killed and the machine ended, and the future comes to
+        `GuestProcessTimeoutError`, with what came so far.
+        """
+        future: CommandFuture = self.submit(
+            _run,
+            args,
+            stdin=stdin,
+            input=bytes(input) if isinstance(input, memoryview) else input,  # which cannot be pickled
+            stdout=stdout,
+            stderr=stderr,
+            capture_output=capture_output,
+            shell=shell,
+            cwd=cwd,
+            timeout=timeout,
+            check=check,
+            encoding=encoding,
+            errors=errors,
+            text=text,
+            env=env,
+            user=user,
+        )
+        return future
+
+
+class MachineExecutor(CommandExecutor["MachineFuture[subprocess.CompletedProcess[Any]]"]):
     """Calls functions and runs commands, each in a fresh machine of a pool: a `concurrent.futures.Executor`.
 
         with Pool(configuration, "ready.state", maximum=4) as pool, MachineExecutor(pool) as executor:
@@ -143,51 +199,6 @@ class MachineExecutor(Executor):
             self._threads.submit(self._call, [(future, fn, args, kwargs)])
             self._futures.add(future)
         return future
-
-    def run(
-        self,
-        args: Arguments,
-        *,
-        stdin: int | None = None,
-        input: bytes | bytearray | memoryview | str | None = None,  # noqa: A002  # as subprocess calls it
-        stdout: int | None = None,
-        stderr: int | None = None,
-        capture_output: bool = True,
-        shell: bool = False,
-        cwd: PathLike | None = None,
-        timeout: float | None = None,
-        check: bool = False,
-        encoding: str | None = None,
-        errors: str | None = None,
-        text: bool | None = None,
-        env: Environment | None = None,
-        user: str | None = None,
-    ) -> MachineFuture[subprocess.CompletedProcess[Any]]:
-        """Has a program run in the guest of a fresh machine, as `Guest.run` does it. Returns its future at once.
-
-        The arguments are those of `Guest.run`, and so are the errors, which are the future's. `timeout` is for the
-        program and for the guest's agent, in seconds from the moment when the machine runs: waiting for a machine takes
-        nothing of it. When it is over the program is killed and the machine ended, and the future comes to
-        `GuestProcessTimeoutError`, with what came so far.
-        """
-        return self.submit(
-            _run,
-            args,
-            stdin=stdin,
-            input=input,
-            stdout=stdout,
-            stderr=stderr,
-            capture_output=capture_output,
-            shell=shell,
-            cwd=cwd,
-            timeout=timeout,
-            check=check,
-            encoding=encoding,
-            errors=errors,
-            text=text,
-            env=env,
-            user=user,
-        )
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more calls. With `wait` it waits until all that were submitted are done, and their machines gone.

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from .._blocking.executor import _run
+from .._blocking.executor import CommandExecutor
 from .._core.pool import machine_count
 from .._values.arguments import PathLike, boolean, integer, seconds, wrong_type
 from .._values.arguments import path as path_argument
@@ -23,7 +22,6 @@ from ._sources import Source, source_argument
 if TYPE_CHECKING:
     from typing import Concatenate, ParamSpec
 
-    from .._blocking.guest import Arguments, Environment
     from .._blocking.machine import VirtualMachine
 
     Parameters = ParamSpec("Parameters")
@@ -47,7 +45,7 @@ class RayStatistics:
     """The nodes that were not chosen, each with the reason."""
 
 
-class RayExecutor(Executor):
+class RayExecutor(CommandExecutor[RayFuture]):
     """Calls functions and runs commands, each in a fresh machine on a node of Ray's: as `MachineExecutor` does here.
 
         ray.init(address="auto")
@@ -133,48 +131,6 @@ class RayExecutor(Executor):
         if not callable(fn):
             raise wrong_type("fn", fn, "a function of a machine")
         return self._scheduler.add(dumps((fn, args, kwargs)), self._retry)
-
-    def run(
-        self,
-        args: Arguments,
-        *,
-        stdin: int | None = None,
-        input: bytes | bytearray | memoryview | str | None = None,  # noqa: A002  # as subprocess calls it
-        stdout: int | None = None,
-        stderr: int | None = None,
-        capture_output: bool = True,
-        shell: bool = False,
-        cwd: PathLike | None = None,
-        timeout: float | None = None,
-        check: bool = False,
-        encoding: str | None = None,
-        errors: str | None = None,
-        text: bool | None = None,
-        env: Environment | None = None,
-        user: str | None = None,
-    ) -> RayFuture:
-        """Has a program run in the guest of a fresh machine, as `Guest.run` does it. Returns its future.
-
-        The arguments and errors are those of `MachineExecutor.run`; the errors are the future's.
-        """
-        return self.submit(
-            _run,
-            args,
-            stdin=stdin,
-            input=bytes(input) if isinstance(input, memoryview) else input,
-            stdout=stdout,
-            stderr=stderr,
-            capture_output=capture_output,
-            shell=shell,
-            cwd=cwd,
-            timeout=timeout,
-            check=check,
-            encoding=encoding,
-            errors=errors,
-            text=text,
-            env=env,
-            user=user,
-        )
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Takes no more calls. With `wait` it waits until all that were submitted are done, and their machines gone.
