@@ -4,8 +4,10 @@ at all, and to be restored wherever the base is."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import struct
@@ -21,7 +23,7 @@ import pytest
 import applevz
 import file_systems
 from applevz import VirtualMachineState, states
-from fixtures import MakeMachine
+from fixtures import Configure, MakeMachine
 from guest_machine import PATIENCE, Guest
 from places import SUPPORT
 from processes import children, eventually
@@ -34,33 +36,78 @@ KINDS = ["ephemeral", "branch", "ephemeral branch"]
 TRAILER, PATTERN = 88, "<QQQQQQQQQ16s"
 
 
-@pytest.fixture
+# When each base was written last: a state of one is a state of all.
+WRITTEN = 1_700_000_000_000_000_000
+
+
+@pytest.fixture(scope="module")
 def identifier() -> applevz.GenericMachineIdentifier:
     return applevz.GenericMachineIdentifier.random()
 
 
-@pytest.fixture
-def make(machine: MakeMachine, identifier: applevz.GenericMachineIdentifier) -> Callable[..., applevz.VirtualMachine]:
-    """Makes machines that can be restored from each other's states, with a disk."""
+@pytest.fixture(scope="module")
+def fields(identifier: applevz.GenericMachineIdentifier) -> Callable[..., dict[str, Any]]:
+    """What a configuration with a disk has, of machines that can be restored from each other's states."""
 
-    def with_disk(disk: applevz.DiskImageStorageDeviceAttachment, **fields: Any) -> applevz.VirtualMachine:
+    def of(disk: applevz.DiskImageStorageDeviceAttachment, **others: Any) -> dict[str, Any]:
         disks = [applevz.VirtioBlockDeviceConfiguration(disk)]
         platform = applevz.GenericPlatformConfiguration(identifier)
-        return machine(**{"platform": platform, "storage_devices": disks, "memory_size": "128MiB", **fields})
+        return {"platform": platform, "storage_devices": disks, "memory_size": "128MiB", **others}
 
-    return with_disk
+    return of
+
+
+@pytest.fixture
+def make(machine: MakeMachine, fields: Callable[..., dict[str, Any]]) -> Callable[..., applevz.VirtualMachine]:
+    return lambda disk, **others: machine(**fields(disk, **others))
+
+
+def make_base(folder: Path) -> Path:
+    path = folder / "base.img"
+    applevz.create_disk_image(path, "64MiB")
+    with path.open("r+b") as file:
+        file.write(f"{WORDS}\n".encode())
+    os.utime(path, ns=(WRITTEN, WRITTEN))
+    return path
 
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    path = tmp_path / "base.img"
-    applevz.create_disk_image(path, "64MiB")
-    with path.open("r+b") as file:
-        file.write(f"{WORDS}\n".encode())
-    return path
+    return make_base(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def original(
+    configure: Configure, fields: Callable[..., dict[str, Any]], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The folder of a guest that was saved with a disk of a kind, once for each: its state, and its disk."""
+
+    @functools.cache
+    def of(kind: str) -> Path:
+        folder = tmp_path_factory.mktemp("original")
+        with applevz.VirtualMachine(configure(**fields(disk_of(kind, make_base(folder))))) as vm:
+            save(vm, folder / "state")
+        return folder
+
+    return of
+
+
+@pytest.fixture
+def saved_with(original: Callable[[str], Path], base: Path, tmp_path: Path) -> Callable[[str], Path]:
+    """That state and that disk in files of the test's own, as if the guest had been saved here."""
+
+    def of(kind: str) -> Path:
+        names = {"ephemeral": ["state"], "itself": ["state", "base.img"]}.get(kind, ["state", "branch"])
+        files = [original(kind) / name for name in names]
+        subprocess.run(["cp", "--sparse=always", "--preserve=timestamps", *files, tmp_path], check=True)
+        return tmp_path / "state"
+
+    return of
 
 
 def disk_of(kind: str, base: Path) -> applevz.DiskImageStorageDeviceAttachment:
+    if kind == "itself":
+        return applevz.DiskImageStorageDeviceAttachment(base)
     if kind == "ephemeral":
         return applevz.DiskImageStorageDeviceAttachment(base, ephemeral=True)
     path = base.with_name("branch")
@@ -84,11 +131,11 @@ def read(guest: Guest, *places: int) -> list[str]:
     return [guest.run(command % place) for place in places]
 
 
-def save(vm: applevz.VirtualMachine, path: Path, words: str = "saved") -> None:
+def save(vm: applevz.VirtualMachine, path: Path) -> None:
     """Suspends a guest that has written to its disk, and has read from it what stays in its memory."""
     guest = Guest(vm).start()
-    write(guest, words, 5)
-    write(guest, words, 100_000)
+    write(guest, "saved", 5)
+    write(guest, "saved", 100_000)
     vm.suspend(timeout=PATIENCE, to=path)
 
 
@@ -104,11 +151,15 @@ def restore(vm: applevz.VirtualMachine, path: Path, private: bool = False) -> Gu
 @pytest.mark.parametrize("private", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_restored_guest_finds_its_disk_as_it_was(
-    make: Callable[..., applevz.VirtualMachine], base: Path, tmp_path: Path, kind: str, private: bool
+    make: Callable[..., applevz.VirtualMachine],
+    saved_with: Callable[[str], Path],
+    base: Path,
+    tmp_path: Path,
+    kind: str,
+    private: bool,
 ) -> None:
-    state = tmp_path / "state"
     before = digest(base)
-    save(make(disk_of(kind, base)), state)
+    state = saved_with(kind)
     image = digest(state)
     if kind == "branch":
         # It goes on meanwhile: what comes later is not in the state.
@@ -136,9 +187,9 @@ def test_a_restored_guest_finds_its_disk_as_it_was(
 
 
 def test_a_state_is_restored_where_the_base_is_when_nothing_else_is_left(
-    make: Callable[..., applevz.VirtualMachine], base: Path, tmp_path: Path
+    make: Callable[..., applevz.VirtualMachine], saved_with: Callable[[str], Path], base: Path, tmp_path: Path
 ) -> None:
-    save(make(disk_of("branch", base)), tmp_path / "state")
+    saved_with("branch")
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     shutil.copy2(base, elsewhere / "other-name")
@@ -151,10 +202,9 @@ def test_a_state_is_restored_where_the_base_is_when_nothing_else_is_left(
 
 @pytest.mark.parametrize("kind", ["ephemeral", "branch"])
 def test_many_run_privately_from_one_state_each_with_a_disk_of_its_own_and_the_file_removed(
-    make: Callable[..., applevz.VirtualMachine], base: Path, tmp_path: Path, kind: str
+    make: Callable[..., applevz.VirtualMachine], saved_with: Callable[[str], Path], base: Path, kind: str
 ) -> None:
-    state = tmp_path / "state"
-    save(make(disk_of(kind, base)), state)
+    state = saved_with(kind)
     guests = [restore(make(disk_of(kind, base)), state, private=True) for _ in range(4)]
     state.unlink()
     for number, guest in enumerate(guests):
@@ -166,9 +216,9 @@ def test_many_run_privately_from_one_state_each_with_a_disk_of_its_own_and_the_f
 
 
 def test_states_of_states_hold_what_each_guest_wrote_before(
-    make: Callable[..., applevz.VirtualMachine], base: Path, tmp_path: Path
+    make: Callable[..., applevz.VirtualMachine], saved_with: Callable[[str], Path], base: Path, tmp_path: Path
 ) -> None:
-    save(make(disk_of("ephemeral", base)), tmp_path / "0", words="0")
+    saved_with("ephemeral").rename(tmp_path / "0")
     places = [5]
     for number in range(1, 4):
         vm = make(disk_of("ephemeral", base))
@@ -179,7 +229,7 @@ def test_states_of_states_hold_what_each_guest_wrote_before(
         (tmp_path / str(number - 1)).unlink()
     for private in (True, False):
         guest = restore(make(disk_of("ephemeral", base)), tmp_path / "3", private)
-        assert read(guest, *places) == ["0", "1", "2", "3"]
+        assert read(guest, *places) == ["saved", "1", "2", "3"]
         write(guest, "again", 5)
         assert read(guest, 5) == ["again"]
 
@@ -236,11 +286,15 @@ def test_several_disks_of_several_kinds_are_held_together(
 
 @pytest.mark.parametrize("kind", ["ephemeral", "branch"])
 def test_a_disk_that_passes_by_the_page_cache_is_held_too(
-    make: Callable[..., applevz.VirtualMachine], base: Path, tmp_path: Path, kind: str
+    make: Callable[..., applevz.VirtualMachine],
+    saved_with: Callable[[str], Path],
+    base: Path,
+    tmp_path: Path,
+    kind: str,
 ) -> None:
+    saved_with(kind)
     disk = disk_of(kind, base)
     disk.caching_mode = applevz.DiskImageCachingMode.UNCACHED
-    save(make(disk), tmp_path / "state")
     for private in (True, False):
         vm = make(disk)
         guest = restore(vm, tmp_path / "state", private)
@@ -260,11 +314,13 @@ def test_a_state_takes_as_much_room_as_was_written(
     applevz.create_disk_image(tmp_path / "large", "2GiB")
     disk = applevz.DiskImageStorageDeviceAttachment(tmp_path / "large", ephemeral=True)
     room = {}
+    vm = make(disk)
+    guest = Guest(vm).start()
     for written in (0, 8):
-        vm = make(disk)
-        guest = Guest(vm).start()
         guest.run(f"dd if=/dev/urandom of=/dev/vda bs=1M seek=1000 count={written} oflag=direct 2>/dev/null")
-        vm.suspend(timeout=PATIENCE, to=tmp_path / str(written))
+        vm.pause(timeout=PATIENCE)
+        vm.save_state(tmp_path / str(written), timeout=PATIENCE)
+        vm.resume(timeout=PATIENCE)
         room[written] = (tmp_path / str(written)).stat().st_blocks * 512
     assert 6 * MIB < room[8] - room[0] < 16 * MIB
 
@@ -276,14 +332,15 @@ def opened_in(folder: Path) -> list[str]:
 
 
 def test_nothing_of_a_disk_is_kept_by_a_machine_that_is_stopped(
-    make: Callable[..., applevz.VirtualMachine], base: Path, tmp_path: Path
+    make: Callable[..., applevz.VirtualMachine], saved_with: Callable[[str], Path], base: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "overlays"
     folder.mkdir()
     vm = make(applevz.DiskImageStorageDeviceAttachment(base, ephemeral=True, overlay_directory=folder))
-    save(vm, tmp_path / "state")
+    vm.restore_state(saved_with("ephemeral"), timeout=PATIENCE)
+    vm.suspend(timeout=PATIENCE, to=tmp_path / "again")
     for private in (False, True):
-        restore(vm, tmp_path / "state", private)
+        restore(vm, tmp_path / "again", private)
         vm.stop(timeout=PATIENCE)
         # What is let go of on other threads may take a moment.
         assert eventually(lambda: not opened_in(tmp_path))
@@ -325,9 +382,9 @@ def test_a_state_holds_a_larger_disk_whose_base_has_a_base(
 
 
 def test_a_state_is_not_restored_with_a_disk_of_another_size(
-    make: Callable[..., applevz.VirtualMachine], base: Path, tmp_path: Path
+    make: Callable[..., applevz.VirtualMachine], saved_with: Callable[[str], Path], base: Path, tmp_path: Path
 ) -> None:
-    save(make(disk_of("branch", base)), tmp_path / "state")
+    saved_with("branch")
     larger = applevz.create_disk_image(tmp_path / "larger", "96MiB", base=base, clone=False)
     for private in (True, False):
         with pytest.raises(applevz.RestoreError, match="holds a disk of 67108864 bytes; this one has 100663296"):
@@ -338,9 +395,9 @@ def test_a_state_is_not_restored_with_a_disk_of_another_size(
 
 
 def test_another_base_is_refused_with_what_differs(
-    make: Callable[..., applevz.VirtualMachine], base: Path, tmp_path: Path
+    make: Callable[..., applevz.VirtualMachine], saved_with: Callable[[str], Path], base: Path, tmp_path: Path
 ) -> None:
-    save(make(disk_of("ephemeral", base)), tmp_path / "state")
+    saved_with("ephemeral")
     was = base.stat().st_mtime_ns
     os.utime(base, ns=(0, was + 1))
     for private in (False, True):
@@ -354,9 +411,9 @@ def test_another_base_is_refused_with_what_differs(
 
 
 def test_another_base_of_the_same_size_and_time_is_refused(
-    make: Callable[..., applevz.VirtualMachine], base: Path, tmp_path: Path
+    make: Callable[..., applevz.VirtualMachine], saved_with: Callable[[str], Path], base: Path, tmp_path: Path
 ) -> None:
-    save(make(disk_of("ephemeral", base)), tmp_path / "state")
+    saved_with("ephemeral")
     time_of_base = base.stat().st_mtime_ns
     with base.open("r+b") as file:
         file.write(b"another")
@@ -367,19 +424,19 @@ def test_another_base_of_the_same_size_and_time_is_refused(
 
 
 def test_a_disk_of_another_kind_is_refused_by_name(
-    make: Callable[..., applevz.VirtualMachine], base: Path, tmp_path: Path
+    make: Callable[..., applevz.VirtualMachine], saved_with: Callable[[str], Path], base: Path, tmp_path: Path
 ) -> None:
-    save(make(disk_of("ephemeral", base)), tmp_path / "state")
+    saved_with("ephemeral")
     for disk in (disk_of("branch", base), applevz.DiskImageStorageDeviceAttachment(base)):
         with pytest.raises(applevz.RestoreError, match=r"storageDevices\[0\]\.attachment\.ephemeral is NO"):
             make(disk).restore_state(tmp_path / "state", timeout=PATIENCE)
 
 
 def test_a_disk_that_no_state_holds_is_refused_once_it_was_written_and_the_error_names_the_cure(
-    make: Callable[..., applevz.VirtualMachine], base: Path, tmp_path: Path
+    make: Callable[..., applevz.VirtualMachine], saved_with: Callable[[str], Path], base: Path, tmp_path: Path
 ) -> None:
+    saved_with("itself")
     disk = applevz.DiskImageStorageDeviceAttachment(base)
-    save(make(disk), tmp_path / "state")
     restore(make(disk), tmp_path / "state").machine.stop(timeout=PATIENCE)
     os.utime(base)
     with pytest.raises(applevz.RestoreError, match=r"the time when storageDevices\[0\] was written last") as caught:
@@ -388,9 +445,9 @@ def test_a_disk_that_no_state_holds_is_refused_once_it_was_written_and_the_error
 
 
 def test_a_disk_that_no_state_holds_may_be_a_copy_somewhere_else(
-    make: Callable[..., applevz.VirtualMachine], base: Path, tmp_path: Path
+    make: Callable[..., applevz.VirtualMachine], saved_with: Callable[[str], Path], base: Path, tmp_path: Path
 ) -> None:
-    save(make(applevz.DiskImageStorageDeviceAttachment(base)), tmp_path / "state")
+    saved_with("itself")
     time_of_base = base.stat().st_mtime_ns
     copies = [Path(shutil.copy(base, tmp_path / name)) for name in ("one", "two", "other")]
     copy = applevz.DiskImageStorageDeviceAttachment(copies[0])
@@ -414,10 +471,10 @@ def test_a_disk_that_no_state_holds_may_be_a_copy_somewhere_else(
 
 
 def test_a_disk_that_another_machine_uses_is_not_put_back(
-    make: Callable[..., applevz.VirtualMachine], base: Path, tmp_path: Path
+    make: Callable[..., applevz.VirtualMachine], saved_with: Callable[[str], Path], base: Path, tmp_path: Path
 ) -> None:
+    saved_with("branch")
     disk = disk_of("branch", base)
-    save(make(disk), tmp_path / "state")
     other = make(disk)
     guest = Guest(other).start()
     write(guest, "other", 9)
@@ -458,15 +515,17 @@ def page_checksum(number: int, page: bytes) -> int:
 
 
 class State:
-    """A saved state that is taken apart, and put together with checksums that are right."""
+    """A saved state that is taken apart, and put together with checksums that are right. What is changed of `data` is
+    changed in the file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        data = path.read_bytes()
-        self.fields = list(struct.unpack(PATTERN, data[-TRAILER:]))
-        end = len(data) - TRAILER
-        self.description = json.loads(data[end - self.fields[2] : end])
-        self.data = bytearray(data[: end - self.fields[2]])
+        with path.open("r+b") as file:
+            end = file.seek(-TRAILER, os.SEEK_END)
+            self.fields = list(struct.unpack(PATTERN, file.read()))
+            self.length = file.seek(end - self.fields[2])
+            self.description = json.loads(file.read(self.fields[2]))
+            self.data = mmap.mmap(file.fileno(), self.length)
 
     @property
     def layer(self) -> dict[str, int]:
@@ -475,20 +534,25 @@ class State:
 
     def write(self) -> None:
         layer = self.layer
-        if isinstance(layer, dict) and layer.get("length", 0) < len(self.data):
-            part = bytes(self.data[layer["position"] : layer["position"] + layer["length"]])
-            pages = (part[start : start + 4096].ljust(4096, b"\0") for start in range(0, len(part), 4096))
-            layer["checksum"] = sum(page_checksum(n, page) for n, page in enumerate(pages) if any(page)) % (1 << 64)
+        part = self.data[layer["position"] : layer["position"] + layer["length"]]
+        pages = (part[start : start + 4096].ljust(4096, b"\0") for start in range(0, len(part), 4096))
+        layer["checksum"] = sum(page_checksum(n, page) for n, page in enumerate(pages) if any(page)) % (1 << 64)
+        self.describe()
+
+    def describe(self) -> None:
+        """Writes the description, whatever stands in it."""
         words = json.dumps(self.description).encode()
         self.fields[2], self.fields[5] = len(words), checksum(words)
         self.fields[7] = checksum(struct.pack("<7Q", *self.fields[:7]))
-        self.path.write_bytes(self.data + words + struct.pack(PATTERN, *self.fields))
+        with self.path.open("r+b") as file:
+            file.truncate(self.length)
+            file.seek(self.length)
+            file.write(words + struct.pack(PATTERN, *self.fields))
 
 
 @pytest.fixture
-def saved(make: Callable[..., applevz.VirtualMachine], base: Path, tmp_path: Path) -> Path:
-    save(make(disk_of("ephemeral", base)), tmp_path / "state")
-    return tmp_path / "state"
+def saved(saved_with: Callable[[str], Path]) -> Path:
+    return saved_with("ephemeral")
 
 
 @pytest.mark.parametrize("private", [False, True])
@@ -562,10 +626,7 @@ def test_a_place_where_no_overlay_is_is_refused(
     state = State(saved)
     changed, words = PLACES[kind]
     state.description["disks"][0]["layers"][0] = {**state.layer, **changed}
-    data = json.dumps(state.description).encode()
-    state.fields[2], state.fields[5] = len(data), checksum(data)
-    state.fields[7] = checksum(struct.pack("<7Q", *state.fields[:7]))
-    saved.write_bytes(state.data + data + struct.pack(PATTERN, *state.fields))
+    state.describe()
     with pytest.raises(applevz.RestoreError, match=words):
         make(disk_of("ephemeral", base)).restore_state(saved, timeout=PATIENCE)
 
@@ -589,10 +650,7 @@ def test_disks_that_are_none_are_refused(
         "another name": [{**disk, "name": "storageDevices[1].attachment"}],
     }[kind]
     state.description["disks"] = disks
-    data = json.dumps(state.description).encode()
-    state.fields[2], state.fields[5] = len(data), checksum(data)
-    state.fields[7] = checksum(struct.pack("<7Q", *state.fields[:7]))
-    saved.write_bytes(state.data + data + struct.pack(PATTERN, *state.fields))
+    state.describe()
     words = "which the saved state does not hold" if kind == "another name" else NO_FORM
     with pytest.raises(applevz.RestoreError, match=words):
         make(disk_of("ephemeral", base)).restore_state(saved, timeout=PATIENCE)
@@ -633,9 +691,22 @@ def test_a_disk_for_which_there_is_no_room_leaves_no_file_and_a_machine_that_obe
     assert read(restore(other, tmp_path / "state", private=True), 5) == ["kept"]
 
 
+def words_in(branch: Path, place: int) -> str:
+    """The first words at a place to which something was written, of a disk that no machine has, and that is whole."""
+    subprocess.run(["qemu-img", "check", "-q", "-U", "-f", "qcow2", branch], check=True)
+    out = branch.with_name("sector")
+    # Its count is of what it skips, too.
+    words = f"bs=512 skip={place} count={place + 1} if={branch} of={out}".split()
+    subprocess.run(["qemu-img", "dd", "-U", "-f", "qcow2", "-O", "raw", *words], check=True)
+    found = out.read_bytes()[:512].rstrip(b"\0").decode().strip()
+    out.unlink()
+    return found
+
+
 def test_a_process_that_is_killed_while_it_saves_or_restores_leaves_a_whole_state_and_a_whole_disk(
     guest_files: Path,
     make: Callable[..., applevz.VirtualMachine],
+    saved_with: Callable[[str], Path],
     identifier: applevz.GenericMachineIdentifier,
     base: Path,
     tmp_path: Path,
@@ -658,8 +729,8 @@ vm.save_state(sys.argv[1])
 vm.stop()
 vm.restore_state(sys.argv[1])
 """
+    saved_with("branch").rename(tmp_path / "first")
     disk = disk_of("branch", base)
-    save(make(disk), tmp_path / "first")
     names = set(os.listdir(tmp_path))
     for number, delay in enumerate((0.0, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3)):
         path = tmp_path / f"state {number}"
@@ -670,6 +741,7 @@ vm.restore_state(sys.argv[1])
         time.sleep(delay)
         process.kill()
         process.communicate()
+        assert words_in(tmp_path / "branch", 5) == "saved"
         # A name that something had for a moment may be left.
         assert {name for name in os.listdir(tmp_path) if not name.startswith(".applevz-")} <= names | {path.name}
         for state in (tmp_path / "first", path):
@@ -677,7 +749,6 @@ vm.restore_state(sys.argv[1])
                 vm = make(disk)
                 assert read(restore(vm, state), 5, 100_000) == ["saved", "saved"]
                 vm.stop(timeout=PATIENCE)
-        vm = make(disk)
-        assert read(Guest(vm).start(), 5) == ["saved"]
-        vm.stop(timeout=PATIENCE)
+                assert words_in(tmp_path / "branch", 5) == "saved"
         path.unlink(missing_ok=True)
+    assert read(Guest(make(disk)).start(), 0, 5, 100_000) == [WORDS, "saved", "saved"]
