@@ -81,6 +81,13 @@ def go_on(vm: applevz.VirtualMachine) -> Guest:
     return Guest(vm)
 
 
+def fill(guest: Guest, path: str, mebibytes: int) -> None:
+    """Writes noise to a file in the guest's memory; the same mebibyte again and again, for it is slow in making any."""
+    noise = "[ -e /noise ] || dd if=/dev/urandom of=/noise bs=1M count=1 2>/dev/null"
+    words = guest.run(f"{noise}; for i in $(seq {mebibytes}); do cat /noise; done > {path} && echo done")
+    assert words == "done"
+
+
 def remembers(guest: Guest) -> bool:
     return guest.run("echo $word; cat /tmp-word") == "still here\nstill here"
 
@@ -127,12 +134,13 @@ def guest_memories() -> list[Path]:
 
 @pytest.mark.parametrize("sparse", ["always", "never"])
 def test_a_machine_that_is_taken_back_has_what_was_saved_and_nothing_of_what_came_after(
-    make: Callable[..., applevz.VirtualMachine], tmp_path: Path, sparse: str
+    make: Callable[..., applevz.VirtualMachine], original: Path, tmp_path: Path, sparse: str
 ) -> None:
     path = tmp_path / "state"
     vm = make()
-    guest = Guest(vm).start()
-    guest.run("dd if=/dev/urandom of=/old bs=1M count=40 2>&1")
+    vm.restore_state(original, timeout=PATIENCE)
+    guest = go_on(vm)
+    fill(guest, "/old", 40)
     vm.pause(timeout=PATIENCE)
     vm.save_state(tmp_path / "saved", timeout=PATIENCE)
     subprocess.run(["cp", f"--sparse={sparse}", tmp_path / "saved", path], check=True)
@@ -140,7 +148,8 @@ def test_a_machine_that_is_taken_back_has_what_was_saved_and_nothing_of_what_cam
     taken_over = False
     # It takes over the file that was its memory, unless this process did not get to run for a while.
     while not taken_over:
-        guest.run("rm /old; dd if=/dev/urandom of=/new bs=1M count=60 2>&1")
+        guest.run("rm /old")
+        fill(guest, "/new", 60)
         [memory] = guest_memories()
         inode, blocks = memory.stat().st_ino, memory.stat().st_blocks
         vm.stop(timeout=PATIENCE)
@@ -159,15 +168,15 @@ def test_memory_of_which_more_would_be_given_back_than_overwritten_is_not_taken_
 ) -> None:
     vm = make()
     vm.restore_state(saved, timeout=PATIENCE)
-    go_on(vm).run("dd if=/dev/urandom of=/new bs=1M count=80 2>&1")
-    for _ in range(3):
+    fill(go_on(vm), "/new", 80)
+    for _ in range(2):
         [memory] = guest_memories()
         inode = memory.stat().st_ino
         assert memory.stat().st_blocks > saved.stat().st_blocks * 1.6
         vm.stop(timeout=PATIENCE)
         vm.restore_state(saved, timeout=PATIENCE)
         assert all(memory.stat().st_ino != inode for memory in guest_memories())
-        go_on(vm).run("dd if=/dev/urandom of=/new bs=1M count=80 2>&1")
+        fill(go_on(vm), "/new", 80)
 
 
 def test_the_memory_of_a_stopped_machine_is_given_back_though_it_could_be_restored(
@@ -197,11 +206,13 @@ def test_a_guest_that_counts_goes_on_counting_in_another_process(
     make: Callable[..., applevz.VirtualMachine],
     guest_files: Path,
     identifier: applevz.GenericMachineIdentifier,
+    original: Path,
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "machine.state"
     vm = make()
-    Guest(vm).start()
+    vm.restore_state(original, timeout=PATIENCE)
+    go_on(vm)
     vm.console.write(b"beat\n")
     vm.console.read_until(b"beat 5\n", timeout=PATIENCE)
     vm.suspend(timeout=PATIENCE, to=path)
@@ -265,9 +276,12 @@ def test_a_restored_machine_is_saved_again_and_again(
         vm.suspend(timeout=PATIENCE, to=path)
 
 
-def test_a_paused_machine_is_saved_twice(make: Callable[..., applevz.VirtualMachine], tmp_path: Path) -> None:
+def test_a_paused_machine_is_saved_twice(
+    make: Callable[..., applevz.VirtualMachine], original: Path, tmp_path: Path
+) -> None:
     vm = make()
-    Guest(vm).start().run("word=kept")
+    vm.restore_state(original, timeout=PATIENCE)
+    go_on(vm).run("word=kept")
     vm.pause(timeout=PATIENCE)
     vm.save_state(tmp_path / "one", timeout=PATIENCE)
     vm.save_state(tmp_path / "two", timeout=PATIENCE)
@@ -915,10 +929,11 @@ def small(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_a_full_disk_leaves_no_file_and_a_machine_that_is_paused_and_obeys(
-    make: Callable[..., applevz.VirtualMachine], small: Path, tmp_path: Path, overwrite: bool
+    make: Callable[..., applevz.VirtualMachine], original: Path, small: Path, tmp_path: Path, overwrite: bool
 ) -> None:
     vm = make()
-    guest = Guest(vm).start()
+    vm.restore_state(original, timeout=PATIENCE)
+    guest = go_on(vm)
     guest.run("word=kept")
     vm.pause(timeout=PATIENCE)
     before = os.listdir(small), os.statvfs(small).f_bavail
@@ -937,7 +952,11 @@ def test_a_full_disk_leaves_no_file_and_a_machine_that_is_paused_and_obeys(
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_qemu_that_dies_while_it_is_saved_is_an_error_and_leaves_no_file(
-    make: Callable[..., applevz.VirtualMachine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: signal.Signals
+    make: Callable[..., applevz.VirtualMachine],
+    original: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    how: signal.Signals,
 ) -> None:
     before = children()
     vm = make()
@@ -955,7 +974,10 @@ def test_a_qemu_that_dies_while_it_is_saved_is_an_error_and_leaves_no_file(
     assert os.listdir(tmp_path) == []
     assert eventually(lambda: children() == before)
     monkeypatch.delenv("APPLEVZ_QEMU_TIMEOUT")
-    Guest(vm).start()
+    vm.start(timeout=PATIENCE)
+    vm.stop(timeout=PATIENCE)
+    vm.restore_state(original, timeout=PATIENCE)
+    assert remembers(go_on(vm))
 
 
 def test_a_save_that_qemu_fails_leaves_no_file_and_can_be_repeated(
@@ -1036,6 +1058,7 @@ def test_a_process_that_is_killed_while_it_saves_leaves_a_whole_file_or_none(
     guest_files: Path,
     make: Callable[..., applevz.VirtualMachine],
     identifier: applevz.GenericMachineIdentifier,
+    original: Path,
     tmp_path: Path,
 ) -> None:
     program = f"""
@@ -1044,8 +1067,8 @@ boot_loader = applevz.LinuxBootLoader({str(guest_files / "vmlinux")!r}, {str(gue
                                       "console=hvc0 quiet")
 platform = applevz.GenericPlatformConfiguration(applevz.GenericMachineIdentifier({identifier.data_representation!r}))
 vm = applevz.VirtualMachine(applevz.VirtualMachineConfiguration(boot_loader, memory_size="256MiB", platform=platform))
-vm.start()
-vm.console.read_until(b"guest# ", timeout=100)
+vm.restore_state({str(original)!r})
+vm.resume()
 vm.pause()
 print("saving", flush=True)
 vm.save_state(sys.argv[1])
@@ -1067,12 +1090,11 @@ vm.save_state(sys.argv[1])
 
 
 def test_a_machine_that_is_let_go_while_it_is_saved_leaves_nothing(
-    make: Callable[..., applevz.VirtualMachine], tmp_path: Path
+    make: Callable[..., applevz.VirtualMachine], original: Path, tmp_path: Path
 ) -> None:
     before = children()
     vm = make()
-    Guest(vm).start()
-    vm.pause(timeout=PATIENCE)
+    vm.restore_state(original, timeout=PATIENCE)
     with pytest.raises(applevz.TimeoutError):
         vm.save_state(tmp_path / "state", timeout=0)
     vm.shutdown(applevz.ShutdownPolicy.POWEROFF, timeout=PATIENCE)
