@@ -57,7 +57,7 @@ def fuzz_native(program: Path, reader: str, seconds: int, seed: int) -> Result:
     return Result(reader, executions, time.monotonic() - begin, done.returncode != 0, done.stderr)
 
 
-def fuzz_python(reader: str, seconds: int, seed: int, folder: Path | None = None) -> Result:
+def fuzz_python(reader: str, seconds: float, seed: int, folder: Path | None = None) -> Result:
     begin = time.monotonic()
     command = [sys.executable, str(Path(python_readers.__file__)), reader, "--seconds", str(seconds)]
     command += ["--seed", str(seed), "--folder", str(folder or FOUND / reader)]

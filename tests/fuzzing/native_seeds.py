@@ -4,11 +4,13 @@ what is described somewhere, and of the guest that tests have."""
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import lzma
 import struct
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from agent_protocol import (
@@ -160,7 +162,13 @@ def calls() -> list[bytes]:
 # ---- All of them
 
 
-def seeds() -> dict[str, list[bytes]]:
+def beginning_of(path: Path, length: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(length)
+
+
+@functools.cache
+def seeds() -> Mapping[str, list[bytes]]:
     """By the names of the readers."""
     events = [
         {"event": "SHUTDOWN", "data": {"guest": True, "reason": "guest-shutdown"}, "timestamp": {"seconds": 1}},
@@ -172,7 +180,7 @@ def seeds() -> dict[str, list[bytes]]:
     answers = [{"return": {"status": "running"}, "id": 1}, {"error": {"class": "GenericError", "desc": "no"}, "id": 2}]
     greeting = {"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}}, "capabilities": ["oob"]}}
     lease = b"{\n\tname=guest\n\tip_address=192.168.64.7\n\thw_address=1,52:54:0:a:b:c\n\tlease=0x66000000\n}\n"
-    kernels = [KERNEL.read_bytes()[:4096], KERNEL.with_name("vmlinuz").read_bytes()[:LONGEST]]
+    kernels = [beginning_of(KERNEL, 4096), beginning_of(KERNEL.with_name("vmlinuz"), LONGEST)]
     firmware = {
         "interface-types": ["uefi"],
         "mapping": {
@@ -244,7 +252,7 @@ def seeds() -> dict[str, list[bytes]]:
             b"console=ttyS0 root=/dev/vda1 quiet -- init arguments", b'a="b c" "d e"=f tsc_early_khz=0x10 maxcpus=0',
             b"pci=noacpi,nomsi acpi=off \"open", "ä=\xa0 b\xc2\xa0c".encode("latin-1"),
         ],
-        "program": [Path(sys.executable).resolve().read_bytes()[:LONGEST], program()],
+        "program": [beginning_of(Path(sys.executable).resolve(), LONGEST), program()],
         "words": [
             b"qemu-system-x86_64: -blockdev {\"node-name\":\"disk0\"}: Failed to get \"write\" lock\n",
             b"qemu-system-x86_64: -device {\"drive\":\"disk0\"}: Connection refused\nIs another process using it?\n",

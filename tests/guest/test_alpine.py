@@ -165,6 +165,8 @@ def installed(files: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield machine
 
 
+# Its boot takes a minute. The same service runs above, put there by a seed; what is installed is in unit/ as well.
+@pytest.mark.long
 def test_a_disk_into_which_it_was_installed_starts_it(installed: applevz.VirtualMachine) -> None:
     guest = installed.guest
     assert printed(guest, "readlink /proc/$PPID/exe") == "/usr/local/sbin/applevz-agent\n"
@@ -201,6 +203,7 @@ def test_openrc_starts_it_again(installed: applevz.VirtualMachine) -> None:
 
 
 # The last one: it ends the machine.
+@pytest.mark.long
 def test_a_system_with_its_service_shuts_down(installed: applevz.VirtualMachine) -> None:
     installed.guest.popen(["poweroff"], detached=True, timeout=IMAGE_PATIENCE)
     installed.wait(applevz.VirtualMachineState.STOPPED, timeout=IMAGE_PATIENCE)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Boots in a row, all of them: an emulated machine that hangs now and then hangs here. `make bench` makes a hundred."""
+"""Boots in a row, all of them: an emulated machine that hangs now and then hangs here. `make test-long` makes more of
+them, and `make bench` a hundred."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import applevz
 from fixtures import MakeMachine
 from guest_machine import PATIENCE, READY
 
-BOOTS = 6
+MANY = 12
 
 
 @pytest.fixture(params=["quiet", "busy"])
@@ -28,12 +29,15 @@ def host(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
-@pytest.mark.timeout(BOOTS * 30, func_only=True)
+@pytest.mark.timeout(MANY * 30, func_only=True)
 @pytest.mark.usefixtures("host")
 @pytest.mark.parametrize("processors", [1, 2])
-def test_boots_in_a_row_all_come_up_on_a_quiet_and_on_a_busy_host(machine: MakeMachine, processors: int) -> None:
+@pytest.mark.parametrize("boots", [2, pytest.param(MANY, marks=pytest.mark.long)])
+def test_boots_in_a_row_all_come_up_on_a_quiet_and_on_a_busy_host(
+    machine: MakeMachine, processors: int, boots: int
+) -> None:
     vm = machine(cpu_count=processors)
-    for _ in range(BOOTS):
+    for _ in range(boots):
         vm.start(timeout=PATIENCE)
         vm.console.read_until(READY, timeout=PATIENCE)
         vm.shutdown(applevz.ShutdownPolicy.HALT, timeout=PATIENCE)

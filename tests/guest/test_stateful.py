@@ -32,9 +32,8 @@ from processes import children
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="there is no QEMU under Apple's framework")
 
-# 12 times 40 steps, the same ones in every run: what fails fails again.
+# The same steps in every run: what fails fails again.
 SETTINGS = settings(
-    max_examples=12,
     stateful_step_count=40,
     deadline=None,
     derandomize=True,
@@ -244,7 +243,10 @@ class Walk(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(10 * PATIENCE)
-def test_a_random_walk_over_a_real_machine_goes_as_the_model_says(configure: Configure, tmp_path: Path) -> None:
+@pytest.mark.parametrize("walks", [6, pytest.param(30, marks=pytest.mark.long)])
+def test_a_random_walk_over_a_real_machine_goes_as_the_model_says(
+    configure: Configure, tmp_path: Path, walks: int
+) -> None:
     platform = applevz.GenericPlatformConfiguration(applevz.GenericMachineIdentifier.random())
     configuration = configure(platform=platform)
     with applevz.VirtualMachine(configuration) as vm:
@@ -261,5 +263,5 @@ def test_a_random_walk_over_a_real_machine_goes_as_the_model_says(configure: Con
         "steps": 0,
     }
     walk: Any = type("Walk", (Walk,), attributes)
-    run_state_machine_as_test(walk, settings=SETTINGS)
+    run_state_machine_as_test(walk, settings=settings(SETTINGS, max_examples=walks))
     assert walk.steps >= 200

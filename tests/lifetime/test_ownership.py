@@ -80,7 +80,7 @@ def measured(program: str, total: int, threads: int) -> tuple[int, int, int, int
 
 
 @measuring
-@pytest.mark.parametrize(("count", "threads"), [pytest.param(1_000_000, 1, marks=pytest.mark.long), (200_000, 8)])
+@pytest.mark.parametrize(("count", "threads"), [pytest.param(1_000_000, 1, marks=pytest.mark.long), (60_000, 8)])
 def test_errors_leave_memory_where_it_was_and_each_is_released_once(count: int, threads: int) -> None:
     made, destroyed, alive, grown = measured(MEASURED, count, threads)
     assert made == count

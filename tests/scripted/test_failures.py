@@ -641,7 +641,7 @@ def test_machines_that_were_made_used_and_dropped_leave_nothing_behind(configure
     gc.collect()
     assert workers_end()
     before, descriptors = left(), open_descriptors()
-    for _ in range(30):
+    for _ in range(10):
         cycle()
     gc.collect()
     assert workers_end()
