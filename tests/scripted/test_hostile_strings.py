@@ -59,16 +59,25 @@ def arguments(
     return start
 
 
+@pytest.fixture
+def of_plain_strings(arguments: Callable[..., tuple[list[str], Path]]) -> tuple[list[str], Path]:
+    return arguments(name=PLAIN, words=PLAIN, identifier=PLAIN)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=hostile, words=hostile, identifier=hostile)
 @example(name="-", words="-append x", identifier=",drive=x")
 @example(name=",", words="--", identifier=",")
 @example(name="a\nb", words='"', identifier='","driver":"x')
 def test_a_hostile_string_stands_in_its_own_place_and_nowhere_else(
-    arguments: Callable[..., tuple[list[str], Path]], name: str, words: str, identifier: str
+    arguments: Callable[..., tuple[list[str], Path]],
+    of_plain_strings: tuple[list[str], Path],
+    name: str,
+    words: str,
+    identifier: str,
 ) -> None:
     identifier = identifier.encode("ascii", "replace").decode()[:20].replace("\t", "?")
-    plain, plain_image = arguments(name=PLAIN, words=PLAIN, identifier=PLAIN)
+    plain, plain_image = of_plain_strings
     seen, image = arguments(name=name, words=words, identifier=identifier)
 
     assert len(seen) == len(plain)

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3 -IS
 # SPDX-License-Identifier: Apache-2.0
 """A QEMU that does what a script says, for what a real one cannot be brought to do. APPLEVZ_QEMU names it.
 
@@ -20,18 +20,34 @@ The environment's APPLEVZ_QEMU_SCRIPT is a JSON object:
     strangers    it has ways in, to a guest that says "guest", as hostfwd_add asks for, through which so many others of
                  this host have come before it takes anybody
     places       the path of a file for where its fourth descriptor and those behind it stand in their files, likewise
+
+Tests start it thousands of times: it is the system's Python, which looks for nobody's packages, and imports little.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import sys
 import time
-from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import socket
+    from typing import Any
+
+CONTROL = 3
+SIGKILL, SIGSTOP = 9, 19
+
+
+def send(data: bytes) -> None:
+    while data:
+        data = data[os.write(CONTROL, data) :]
+
+
+def write(path: str, value: object) -> None:
+    with open(path, "w") as file:
+        json.dump(value, file)
 
 
 class Forwarding:
@@ -44,6 +60,8 @@ class Forwarding:
         self._others: list[socket.socket] = []
 
     def carry_out(self, line: str) -> str:
+        import socket
+
         match line.split():
             case ["hostfwd_add", _, rule]:
                 address = rule.removeprefix("tcp:").split(":")[0]
@@ -89,21 +107,20 @@ def main() -> None:
         sys.exit(status)
     print(script.get("words", ""), end="", file=sys.stderr, flush=True)
     if "record" in script:
-        Path(script["record"]).write_text(json.dumps(sys.argv[1:]))
+        write(script["record"], sys.argv[1:])
     if "places" in script:
         inherited = sorted(int(name) for name in os.listdir("/proc/self/fd"))[4:-1]
-        Path(script["places"]).write_text(json.dumps([os.lseek(number, 0, os.SEEK_CUR) for number in inherited]))
-    control = socket.socket(fileno=3)
-    control.setblocking(True)
+        write(script["places"], [os.lseek(number, 0, os.SEEK_CUR) for number in inherited])
+    os.set_blocking(CONTROL, True)
     greeting = {"QMP": {"version": {"qemu": {"major": major, "minor": minor, "micro": 0}}, "capabilities": []}}
-    control.sendall(script.get("greeting", json.dumps(greeting) + "\r\n").encode())
+    send(script.get("greeting", json.dumps(greeting) + "\r\n").encode())
     identifier = ""
     forwarding = Forwarding(script.get("strangers", 0))
 
     def send_events() -> None:
-        control.sendall("".join(event.replace("%id", identifier) + "\r\n" for event in script["events"]).encode())
+        send("".join(event.replace("%id", identifier) + "\r\n" for event in script["events"]).encode())
 
-    for line in control.makefile("r"):
+    for line in open(CONTROL, encoding="utf-8"):
         message = json.loads(line)
         identifier = message.get("arguments", {}).get("id", identifier)
         command = message["execute"]
@@ -117,15 +134,17 @@ def main() -> None:
         if answer is None and command == "human-monitor-command" and "strangers" in script:
             result = forwarding.carry_out(message["arguments"]["command-line"])
         text = json.dumps({"return": result, "id": message["id"]}) + "\r\n" if answer is None else answer
-        control.sendall(text.replace("%d", str(message["id"])).encode())
+        send(text.replace("%d", str(message["id"])).encode())
         match script.get("after", {}).get(command):
             case "close":
-                control.shutdown(socket.SHUT_RDWR)
+                import socket
+
+                socket.socket(fileno=CONTROL).shutdown(socket.SHUT_RDWR)
                 time.sleep(3600)
             case "kill":
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), SIGKILL)
             case "stop":
-                os.kill(os.getpid(), signal.SIGSTOP)
+                os.kill(os.getpid(), SIGSTOP)
             case "exit":
                 sys.exit(0)
             case "tell":
@@ -134,7 +153,7 @@ def main() -> None:
                 flood = "".join(event + "\r\n" for event in script["events"]).encode()
                 flood *= 1 + 65536 // len(flood)
                 while True:
-                    control.sendall(flood)
+                    send(flood)
             case "events" | "late events" as end:
                 time.sleep(2 if end == "late events" else 0)
                 send_events()
