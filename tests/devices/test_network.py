@@ -225,18 +225,22 @@ def test_a_descriptor_that_is_closed_is_refused_by_name(configure: Configure) ->
 # ---- Connections to a guest ----
 
 
-@pytest.fixture
-def server(boot: Boot) -> Guest:
+@pytest.fixture(scope="module")
+def server(configure: Configure) -> Iterator[Guest]:
     """A guest with an address, and on port 7 something that answers each line with "you said: " and that line."""
-    guest = boot(network_devices=[applevz.VirtioNetworkDeviceConfiguration()])
-    guest.machine.console.write(b"dhcp\n")
-    guest.machine.console.read_until(b"applevz guest: eth0 10.", timeout=PATIENCE)
-    guest.machine.console.read_until(b"guest# ", timeout=PATIENCE)
+    configuration = configure(network_devices=[applevz.VirtioNetworkDeviceConfiguration()])
+    with applevz.VirtualMachine(configuration) as machine:
+        guest = Guest(machine).start()
+        addressed(guest)
+        serve(guest)
+        yield guest
+
+
+def serve(guest: Guest) -> None:
     script = r'#!/bin/sh\nwhile read line; do echo "you said: $line"; done; echo bye\n'
     guest.run(f"printf '{script}' > /server; chmod +x /server")
     guest.run("nc -ll -p 7 -e /server > /dev/null 2>&1 &")
     guest.run("until grep -q ':0007 0*:0000 0A' /proc/net/tcp /proc/net/tcp6; do :; done")
-    return guest
 
 
 @linux
@@ -294,8 +298,7 @@ def test_a_connection_that_nobody_waits_for_any_more_is_given_up(boot: Boot) -> 
         with pytest.raises(applevz.TimeoutError):
             guest.machine.connect(7, timeout=0.05)
     # Each would go on for a minute, with a descriptor.
-    assert eventually(lambda: open_descriptors() <= before, seconds=20)
-    assert ways_in() == []
+    assert eventually(lambda: open_descriptors() <= before and ways_in() == [], seconds=20)
 
 
 @pytest.fixture

@@ -94,14 +94,12 @@ def test_every_kind_of_file_may_have_every_name(
     )
     configuration.boot_loader = applevz.LinuxBootLoader(file + b"k", os.fsdecode(file + b"i"), "console=hvc0")
     with applevz.VirtualMachine(configuration) as vm:
-        for _ in range(2):
-            vm.start(timeout=PATIENCE)
-            vm.pause(timeout=PATIENCE)
-            vm.save_state(file + b"s", overwrite=True, timeout=PATIENCE)
-            vm.shutdown(applevz.ShutdownPolicy.POWEROFF, timeout=PATIENCE)
-        vm.restore_state(os.fsdecode(file + b"s"), timeout=PATIENCE)
-        vm.shutdown(applevz.ShutdownPolicy.POWEROFF, timeout=PATIENCE)
         vm.start(timeout=PATIENCE)
+        vm.pause(timeout=PATIENCE)
+        for _ in range(2):
+            vm.save_state(file + b"s", overwrite=True, timeout=PATIENCE)
+        vm.shutdown(applevz.ShutdownPolicy.POWEROFF, timeout=PATIENCE)
+        vm.restore_state(os.fsdecode(file + b"s"), timeout=PATIENCE)
         vm.suspend(timeout=PATIENCE, to=file + b"t")
         vm.restore_state(file + b"t", timeout=PATIENCE)
         with pytest.raises(applevz.SaveError) as caught:
