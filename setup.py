@@ -114,6 +114,9 @@ class BuildNative(build_ext):
             os.environ[name] = target
 
     def build_library(self, toolchain: Toolchain, debug: bool) -> Path:
+        # The library for users is compiled without one: so each file imports what it needs.
+        is_precompiled = debug and not toolchain.macos
+        header = native_module("toolchain").PUBLIC_HEADERS / "Virtualization.h" if is_precompiled else None
         link_flags = [f"-Wl,-install_name,@rpath/{LIBRARY}" if toolchain.macos else f"-Wl,-soname,{LIBRARY}"]
         kind = "debug" if debug else "release"
         library = toolchain.compile(
@@ -123,6 +126,7 @@ class BuildNative(build_ext):
             shared=True,
             debug=debug,
             optimize="-O1" if debug else "-O2",
+            precompiled=header,
             united=True,
             extra_link_flags=link_flags if debug else [*link_flags, "-Wl,-s" if toolchain.bundle else "-Wl,-S"],
         )

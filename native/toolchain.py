@@ -304,14 +304,20 @@ class Toolchain:
         return [file for folder in folders for file in sources_in(folder)]
 
     def compile_flags(
-        self, optimize: str = "-O2", sanitize: Iterable[str] = (), debug: bool = False, dwarf4: bool = False
+        self,
+        optimize: str = "-O2",
+        sanitize: Iterable[str] = (),
+        debug: bool = False,
+        dwarf4: bool = False,
+        only_lines: bool = False,
     ) -> list[str]:
         """The flags of C and Objective-C files alike; `language_flags` adds what one of the two needs.
 
         debug defines APPLEVZ_DEBUG=1 and keeps assertions; dwarf4 is for valgrind, which cannot read clang 19's
-        DWARF 5.
+        DWARF 5; with only_lines a debugger knows lines and no variables, and less is compiled and linked.
         """
-        flags = [*self.platform_flags, optimize, "-g", "-fPIC", "-pthread", "-fvisibility=hidden", "-fexceptions"]
+        symbols = "-gline-tables-only" if only_lines else "-g"
+        flags = [*self.platform_flags, optimize, symbols, "-fPIC", "-pthread", "-fvisibility=hidden", "-fexceptions"]
         flags += ["-fblocks", *WARNINGS, *BRIDGE_INCLUDES, *self._includes]
         flags += ["-DAPPLEVZ_DEBUG=1"] if debug else ["-DNDEBUG"]
         if dwarf4:
@@ -364,6 +370,7 @@ class Toolchain:
         sanitize: Iterable[str] = (),
         debug: bool = False,
         dwarf4: bool = False,
+        only_lines: bool = False,
         extra_compile_flags: Sequence[str] = (),
         extra_link_flags: Sequence[str] = (),
         exports: Path = LINUX / "runtime" / "hidden.map",
@@ -377,7 +384,7 @@ class Toolchain:
         With `united` those of a folder are compiled as one, on Linux: `unite` says why.
         """
         sanitize = tuple(sanitize)
-        flags = self.compile_flags(optimize, sanitize, debug, dwarf4) + list(extra_compile_flags)
+        flags = self.compile_flags(optimize, sanitize, debug, dwarf4, only_lines) + list(extra_compile_flags)
         if united and not self.macos:
             sources = unite(sources, Path(build_dir) / "units")
             flags += UNITED_FLAGS

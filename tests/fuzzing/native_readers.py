@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from native_seeds import KERNEL, LONGEST, seeds
 
-from native_programs import BUILD, FLAVOURS, load_toolchain, sanitizer_options
+from native_programs import BUILD, FLAVOURS, load_toolchain, precompiled_header, sanitizer_options
 from places import NATIVE, TESTS
 from processes import locked
 
@@ -67,7 +67,7 @@ def _build() -> dict[str, Path]:
     toolchain_module = load_toolchain()
     toolchain: Toolchain = toolchain_module.Toolchain.find()
     flavour = FLAVOURS["address"]
-    header = toolchain_module.PUBLIC_HEADERS / "Virtualization.h"
+    header = precompiled_header()
     units = [Path(unit) for unit in toolchain_module.unite(toolchain.sources(), BUILD / "objects" / "units")]
     watched = [unit for unit in units if is_watched(unit)]
     flags = toolchain_module.UNITED_FLAGS

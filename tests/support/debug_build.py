@@ -65,6 +65,7 @@ def copy_with_library(target: Path, further: Sequence[Path] = (), *, sanitized: 
             build_dir=build / "objects" if sanitized else build,
             shared=True,
             debug=True,
+            precompiled=native_programs.precompiled_header(),
             united=True,
             **(native_programs.FLAVOURS["address"] if sanitized else {"optimize": "-O1"}),
         )

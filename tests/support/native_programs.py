@@ -6,7 +6,6 @@ A program is built in several flavours; its exit status is its verdict, and what
 
 from __future__ import annotations
 
-import concurrent.futures
 import importlib.util
 import os
 import re
@@ -33,13 +32,15 @@ class _Flavour(TypedDict, total=False):
 
     optimize: str
     sanitize: tuple[str, ...]
+    only_lines: bool
 
 
+# A sanitizer's report, and a failed check, name a line and nothing more.
 FLAVOURS: dict[str, _Flavour] = {
-    "O0": {"optimize": "-O0"},
-    "O3": {"optimize": "-O3"},
-    "address": {"optimize": "-O1", "sanitize": ("address", "undefined")},
-    "thread": {"optimize": "-O1", "sanitize": ("thread",)},
+    "O0": {"optimize": "-O0", "only_lines": True},
+    "O3": {"optimize": "-O3", "only_lines": True},
+    "address": {"optimize": "-O1", "sanitize": ("address", "undefined"), "only_lines": True},
+    "thread": {"optimize": "-O1", "sanitize": ("thread",), "only_lines": True},
 }
 
 
@@ -68,6 +69,13 @@ def load_toolchain() -> ModuleType:
     return module
 
 
+def precompiled_header() -> Path | None:
+    """What is compiled once for the files of a flavour; nothing on a Mac, whose framework's headers are Apple's. All
+    that share objects name the same, or each would compile again what another one has compiled."""
+    header: Path = load_toolchain().PUBLIC_HEADERS / "Virtualization.h"
+    return None if sys.platform == "darwin" else header
+
+
 class Programs:
     """The programs tests/native/<subject>/<name>.m, each linked with some parts of native/linux.
 
@@ -86,40 +94,31 @@ class Programs:
         # What lies below the classes knows nothing of them. The classes are built as the bridge's programs have them:
         # so both have the same objects.
         self._debug = bridge or "Virtualization" in parts
-        classes: Path = load_toolchain().PUBLIC_HEADERS / "Virtualization.h"
-        self._header = classes if self._debug else None
-        self._built: dict[str, dict[str, Path]] = {}
+        self._header = precompiled_header() if self._debug else None
+        self._built: dict[tuple[str, str], Path] = {}
 
     def names(self) -> list[str]:
         return sorted(file.stem for file in self._sources.glob("*.m"))
 
     def executable(self, name: str, flavour: str) -> Path:
-        """Builds all programs of the flavour on first use, side by side: one after the other they take long."""
-        if flavour not in self._built:
+        """Builds it on first use, and what else a flavour has only if that is asked for."""
+        if (name, flavour) not in self._built:
             # Tests in another process may want the same objects.
             with locked(BUILD / ".lock"):
-                self._compile(self._layer, flavour, "layer", shared=True)
-                with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-                    names = self.names()
-                    self._built[flavour] = dict(zip(names, pool.map(lambda name: self._build(name, flavour), names)))
-        return self._built[flavour][name]
+                self._built[name, flavour] = self._build(name, flavour)
+        return self._built[name, flavour]
 
     def _build(self, name: str, flavour: str) -> Path:
         # Further files of a program are linked behind it, so that what they define is loaded later.
         parts = sorted((self._sources / "parts").glob(f"{name}_*.m"))
-        program = f"{self._sources.name}_{name}"
-        return self._compile([self._sources / f"{name}.m", *parts, *self._layer], flavour, program)
-
-    def _compile(self, sources: Sequence[str | Path], flavour: str, output: str, *, shared: bool = False) -> Path:
         return self._toolchain.compile(
-            sources,
-            BUILD / (self._folder + flavour) / output,
+            [self._sources / f"{name}.m", *parts, *self._layer],
+            BUILD / (self._folder + flavour) / f"{self._sources.name}_{name}",
             build_dir=BUILD / "objects",
             debug=self._debug,
             precompiled=self._header,
             united=True,
             **FLAVOURS[flavour],
-            shared=shared,
         )
 
     def run(self, name: str, flavour: str, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:

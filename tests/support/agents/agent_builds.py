@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 from places import ROOT
+from processes import locked
 
 AGENT = ROOT / "native" / "agent"
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer")
@@ -44,11 +45,12 @@ def sanitized_agent() -> Path:
     build = build_module()
     program: Path = ROOT / "build" / "tests" / "guest-agent-sanitized"
     inputs = [*AGENT.glob("*.[ch]"), Path(__file__)]
-    if program.exists() and all(path.stat().st_mtime_ns <= program.stat().st_mtime_ns for path in inputs):
-        return program
-    program.parent.mkdir(parents=True, exist_ok=True)
-    temporary = program.with_name(f".{program.name}.{id(inputs)}")
-    command = ["clang", "-g", "-O1", *SANITIZERS, *build.WARNINGS, *build.definitions(), *build.sources()]
-    subprocess.run([*command, "-Werror", "-o", temporary], check=True)
-    temporary.replace(program)
+    # Tests in another process may want it, too.
+    with locked(program.with_name(f".{program.name}.lock")):
+        if program.exists() and all(path.stat().st_mtime_ns <= program.stat().st_mtime_ns for path in inputs):
+            return program
+        temporary = program.with_name(f".{program.name}")
+        command = ["clang", "-g", "-O1", *SANITIZERS, *build.WARNINGS, *build.definitions(), *build.sources()]
+        subprocess.run([*command, "-Werror", "-o", temporary], check=True)
+        temporary.replace(program)
     return program
