@@ -188,6 +188,7 @@ def install(prefix: Path, destdir: str) -> None:
         build_dir=OBJECTS,
         shared=True,
         extra_compile_flags=[DEFINITION, "-I", str(PROGRAMS)],
+        precompiled=PUBLIC_HEADERS / "Virtualization.h",
         united=True,
         extra_link_flags=[f"-Wl,-soname,{LIBRARY}", "-Wl,-S"],
         exports=build / "exports.map",
