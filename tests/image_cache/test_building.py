@@ -119,6 +119,20 @@ def test_a_program_that_is_missing_is_named_with_its_package(cache: Path, monkey
         images.build_debian(cache=cache, guest_agent=False)
 
 
+def test_all_programs_that_are_missing_are_named_at_once(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = {"mmdebstrap", "resize2fs"}
+    monkeypatch.setattr("applevz._images.makers.find_maker", lambda program: program if program in there else None)
+    with pytest.raises(applevz.NotSupportedError) as caught:
+        images.build_debian(cache=cache, guest_agent=False, boot="efi")
+    assert caught.value.failure_reason == "The programs genext2fs, mformat, mcopy, sfdisk are not installed."
+    # A package of two programs is named once.
+    hint = "Install them: on Debian and Ubuntu `apt-get install genext2fs mtools fdisk`."
+    assert caught.value.recovery_suggestion == hint
+    there |= {"genext2fs", "mformat", "mcopy"}
+    with pytest.raises(applevz.NotSupportedError, match="The program sfdisk is not installed.*Install it: .* fdisk`"):
+        images.build_debian(cache=cache, guest_agent=False, boot="efi")
+
+
 @pytest.mark.parametrize(
     ("program", "told"),
     [

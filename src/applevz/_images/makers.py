@@ -20,15 +20,18 @@ DATE: Final = 946684800
 
 
 def check_makers(packages: Mapping[str, str]) -> None:
-    """Raises `NotSupportedError` unless each program is there. Its package is told."""
-    for program, package in packages.items():
-        if find_maker(program) is None:
-            raise make(
-                NotSupportedError,
-                "No Debian can be made on this host.",
-                f"The program {program} is not installed.",
-                f"Install it: on Debian and Ubuntu `apt-get install {package}`.",
-            )
+    """Raises `NotSupportedError` unless each program is there. The packages of those that are not are told together."""
+    missing = [program for program in packages if find_maker(program) is None]
+    if not missing:
+        return
+    one = len(missing) == 1
+    needed = " ".join(dict.fromkeys(packages[program] for program in missing))
+    raise make(
+        NotSupportedError,
+        "No Debian can be made on this host.",
+        f"The program{'' if one else 's'} {', '.join(missing)} {'is' if one else 'are'} not installed.",
+        f"Install {'it' if one else 'them'}: on Debian and Ubuntu `apt-get install {needed}`.",
+    )
 
 
 def find_maker(program: str) -> str | None:
