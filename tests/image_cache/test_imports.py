@@ -208,6 +208,35 @@ def test_backing_files_in_the_same_folder_are_a_part_of_the_image(
     assert images.of(elsewhere / "outer.qcow2", cache=cache, backing_folders=[tmp_path])
 
 
+def test_the_path_of_an_image_is_that_image(raw: Path, tmp_path: Path, cache: Path) -> None:
+    made = images.of(raw, cache=cache)
+    (tmp_path / "link.img").symlink_to(made.path)
+    for path in (made.path, Path(made.path), os.fsencode(made.path), tmp_path / "link.img"):
+        assert images.of(path, cache=cache) == made
+    assert images.of(made.path, cache=cache, file_format="raw", name="source.img") == made
+    # What is noted is for the one who says it.
+    noted = dataclasses.replace(made, user="ada", boot="efi", architecture="aarch64")
+    assert images.of(made.path, cache=cache, user="ada", boot="efi", architecture="arm64") == noted
+    with pytest.raises(applevz.InvalidDiskImageError, match="maximum_size"):
+        images.of(made.path, cache=cache, maximum_size="1MiB")
+    assert images.list(cache=cache) == [made]
+    # Of another name it is another image, and so is one that is to have a checksum, or is in another cache.
+    assert images.of(made.path, cache=cache, name="other").path != made.path
+    with pytest.raises(applevz.InvalidDiskImageError, match="is not the one that was wanted"):
+        images.of(made.path, cache=cache, checksum="sha256:" + "0" * 64)
+    assert images.of(made.path, cache=tmp_path / "cache 2").name == "disk.raw"
+
+
+def test_a_disk_of_the_cache_that_was_written_to_is_a_file_as_any_other(raw: Path, disk: bytes, cache: Path) -> None:
+    made = images.of(raw, cache=cache)
+    os.chmod(made.path, 0o600)
+    with open(made.path, "r+b") as file:
+        file.write(b"other")
+    found = images.of(made.path, cache=cache)
+    assert (found.name, found.path != made.path) == ("disk.raw", True)
+    assert is_disk(found, b"other" + disk[5:])
+
+
 # ---- What means harm ----
 
 

@@ -81,7 +81,7 @@ def cached_launch(image: images.Image, **given: Any) -> CachedLaunch:
     fields = {
         name: parameter.default
         for name, parameter in NOTHING.items()
-        if name not in ("image", "progress", "cache")
+        if name not in ("image", "cache")
     }
     what = Launch(image, **{**fields, "cached": True, **given})
     return CachedLaunch(what, what.configuration(image), cache)

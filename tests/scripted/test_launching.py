@@ -23,6 +23,8 @@ from applevz import images
 from applevz._core.launching import root_is_mounted
 from applevz._host import guest_agent
 from applevz._host.nameless_files import NamelessFile
+from applevz._images.store import Store
+from applevz.testing import image_configuration
 from fixtures import Script
 from guest_machine import PATIENCE
 from processes import children, eventually, open_descriptors
@@ -141,6 +143,7 @@ def test_both_faces_have_the_same_signature() -> None:
         ({"user_data": "nothing known"}, "user_data is 'nothing known'"),
         ({"configure": 5}, "configure is 5"),
         ({"wait": 1}, "wait is 1"),
+        ({"progress": 5}, "progress is 5"),
         ({"timeout": -1}, "timeout is -1"),
     ],
     ids=lambda given: ", ".join(given) if isinstance(given, dict) else "",
@@ -422,6 +425,60 @@ def test_a_machine_that_is_not_waited_for_runs_and_is_ended_as_any_other(image: 
 
     asyncio.run(main())
     assert eventually(lambda: children() <= before, PATIENCE)
+
+
+def test_the_path_of_an_image_in_the_cache_is_that_image_with_its_kernel(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    store = Store(cache)
+    with store.work("made here") as work:
+        for name in ("disk.raw", "kernel", "initial_ramdisk"):
+            (work / name).write_bytes(bytes(1 << 20))
+        fields = {"boot": "kernel", "kernel": str(work / "kernel"), "initial_ramdisk": str(work / "initial_ramdisk")}
+        made = store.publish(work, image_of(work / "disk.raw", command_line="root=/dev/vda ours", **fields), "key")
+    assert made.kernel is not None
+    assert made.initial_ramdisk is not None
+    files = os.fsencode(made.kernel), os.fsencode(made.initial_ramdisk)
+    loader = applevz.LinuxBootLoader(*files, "root=/dev/vda ours", guest_agent=True)
+    for path in (made.path, Path(made.path), os.fsencode(made.path)):
+        configuration = configuration_of(path, cache=cache)
+        assert configuration.boot_loader == loader
+        assert len(configuration.storage_devices) == 1
+        # As of an image itself.
+        assert configuration_of(path, cache=cache, command_line="other").boot_loader == dataclasses.replace(
+            loader, command_line="other"
+        )
+
+    def see(configuration: applevz.VirtualMachineConfiguration) -> None:
+        assert configuration.boot_loader == loader
+        raise EnoughError
+
+    async def main() -> None:
+        with pytest.raises(EnoughError):
+            await applevz.aio.launch(made.path, cache=cache, configure=see)
+
+    asyncio.run(main())
+    configuration = image_configuration(made.path, cache=cache)
+    assert configuration.boot_loader == loader
+    assert images.list(cache=cache) == [made]
+
+
+def test_who_waits_for_a_guest_is_told_that_it_was_started(image: images.Image, script: Script) -> None:
+    script()
+    steps: list[images.Progress] = []
+    # The agent of this one answers nothing.
+    with pytest.raises(applevz.GuestNotAnsweringError):
+        applevz.launch(image, timeout=1, progress=steps.append)
+    assert steps == [images.Progress("boot", 0, None)]
+
+    async def main() -> None:
+        with pytest.raises(applevz.GuestNotAnsweringError):
+            await applevz.aio.launch(image, timeout=1, progress=steps.append)
+
+    asyncio.run(main())
+    assert steps == [images.Progress("boot", 0, None)] * 2
+    with applevz.launch(image, wait=False, timeout=PATIENCE, progress=steps.append):
+        pass
+    assert len(steps) == 2
 
 
 @pytest.mark.parametrize(

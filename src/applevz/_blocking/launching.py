@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from .._core.launching import Launch
+from .._core.launching import Launch, image_in_cache
 from .._core.operation import run
 from .._core.states import ShutdownPolicy
 from .._values.arguments import PathLike
@@ -92,7 +92,7 @@ def launch(
     `guest_agent`; and `GuestNotAnsweringError`, a `TimeoutError`, which shows what the console printed last.
     """
     what = Launch(
-        image,
+        image_in_cache(image, cache),
         disk=disk,
         overlay_directory=overlay_directory,
         kernel=kernel,
@@ -114,6 +114,7 @@ def launch(
         prepare_key=prepare_key,
         wait=wait,
         timeout=timeout,
+        progress=progress,
     )
     found = what.image
     if found is None:
@@ -135,6 +136,7 @@ def _booted(what: Launch, configuration: VirtualMachineConfiguration) -> Virtual
     with _ended(machine):
         run(machine._start(what.deadline))
         if what.waits:
+            what.tell_boot()
             machine.guest._go(what.ready(machine.guest))
         if what.prepare is not None:
             what.prepared(what.prepare(machine.guest))

@@ -50,8 +50,9 @@ from .guest.streams import Subject, Waits
 
 if TYPE_CHECKING:
     from .._images.image import Image
+    from .._images.task import Progress
 
-__all__ = ["Launch", "empty_variables", "root_is_mounted", "until_ready"]
+__all__ = ["Launch", "empty_variables", "image_in_cache", "root_is_mounted", "until_ready"]
 
 _CPU_COUNT: Final = 2
 _COMMAND_LINE: Final = "root=/dev/vda rw console=hvc0"
@@ -91,12 +92,16 @@ class Launch:
         prepare_key: str | None,
         wait: bool,
         timeout: float | None,
+        progress: Callable[[Progress], object] | None,
     ) -> None:
         self.deadline = Deadline(timeout)
         self.waits = boolean("wait", wait)
         self.cached = boolean("cached", cached)
         self.prepare = prepare
         self.prepare_key = prepare_key
+        if progress is not None and not callable(progress):
+            raise wrong_type("progress", progress, "a function of one argument")
+        self._progress = progress
         self.random: dict[object, str] = {}
         """What is new for each machine, and what it is."""
         self._look_at_preparation(disk)
@@ -301,6 +306,13 @@ class Launch:
 
     # ---- Until it is ready ----
 
+    def tell_boot(self) -> None:
+        """Tells that the guest was started, and that its agent is waited for."""
+        from .._images.task import Progress
+
+        if self._progress is not None:
+            self._progress(Progress("boot", 0, None))
+
     def ready(self, guest: BaseGuest) -> Waits[None]:
         """The steps until the agent answers, and a kernel's root is there."""
         try:
@@ -342,6 +354,17 @@ def root_is_mounted(mounts: bytes) -> bool:
     lines = [line.split() for line in mounts.splitlines()]
     kinds = [fields[2] for fields in lines if len(fields) > 2 and fields[1] == b"/"]
     return bool(kinds) and kinds[-1] != _INITIAL
+
+
+def image_in_cache(image: str | PathLike | Image, cache: PathLike | None) -> str | PathLike | Image:
+    """The image that has that path in the cache, with all that is known of it; otherwise what was given."""
+    from .._images.store import DISK_NAME, Store
+
+    if not isinstance(image, str | bytes | os.PathLike) or (isinstance(image, str) and "/" not in image):
+        return image
+    path = os.fsdecode(path_argument("image", image))
+    # The cache is made, if it is not there, for none that cannot be in it.
+    return (Store(cache).at(path) if os.path.basename(path) == DISK_NAME else None) or image
 
 
 def _image_argument(image: object) -> tuple[Image | None, str, PathLike | None]:

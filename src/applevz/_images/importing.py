@@ -94,6 +94,15 @@ def import_file(
     for index, folder in enumerate(backing_folders):
         folders.append(os.path.realpath(os.fsdecode(path_argument(f"backing_folders[{index}]", folder))))
     store = Store(cache)
+    # What is an image already becomes no second one, unless that has another name or its bytes are to be looked at.
+    if wanted is None and file_format in (None, "raw") and (found := store.at(real)) and name in (None, found.name):
+        limits.check_size(given, found.size)
+        return dataclasses.replace(
+            found,
+            user=found.user if user is None else user,
+            architecture=found.architecture if processor is None else processor,
+            boot=found.boot if boot is None else boot,
+        )
     with Chain(given, file_format, folders) as chain:
         told = None if wanted is None else str(wanted)
         identity = [real, file_format, told, [link.identity for link in chain.links]]

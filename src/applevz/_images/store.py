@@ -35,9 +35,9 @@ from .checksums import Checksum
 from .image import Image, image_of_json, json_of_image
 from .task import Task
 
-__all__ = ["Store", "image_name"]
+__all__ = ["DISK_NAME", "Store", "image_name"]
 
-_DISK: Final = "disk.raw"
+DISK_NAME: Final = "disk.raw"
 _DESCRIPTION: Final = "image.json"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+@-]{0,127}")
 _LONGEST_DESCRIPTION: Final = 64 << 10
@@ -149,7 +149,7 @@ class Store:
         return newest
 
     def _describe(self, folder: Path, image: Image) -> None:
-        status = (folder / _DISK).stat()
+        status = (folder / DISK_NAME).stat()
         values = json_of_image(image) | {"disk": [status.st_size, status.st_mtime_ns]}
         temporary = folder / f"{_DESCRIPTION}.new"
         temporary.write_text(json.dumps(values, indent=1))
@@ -158,7 +158,7 @@ class Store:
 
     @staticmethod
     def disk_in(work: Path) -> Path:
-        return work / _DISK
+        return work / DISK_NAME
 
     def publish(self, work: Path, image: Image, key: str) -> Image:
         """Makes what is in a folder of `work` an image, in place of one with the same key."""
@@ -187,6 +187,13 @@ class Store:
     def by_key(self, key: str) -> Image | None:
         return self._read(self._image_folder(key))
 
+    def at(self, path: str) -> Image | None:
+        """The image whose disk has that path; None if it is the path of something else."""
+        folder, name = os.path.split(os.path.realpath(path))
+        if name != DISK_NAME or os.path.dirname(folder) != os.path.realpath(self.folder / "disks"):
+            return None
+        return self._read(self.folder / "disks" / os.path.basename(folder))
+
     def all(self) -> list[Image]:
         """All images that are whole, the newest of each name first."""
         with self.errors(self.folder / "disks"):
@@ -208,13 +215,13 @@ class Store:
             with open(folder / _DESCRIPTION, "rb") as file:
                 values = json.loads(file.read(_LONGEST_DESCRIPTION))
             disk = values.pop("disk")
-            status = (folder / _DISK).lstat()
+            status = (folder / DISK_NAME).lstat()
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         # Whoever wrote to the disk changed its date: it is no longer what the description says.
         if not stat.S_ISREG(status.st_mode) or disk != [status.st_size, status.st_mtime_ns]:
             return None
-        return image_of_json(json.dumps(values).encode(), str(folder / _DISK))
+        return image_of_json(json.dumps(values).encode(), str(folder / DISK_NAME))
 
     def remove(self, image: Image) -> None:
         """Removes an image: at first its name, at once, then its files."""

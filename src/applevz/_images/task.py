@@ -24,7 +24,8 @@ class Progress:
 
     `stage` is `"download"`, `"verify"`, `"decompress"` or `"convert"`. `done` and `total` are bytes; `total` is None if
     nobody knows it. While a Debian is made, the stage is `"packages"`, `"install"` or `"disk"`, and they are steps.
-    `"wait"` comes once, if a launch waits for another one that makes the same state.
+    `"wait"` comes once, if a launch waits for another one that makes the same state, and `"boot"` once, if it started a
+    guest and waits for its agent.
     """
 
     stage: str

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from .._core.launching import Launch
+from .._core.launching import Launch, image_in_cache
 from .._core.states import ShutdownPolicy
 from .._values.arguments import PathLike
 from .._values.sizes import Size
@@ -95,7 +95,7 @@ async def launch(
     `guest_agent`; and `GuestNotAnsweringError`, a `TimeoutError`, which shows what the console printed last.
     """
     what = Launch(
-        image,
+        image_in_cache(image, cache),
         disk=disk,
         overlay_directory=overlay_directory,
         kernel=kernel,
@@ -117,6 +117,7 @@ async def launch(
         prepare_key=prepare_key,
         wait=wait,
         timeout=timeout,
+        progress=progress,
     )
     found = what.image
     if found is None:
@@ -138,6 +139,7 @@ async def _booted(what: Launch, configuration: VirtualMachineConfiguration) -> V
     async with _ended(machine):
         await run(machine._start(what.deadline))
         if what.waits:
+            what.tell_boot()
             await machine.guest._go(what.ready(machine.guest))
         if what.prepare is not None:
             prepared = what.prepare(machine.guest)

@@ -56,7 +56,7 @@ def image_configuration(image: str | PathLike | Image, **arguments: Any) -> Conf
     errors of `launch` for its arguments and for images.
     """
     from .. import images
-    from .._core.launching import Launch
+    from .._core.launching import Launch, image_in_cache
 
     for name in ("disk", "cached", "prepare", "prepare_key", "wait"):
         if name in arguments:
@@ -68,7 +68,16 @@ def image_configuration(image: str | PathLike | Image, **arguments: Any) -> Conf
             )
     more = {name: arguments.pop(name, None) for name in ("progress", "cache")}
     given = {**_OF_LAUNCH, **arguments}
-    what = Launch(image, disk=None, cached=True, prepare=None, prepare_key=None, wait=True, **given)
+    what = Launch(
+        image_in_cache(image, more["cache"]),
+        disk=None,
+        cached=True,
+        prepare=None,
+        prepare_key=None,
+        wait=True,
+        progress=more["progress"],
+        **given,
+    )
     if what.image is not None:
         found = what.image
     elif what.file is not None:
