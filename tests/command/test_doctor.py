@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import applevz
+from applevz import images
 from applevz._command.doctor import mending_command
 from applevz._host import signing
 from command_line import PROGRAM, Applevz
@@ -250,3 +251,7 @@ def test_commands_options_and_images_are_completed(tmp_path: Path) -> None:
     assert completed("do", cache=tmp_path) == ["doctor"]
     assert completed("doctor", "--j", cache=tmp_path) == ["--json"]
     assert "debian:13" in completed("run", "deb", cache=tmp_path)
+    # An image that was made here is run by its path.
+    applevz.create_disk_image(tmp_path / "debian-made-here", "1MiB")
+    images.of(tmp_path / "debian-made-here", cache=tmp_path / "applevz" / "images")
+    assert "debian-made-here" not in completed("run", "deb", cache=tmp_path)

@@ -257,6 +257,19 @@ def test_an_image_is_launched_prepared_and_cached(
 # ---- Terminals ----
 
 
+def test_a_terminal_is_shown_that_the_guest_is_waited_for(guest_files: Path, tmp_path: Path) -> None:
+    applevz.create_disk_image(tmp_path / "data.img", "8MiB")
+    kernel = ["--kernel", str(guest_files / "vmlinux"), "--initrd", str(guest_files / "initrd.cpio.gz")]
+    image = [str(tmp_path / "data.img"), "--cache", str(tmp_path / "cache"), "--command-line", "console=hvc0 quiet"]
+    for words in (kernel, [*image, *kernel]):
+        line = [*PROGRAM, "run", *words, "--memory", "256MiB", "--network", "none", "--", "echo", "answered"]
+        with Terminal(line) as terminal:
+            terminal.until(rb"waiting for the guest: [^\r\n]*\d:\d\d:\d\d")
+            terminal.until(rb"answered")
+            assert terminal.status() == 0
+            assert terminal.modes() == terminal.modes_before
+
+
 def test_a_program_has_a_terminal_of_this_one_s_size(state: Path) -> None:
     # A signal ends the shell's read, or waits for its end.
     script = """trap 'stty size' WINCH; stty size; echo $TERM; tty >/dev/null && echo terminal

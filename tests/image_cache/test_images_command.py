@@ -112,6 +112,8 @@ def test_what_no_server_gives_is_told_with_the_commands_that_do_without(server: 
     assert "404 Not Found" in why
     for way in ("reaches", "`applevz run ./FILE`", "`applevz image build-debian ", "`applevz image pull ADDRESS "):
         assert hint.count(way) == 1, hint
+    # It takes no more than what the first page has installed for it.
+    assert "efi" not in hint
     # A shell calls no functions.
     assert "images." not in hint
 

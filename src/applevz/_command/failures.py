@@ -31,9 +31,9 @@ BROKEN_PIPE: Final = 141
 _DEEPEST: Final = 16
 # What WITHOUT_DOWNLOAD says, for a shell.
 _WITHOUT_DOWNLOAD: Final = (
-    "Without that server: `applevz run ./FILE` takes an image that is here, `applevz image build-debian trixie --boot "
-    "efi` makes a Debian of a mirror's packages and prints its path for `applevz run`, and `applevz image pull ADDRESS "
-    "--checksum SUM` does so with the file of a mirror."
+    "Without that server: `applevz run ./FILE` takes an image that is here, `applevz image build-debian trixie` makes "
+    "a Debian of a mirror's packages and prints its path for `applevz run`, and `applevz image pull ADDRESS --checksum "
+    "SUM` does so with the file of a mirror."
 )
 
 

@@ -16,7 +16,6 @@ from .. import (
     DiskImageStorageDeviceAttachment,
     EFIBootLoader,
     EFIVariableStore,
-    Error,
     GenericMachineIdentifier,
     GenericPlatformConfiguration,
     LinuxBootLoader,
@@ -30,7 +29,6 @@ from .. import (
     VirtioNetworkDeviceConfiguration,
     VirtualMachineConfiguration,
     capabilities,
-    images,
     limits,
 )
 from .._core.launching import empty_variables
@@ -269,19 +267,15 @@ def _forward(words: str) -> ForwardSpecification:
 
 
 def complete_image(context: click.Context, argument: click.Parameter, begin: str) -> list[Any]:
-    """The names that begin so, of the catalog and of the cache; files, where there is a slash."""
+    """The names that begin so, of the catalog; files, where there is a slash."""
     from click.shell_completion import CompletionItem
 
     from .._images.catalog import read_catalog
 
     if "/" in begin or begin.startswith("."):
         return [CompletionItem(begin, type="file")]
-    try:
-        known = [f"{name}:{version}" for name, one in read_catalog(None).items() for version in one.versions]
-        known += [one.name for one in images.list()]
-    except Error:
-        return []
-    return sorted({name for name in known if name.startswith(begin)})
+    known = [f"{name}:{version}" for name, one in read_catalog(None).items() for version in one.versions]
+    return sorted(name for name in known if name.startswith(begin))
 
 
 def machine_options(function: Callable[..., Any]) -> Callable[..., Any]:

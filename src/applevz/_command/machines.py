@@ -24,6 +24,7 @@ from .. import (
 )
 from .._core.deadline import Deadline
 from .._core.operation import run as run_steps
+from .._images.task import Progress
 from ..errors import make, make_posix
 from .failures import Stopped
 from .machine_options import MachineOptions, Share
@@ -102,7 +103,10 @@ def _made(options: MachineOptions, waits: bool, state: str | None, overwrite: bo
         if options.from_state is None:
             run_steps(machine._start(deadline))
             if waits:
-                machine.guest._go(machine.guest._ready(deadline))
+                with progress_bars() as show:
+                    if show is not None:
+                        show(Progress("boot", 0, None))
+                    machine.guest._go(machine.guest._ready(deadline))
         else:
             run_steps(machine._restore_state(options.from_state, True, deadline))
             run_steps(machine._start(deadline))
