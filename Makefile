@@ -186,6 +186,7 @@ $(STAMPS)/wheel-tools: $(VENV)/pyvenv.cfg
 	touch $@
 
 $(STAMPS)/installed-with-cli: $(SOURCES) $(VENV)/pyvenv.cfg
+	$(info The package is compiled now. That takes a minute on an idle machine, and pip says nothing meanwhile.)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
 	touch $@ $(STAMPS)/installed
 
