@@ -124,9 +124,9 @@ class BareMachine(Machine):
         self.save(path)
         self.stop()
 
-    def restore(self, path: Path, private: bool) -> None:
-        # The memory that was saved is the machine's again.
-        self.launch("-incoming", "defer", file=self.file, share=True)
+    def restore(self, path: Path, private: bool, memory: Path | None = None) -> None:
+        # The memory that was saved is the machine's again; or a copy of it is.
+        self.launch("-incoming", "defer", file=memory or self.file, share=True)
         self.migrate("migrate-incoming", path, "rb")
         self.execute("cont")
 
