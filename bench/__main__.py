@@ -60,7 +60,7 @@ def main() -> int:
             beside.append(beside_quicksand)
         inside = given.commands, given.commands_at_once, given.stream, given.file, given.files
         sizes = rows.Sizes(given.rounds, given.boots, given.machines, given.large, *inside, given.tests)
-        figures = rows.measure(
+        figures, failed = rows.measure(
             subjects, beside, sizes, given.only or "", progress=lambda words: print(words, file=sys.stderr, flush=True)
         )
     result = report.Report(figures, [*(subject.name for subject in subjects), *names])
@@ -68,6 +68,9 @@ def main() -> int:
     if given.json:
         given.json.parent.mkdir(parents=True, exist_ok=True)
         given.json.write_text(result.json(), encoding="utf-8")
+    if failed:
+        print(f"Of the benchmark failed, as told above: {', '.join(failed)}.", file=sys.stderr)
+        return 1
     if given.page:
         result.put_into(given.page)
     return 0

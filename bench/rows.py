@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
@@ -85,7 +86,8 @@ Beside = Callable[[Rows, Subject, Sizes], None]
 
 def measure(
     subjects: list[Subject], beside: list[Beside], sizes: Sizes, only: str, progress: Callable[[str], None]
-) -> list[Row]:
+) -> tuple[list[Row], list[str]]:
+    """The rows, and the names of the parts that failed: what the others measured is not lost with them."""
     from disks import disks
     from inside import inside
     from plugin import plugin
@@ -109,11 +111,16 @@ def measure(
         (f"{sizes.machines} machines", lambda: many(rows, subjects, sizes)),
         (f"{sizes.boots} boots", lambda: all_boots(rows, subjects[0], sizes)),
     ]
+    failed = []
     for name, part in parts:
         if only in name:
             progress(f"bench: {name} …")
-            part()
-    return list(rows.rows.values())
+            try:
+                part()
+            except Exception:
+                progress(traceback.format_exc())
+                failed.append(name)
+    return list(rows.rows.values()), failed
 
 
 def without_machines(rows: Rows, subjects: list[Subject], sizes: Sizes) -> None:

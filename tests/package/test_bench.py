@@ -81,6 +81,18 @@ def test_a_benchmark_that_is_broken_off_leaves_nothing_behind(guest_files: Path)
     assert not memory()
 
 
+def test_what_other_parts_measured_is_not_lost_with_one_that_failed(tmp_path: Path) -> None:
+    figures, missing = tmp_path / "bench.json", tmp_path / "missing"
+    files: list[str | Path] = ["--kernel", missing, "--packaged-kernel", missing, "--initrd", missing]
+    with benchmark(*files, "--rounds", "1", "--only", "r", "--json", figures, "--page", missing) as process:
+        _output, errors = process.communicate()
+    assert process.returncode == 1
+    assert "Of the benchmark failed, as told above: start, stop, " in errors
+    assert str(missing) in errors
+    measured = {row["name"] for row in json.loads(figures.read_text())["rows"]}
+    assert measured >= {"import", "error made, raised, caught, dropped"}
+
+
 @pytest.mark.long
 @pytest.mark.timeout(5 * PATIENCE)
 def test_the_benchmark_measures_every_row(guest_files: Path, tmp_path: Path) -> None:
