@@ -30,6 +30,7 @@ import asyncio, gc, json, multiprocessing, os, pickle, socket, sys, threading, t
 from concurrent.futures import ProcessPoolExecutor
 import applevz
 from applevz import aio
+from applevz._host.fork_server import fork_server
 from applevz._native import Reference, ffi, lib
 from applevz._core.operation import begin
 from applevz.errors import CFError, check, exception_of, handle_of, make
@@ -122,7 +123,9 @@ handles = {
     "operation": begin(lib.applevz_machine_wait_for_state, handle, 1 << lib.APPLEVZ_MACHINE_STATE_ERROR),
     "channel": handle_of(lib.applevz_channel_create),
     "socket_listener": handle_of(lib.applevz_machine_socket_listen, handle, 0, 99),
-    "saved_state": ffi.NULL,  # a Mac lets nobody look into one
+    # A Mac has no fork server, and lets nobody look into a saved state.
+    "fork_server": fork_server() or ffi.NULL,
+    "saved_state": ffi.NULL,
 }
 handles["usb_device"] = handle_of(lib.applevz_usb_device_create, handles["storage_device_attachment"], b"", 0)
 watched = lib.applevz_channel_descriptor(handles["channel"])
