@@ -225,6 +225,10 @@ static char **c_strings(NSArray<NSString *> *texts) {
 
 - (BOOL)launchAndReturnError:(NSError **)error {
     [self requireLaunched:NO];
+    // GNUstep's runtime holds its lock while a class initializes itself at its first message, and NSRunLoop asks for
+    // the notification centre's lock then. Whoever posts that a process has ended holds that, and may be the first to
+    // send a message to some other class. So NSRunLoop is there before the process is.
+    (void)[NSRunLoop class];
     NSError *failure = nil;
     @autoreleasepool {
         NSString *path = _executableURL.path;
