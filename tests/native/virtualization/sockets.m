@@ -297,6 +297,21 @@ static void aPortIsFreeAtOnceAndTakenAgain(void) {
     }
 }
 
+// Its socket is closed when the poller has let go of it, for which whoever listens anew waits.
+static void aPortIsFreeForOneWhoComesWhenItsDeviceHasGone(void) {
+    dispatch_queue_t queue = dispatch_queue_create("queue", DISPATCH_QUEUE_SERIAL);
+    VZVirtioSocketListener *listener = [[VZVirtioSocketListener alloc] init];
+    for (int i = 0; i < 3000; i++) {
+        on(queue, ^{
+            VZVirtioSocketDevice *device = deviceOf(5, queue);
+            NSError *error = nil;
+            CHECK([device applevzSetSocketListener:listener forPort:96 error:&error] && error == nil);
+            if (i % 2 == 0)
+                [device removeSocketListenerForPort:96];
+        });
+    }
+}
+
 static void aPortOfAnotherProgramIsRefusedInWords(void) {
     dispatch_queue_t queue = dispatch_queue_create("machine", DISPATCH_QUEUE_SERIAL);
     VZVirtioSocketDevice *device = deviceOf(7, queue);
@@ -361,6 +376,7 @@ int main(void) {
         whatIsAboutToBeConnectedIsToldOfTheEndOnce,
         aListenerTakesItsGuestsConnectionsAndNoOthers,
         aPortIsFreeAtOnceAndTakenAgain,
+        aPortIsFreeForOneWhoComesWhenItsDeviceHasGone,
         aPortOfAnotherProgramIsRefusedInWords,
         aConfigurationHasOneAtMostAndIsNotSaved,
         aHostWithoutTheModuleSaysWhichOneToLoad,

@@ -10,7 +10,19 @@ enum {
     RELIEF_MILLISECONDS = 100,
     // At a time: of a guest that never stops connecting, whoever wants to listen or to stop has a turn, too.
     ACCEPTED_IN_A_TURN = 64,
+    // How long a port that this process has just left is waited for.
+    CLOSING_MILLISECONDS = 1000,
 };
+
+/// The sockets that are being closed: each is when its source lets go of it, for which the poller has to have done so.
+static dispatch_group_t closing(void) {
+    static dispatch_group_t group;
+    static dispatch_once_t once;
+    dispatch_once(&once, ^{
+        group = dispatch_group_create();
+    });
+    return group;
+}
 
 @interface QEMUListeningGuest : NSObject
 @property (weak) id<QEMUSocketListening> guest;
@@ -42,23 +54,26 @@ enum {
     if (_socket == nil)
         return nil;
     __weak QEMUListeningPort *weak_self = self;
-    HostDescriptor *socket = _socket;
+    __block HostDescriptor *socket = _socket;
     _source = dispatch_source_create(DISPATCH_SOURCE_TYPE_READ, (uintptr_t)socket.number, 0, queue);
     dispatch_source_set_event_handler(_source, ^{
         [weak_self accept];
     });
-    // The descriptor is closed when the source lets go of it, which is on the queue: before whatever is put there
-    // later.
+    dispatch_group_t group = closing();
     dispatch_source_set_cancel_handler(_source, ^{
-        (void)socket;
+        socket = nil;
+        dispatch_group_leave(group);
     });
     dispatch_resume(_source);
     return self;
 }
 
 - (void)dealloc {
-    if (_source != nil)
-        dispatch_source_cancel(_source);
+    if (_source == nil)
+        return;
+    _socket = nil;
+    dispatch_group_enter(closing());
+    dispatch_source_cancel(_source);
 }
 
 - (void)accept {
@@ -133,7 +148,8 @@ static void remove_from(NSNumber *number, id<QEMUSocketListening> _Nullable gues
         [ports removeObjectForKey:number];
 }
 
-BOOL QEMUListenForGuest(id<QEMUSocketListening> guest, uint32_t port, NSError **error) {
+/// nil, or why the port cannot be listened to.
+static NSError *listen_for(id<QEMUSocketListening> guest, uint32_t port) {
     __block NSError *refusal = nil;
     dispatch_queue_t queue = listeners_queue();
     dispatch_sync(queue, ^{
@@ -147,6 +163,16 @@ BOOL QEMUListenForGuest(id<QEMUSocketListening> guest, uint32_t port, NSError **
             refusal = failure;
         }
     });
+    return refusal;
+}
+
+BOOL QEMUListenForGuest(id<QEMUSocketListening> guest, uint32_t port, NSError **error) {
+    NSError *refusal = listen_for(guest, port);
+    if (refusal.code == EADDRINUSE) {
+        // By a machine of this process, perhaps, that is gone.
+        dispatch_group_wait(closing(), dispatch_time(DISPATCH_TIME_NOW, CLOSING_MILLISECONDS * (int64_t)NSEC_PER_MSEC));
+        refusal = listen_for(guest, port);
+    }
     if (refusal != nil && error != NULL)
         *error = refusal;
     return refusal == nil;
