@@ -51,6 +51,12 @@ NS_ASSUME_NONNULL_BEGIN
 /// Whether it can use the descriptors as they are. Both can be.
 @property (readonly) BOOL canBeUsed;
 
+/// What belongs into the set of a descriptor of its, beside that: the same file, open to pass by the host's page cache
+/// (O_DIRECT). From version 9.1 on QEMU takes of a set what is open so if, and only if, it opens for that; and of one
+/// disk it opens some files so, and others not. nil where there is no need for it, or the file system has none, which
+/// QEMU tells.
+- (nullable HostDescriptor *)directOneBeside:(HostDescriptor *)descriptor;
+
 /// What blockdev-add takes. A path stands for each descriptor.
 - (NSDictionary *)optionsWithName:(NSString *)name paths:(NSArray<NSString *> *)paths;
 

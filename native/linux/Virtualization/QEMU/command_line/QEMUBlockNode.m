@@ -417,6 +417,13 @@ static NSDictionary *cache_options(BOOL direct, BOOL flushes) {
     _socketName = name;
 }
 
+- (HostDescriptor *)directOneBeside:(HostDescriptor *)descriptor {
+    int flags = fcntl(descriptor.number, F_GETFL);
+    if (![_cache[@"direct"] boolValue] || flags < 0 || (flags & O_DIRECT) != 0)
+        return nil;
+    return [descriptor reopenedWithFlags:(flags & O_ACCMODE) | O_DIRECT error:NULL];
+}
+
 - (BOOL)canBeUsed {
     return _socketName == nil;
 }

@@ -47,6 +47,11 @@ NSString *QEMUNameOfDisk(NSUInteger index) {
         [paths addObject:path];
         if (isUsed)
             [made addObject:@(QEMUFirstConfigurationDescriptor + _descriptors.count - 1)];
+        HostDescriptor *direct = [path hasPrefix:@"/dev/fdset/"] ? [node directOneBeside:descriptor] : nil;
+        if (direct != nil)
+            [self add:@"-add-fd"
+                value:[NSString stringWithFormat:@"fd=%lu,set=%@", (unsigned long)[self inherit:direct],
+                                                 path.lastPathComponent]];
     }
     QEMUDiskServer *server = [node serverWithPaths:paths];
     if (server != nil)

@@ -331,7 +331,7 @@ NSString *QEMUOptionOfObject(NSDictionary *object) {
 - (NSString *)pathToUse:(HostDescriptor *)descriptor error:(NSError **)error {
     if (_user == nil || !QEMUNeedsRights(descriptor, _user, NO))
         return [self pathToReopen:descriptor];
-    int mode = fcntl(descriptor.number, F_GETFL) & O_ACCMODE;
+    int mode = fcntl(descriptor.number, F_GETFL) & (O_ACCMODE | O_DIRECT);
     HostDescriptor *reopened = [descriptor reopenedWithFlags:mode error:error];
     return reopened != nil ? [self pathOfDescriptor:reopened] : nil;
 }

@@ -115,7 +115,22 @@ static NSError *detach_error(NSString *reason, NSError *underlying) {
                BOOL isConfined = (instance.confinement & keeping) != 0 && node.canBeUsed;
                if (node.canBeReopened && !isConfined && applevz_json_unsigned(result, @"fd", &number))
                    path = [NSString stringWithFormat:@"/proc/self/fd/%llu", (unsigned long long)number];
-               [self hand:node paths:[paths arrayByAddingObject:path] to:instance completion:completion];
+               NSArray<NSString *> *more = [paths arrayByAddingObject:path];
+               HostDescriptor *direct = [node directOneBeside:node.descriptors[paths.count]];
+               if (direct == nil) {
+                   [self hand:node paths:more to:instance completion:completion];
+                   return;
+               }
+               [instance execute:@"add-fd"
+                   arguments:@{
+                       @"fdset-id" : @(set)
+                   }
+                   descriptor:direct
+                   completion:^(id answer, NSError *second) {
+                       (void)answer;
+                       (void)second; // without it QEMU tells what it lacks
+                       [self hand:node paths:more to:instance completion:completion];
+                   }];
            }];
 }
 
