@@ -120,6 +120,25 @@ def test_a_disk_comes_is_written_and_goes_and_the_host_has_what_was_written(gues
 
 
 @linux
+@pytest.mark.parametrize("ephemeral", [False, True])
+def test_a_disk_that_passes_by_the_page_cache_comes_and_goes(guest: Guest, folder: Path, ephemeral: bool) -> None:
+    path = folder / f"direct-{ephemeral}"
+    applevz.create_disk_image(path, "2MiB")
+    attachment = applevz.DiskImageStorageDeviceAttachment(
+        path, ephemeral=ephemeral, caching_mode=applevz.DiskImageCachingMode.UNCACHED
+    )
+    device = guest.machine.usb_controllers[1].attach(
+        applevz.USBMassStorageDeviceConfiguration(attachment), timeout=PATIENCE
+    )
+    name = find(guest, device)
+    assert guest.run(f"echo written | dd of=/dev/{name} bs=512 conv=sync,fsync 2>/dev/null; echo $?") == "0"
+    assert guest.run(f"dd if=/dev/{name} bs=512 count=1 iflag=direct 2>/dev/null | head -c 7") == "written"
+    device.detach(timeout=PATIENCE)
+    assert open_files(path) == 0
+    assert path.read_bytes().startswith(b"written\n") is not ephemeral
+
+
+@linux
 def test_a_disk_goes_while_the_guest_writes_to_it(guest: Guest, folder: Path) -> None:
     (_, controller) = guest.machine.usb_controllers
     device = controller.attach(stick(folder / "busy", "64MiB"), timeout=PATIENCE)
