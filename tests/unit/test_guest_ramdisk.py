@@ -15,6 +15,7 @@ import pytest
 import applevz
 from applevz._host import guest_agent
 from applevz._host.guest_agent import command_line_with_agent, ramdisk_with_agent
+from applevz._values.file_identities import STEP
 from fixtures import Configure
 
 AGENT = b"rdinit=/.applevz/agent"
@@ -128,7 +129,7 @@ def test_a_child_that_was_forked_has_a_file_of_its_own(agent: bytes, tmp_path: P
 
 
 def _wait_until_settled(path: Path) -> None:
-    while time.time_ns() - path.stat().st_ctime_ns <= guest_agent._STEP:
+    while time.time_ns() - path.stat().st_ctime_ns <= STEP:
         time.sleep(0.05)
 
 

@@ -13,7 +13,6 @@ import enum
 import hashlib
 import os
 import stat
-import time
 from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any, BinaryIO, Final
@@ -25,6 +24,7 @@ from .._host.nameless_files import NamelessFile
 from .._host.processors import processor_identity
 from .._values.arguments import path as path_argument
 from .._values.arguments import paths, shown
+from .._values.file_identities import identity_of, is_settled
 from ..configuration.boot_loaders import EFIVariableStore, LinuxBootLoader
 from ..configuration.consoles import FileHandleSerialPortAttachment, FileSerialPortAttachment
 from ..configuration.machine import VirtualMachineConfiguration
@@ -44,7 +44,6 @@ _VERSION: Final = 1
 _digests: dict[tuple[int, ...], str] = {}
 _MOST_DIGESTS: Final = 64
 _PART: Final = 1 << 20
-_SETTLED: Final = 2_000_000_000
 _PLAIN: Final = (bool, int, float, str, bytes, type(None))
 _MODULES: Final = "applevz.configuration."
 # Of what is at the other end nothing is known.
@@ -192,15 +191,14 @@ def _content(field: str, path: Any) -> str:
 
 
 def _digest(file: BinaryIO, status: os.stat_result) -> str:
-    identity = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    identity = identity_of(status)
     found = _digests.get(identity)
     if found is None:
         digest = hashlib.sha256()
         while part := file.read(_PART):
             digest.update(part)
         found = digest.hexdigest()
-        # One that was written just now may be written again at the same time, as the file system counts it.
-        if time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _SETTLED:
+        if is_settled(status):
             if len(_digests) >= _MOST_DIGESTS:
                 _digests.clear()
             _digests[identity] = found

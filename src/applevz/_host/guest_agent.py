@@ -11,11 +11,11 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-import time
 from pathlib import Path
 from typing import BinaryIO, Final
 from weakref import WeakValueDictionary
 
+from .._values.file_identities import identity_of, is_settled
 from ..errors import Error, NotSupportedError, make, make_posix
 from .nameless_files import NamelessFile
 
@@ -27,9 +27,6 @@ _OTHERS: Final = "guest-agent-*"
 _RDINIT: Final = b"rdinit="
 _WORDS: Final = b"rdinit=/.applevz/agent"
 _CHUNK: Final = 1 << 20
-# A file system counts times in steps, of some milliseconds mostly and of two seconds at most: what was written later
-# than that may be written once more without a trace.
-_STEP: Final = 2_000_000_000
 
 # The files that machines have, by the process and by what they were made of. A machine is made in half the time if
 # another has its file.
@@ -77,11 +74,11 @@ def ramdisk_with_agent(ramdisk: bytes) -> NamelessFile:
         status = os.fstat(number)
         if not stat.S_ISREG(status.st_mode):
             raise OSError
-        made_of = (os.getpid(), *_identity(status), *_identity(_PROGRAM.stat()))
+        made_of = (os.getpid(), *identity_of(status), *identity_of(_PROGRAM.stat()))
         found = _files.get(made_of)
         if found is not None:
             return found
-        is_settled = time.time_ns() - max(status.st_mtime_ns, status.st_ctime_ns) > _STEP
+        is_good_for_later = is_settled(status)
         archive = _archive(agent_program())
         try:
             made = NamelessFile("initial RAM disk", lambda file: _fill(file, source, archive), sealed=True)
@@ -89,14 +86,9 @@ def ramdisk_with_agent(ramdisk: bytes) -> NamelessFile:
             raise make_posix(
                 error, "The initial RAM disk cannot be copied, with the guest's agent behind it.", "Make room."
             ) from None
-        if is_settled and _identity(os.fstat(number)) == _identity(status):
+        if is_good_for_later and identity_of(os.fstat(number)) == identity_of(status):
             _files[made_of] = made
         return made
-
-
-def _identity(status: os.stat_result) -> tuple[int, ...]:
-    """What changes with what is in the file."""
-    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 def _fill(file: BinaryIO, source: BinaryIO, archive: bytes) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final
 
+from .._values.file_identities import identity_of
 from ..errors import make_posix
 from .disk_formats import COMPRESSIONS, FORMATS, Header, find_format, read_header, refused
 
@@ -53,8 +54,7 @@ class Link:
         return self._status
 
     def _look(self) -> tuple[int, ...]:
-        status = os.fstat(self.number)
-        return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+        return identity_of(os.fstat(self.number))
 
     def options(self, beneath: dict[str, Any] | None) -> dict[str, Any]:
         """What QEMU's block layer opens for this file, with that beneath it, or with none."""
